@@ -1,0 +1,85 @@
+"""Every error this project raises on purpose, in one tree.
+
+    ChatGLMSlimError
+    ├─ ConfigError(ValueError)          .key .source
+    ├─ CheckpointError
+    │  ├─ CheckpointNotFoundError(FileNotFoundError)
+    │  ├─ CheckpointFormatError         .path .key
+    │  └─ VocabularyMismatchError       .expected .found
+    ├─ QuantizationError(ValueError)    .bits
+    ├─ GenerationError
+    │  └─ PromptTooLongError            .prompt_tokens .limit
+    └─ StorageError
+       └─ SchemaTooNewError
+
+Each message says what was found, what was wanted and what to do next.
+Cancelling is a finish reason, not an error.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class ChatGLMSlimError(Exception):
+    """Base of every error below; catch it to catch them all."""
+
+
+class ConfigError(ChatGLMSlimError, ValueError):
+    """An option has a value that cannot be used."""
+
+    def __init__(self, message: str, *, key: str, source: str = "argument") -> None:
+        super().__init__(message)
+        self.key, self.source = key, source
+
+
+class CheckpointError(ChatGLMSlimError):
+    """A checkpoint cannot be found, read or written."""
+
+
+class CheckpointNotFoundError(CheckpointError, FileNotFoundError):
+    """There is no checkpoint, or one of its files is missing."""
+
+
+class CheckpointFormatError(CheckpointError):
+    """A checkpoint file is readable but does not hold what its config promises."""
+
+    def __init__(self, message: str, *, path: Path, key: str | None = None) -> None:
+        super().__init__(message)
+        self.path, self.key = path, key
+
+
+class VocabularyMismatchError(CheckpointError):
+    """Weights, config and tokenizer disagree about the number of tokens."""
+
+    def __init__(self, message: str, *, expected: int, found: int) -> None:
+        super().__init__(message)
+        self.expected, self.found = expected, found
+
+
+class QuantizationError(ChatGLMSlimError, ValueError):
+    """A weight cannot be quantised, or not at this level."""
+
+    def __init__(self, message: str, *, bits: int | None) -> None:
+        super().__init__(message)
+        self.bits = bits
+
+
+class GenerationError(ChatGLMSlimError):
+    """The model could not produce a reply."""
+
+
+class PromptTooLongError(GenerationError):
+    """The prompt leaves no room for a reply."""
+
+    def __init__(self, message: str, *, prompt_tokens: int, limit: int) -> None:
+        super().__init__(message)
+        self.prompt_tokens, self.limit = prompt_tokens, limit
+
+
+class StorageError(ChatGLMSlimError):
+    """The history file cannot be opened, read or written."""
+
+
+class SchemaTooNewError(StorageError):
+    """The history file was written by a newer version of this program."""
