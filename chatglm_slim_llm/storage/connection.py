@@ -1,0 +1,136 @@
+"""One SQLite file: opened when first needed, brought up to date, shared by threads.
+
+Nothing is created on disk before the first write, so looking at an empty history leaves no trace.
+Every error of SQLite leaves here as a ``StorageError`` that names the file and what to do.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
+from chatglm_slim_llm.storage.migrations import Migration
+
+_APPLICATION_ID = 0x43474C4D  # "CGLM", tells our files from other programs' SQLite files
+_BUSY_TIMEOUT_MS = 5000
+
+_UNREADABLE = "is damaged or is not a history file ({reason}); move it away to start an empty history, and keep it"
+_UNWRITABLE = "cannot be written ({reason}); make its folder writable or set CHATGLM_SLIM_HOME to a folder that is"
+_ADVICE = {
+    sqlite3.SQLITE_CORRUPT: _UNREADABLE,
+    sqlite3.SQLITE_NOTADB: _UNREADABLE,
+    sqlite3.SQLITE_READONLY: _UNWRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _UNWRITABLE,
+    sqlite3.SQLITE_PERM: _UNWRITABLE,
+    sqlite3.SQLITE_FULL: "cannot grow ({reason}); make room on the disk and try again",
+    sqlite3.SQLITE_BUSY: "is held by another program ({reason}); close that program and try again",
+}
+
+
+class Database:
+    """A SQLite file behind one lock; transactions of several threads run one after the other."""
+
+    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
+        self.path = path
+        self._migrations = migrations
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Run one SELECT; a file that does not exist yet has no rows."""
+        with self._lock, self._explained():
+            if self._connection is None and not self.path.exists():
+                return []
+            return self._connected().execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection whose changes are kept together or not at all; creates the file when it is missing."""
+        with self._lock, self._explained(), _begun(self._connected()) as db:
+            yield db
+
+    def close(self) -> None:
+        """Let go of the file; a later call opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its side files the same mode
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        try:
+            db.row_factory = sqlite3.Row
+            db.execute(f"pragma busy_timeout = {_BUSY_TIMEOUT_MS}")
+            self._check_ours(db)
+            db.execute("pragma journal_mode = wal")
+            db.execute("pragma synchronous = normal")
+            db.execute("pragma foreign_keys = on")
+            self._migrate(db)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _check_ours(self, db: sqlite3.Connection) -> None:
+        is_new = not db.execute("select count(*) from sqlite_master").fetchone()[0]
+        if not is_new and _pragma(db, "application_id") != _APPLICATION_ID:
+            raise StorageError(
+                f"{self.path} is a database of another program;"
+                " move it away, or set CHATGLM_SLIM_HOME to another folder"
+            )
+        found, known = _pragma(db, "user_version"), len(self._migrations)
+        if found > known:
+            raise SchemaTooNewError(
+                f"{self.path} was written by a newer version of this program (schema {found}, this one knows {known});"
+                " update chatglm-slim-llm, or set CHATGLM_SLIM_HOME to another folder to start an empty history"
+            )
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        for number, step in enumerate(self._migrations, start=1):
+            if _pragma(db, "user_version") >= number:
+                continue
+            with _begun(db):
+                if _pragma(db, "user_version") >= number:  # another process was faster
+                    continue
+                step(db)
+                db.execute(f"pragma application_id = {_APPLICATION_ID}")
+                db.execute(f"pragma user_version = {number}")
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary result code
+            advice = _ADVICE.get(code, "could not be used ({reason}); try again, and check the disk it is on")
+            raise StorageError(f"{self.path} {advice.format(reason=error)}") from error
+        except OSError as error:
+            raise StorageError(f"{self.path} {_UNWRITABLE.format(reason=error.strerror or error)}") from error
+
+
+@contextmanager
+def _begun(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    db.execute("begin immediate")  # takes the write lock at once: no deadlock between two upgrades
+    try:
+        yield db
+    except BaseException:
+        if db.in_transaction:  # a full disk has rolled back already
+            db.execute("rollback")
+        raise
+    db.execute("commit")
+
+
+def _pragma(db: sqlite3.Connection, name: str) -> int:
+    return int(db.execute(f"pragma {name}").fetchone()[0])

@@ -1,0 +1,200 @@
+"""Conversations and their messages, as dataclasses in and out.
+
+A conversation is a tree: a message hangs below the one it follows, and the conversation's head is
+the last message of the path that is shown. A reply is appended empty, then updated while it grows,
+so that what was shown is what a killed process leaves behind.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from sqlite3 import Row
+from types import TracebackType
+from typing import Literal, Self, cast
+
+from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.storage.connection import Database
+from chatglm_slim_llm.storage.migrations import MIGRATIONS
+
+Role = Literal["user", "assistant", "system"]
+FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """One conversation, without its messages."""
+
+    id: int
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    """When a message was last added, or the title changed."""
+    head_id: int | None
+    """The last message of the path that is shown."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation."""
+
+    id: int
+    conversation_id: int
+    parent_id: int | None
+    """The message that this one follows; ``None`` for the first."""
+    role: Role
+    content: str
+    created_at: datetime
+    finish_reason: FinishReason | None
+    """Why a reply ended; ``None`` while it grows, for good if its process died, and for what people wrote."""
+
+
+class ConversationStore:
+    """The history file. Every method may be called from any thread, and raises ``StorageError`` if the file fails.
+
+    Example:
+        >>> with ConversationStore.open(folder / "history.db") as store:
+        ...     chat = store.create("Hello")
+        ...     store.append(chat.id, "user", "你好")
+        ...     reply = store.append(chat.id, "assistant", "")
+        ...     store.update(reply.id, "你好！", finish_reason="stop")
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open a history file, bringing an older one up to date; a missing one is created by the first write.
+
+        Raises:
+            SchemaTooNewError: a newer version of this program wrote the file.
+            StorageError: the file is damaged, not ours, or cannot be read.
+        """
+        store = cls(Database(path, MIGRATIONS))
+        store._database.query("select 1 from conversations limit 1")
+        return store
+
+    @property
+    def path(self) -> Path:
+        """The history file."""
+        return self._database.path
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def create(self, title: str) -> Conversation:
+        """Begin a conversation."""
+        now = time.time()
+        with self._database.transaction() as db:
+            row = db.execute(
+                "insert into conversations (title, created_at, updated_at) values (?, ?, ?) returning *",
+                (_storable(title), now, now),
+            ).fetchone()
+        return _conversation(row)
+
+    def conversations(self) -> list[Conversation]:
+        """All conversations, the one touched last first."""
+        rows = self._database.query("select * from conversations order by updated_at desc, id desc")
+        return [_conversation(row) for row in rows]
+
+    def rename(self, conversation_id: int, title: str) -> None:
+        """Give a conversation another title.
+
+        Raises:
+            StorageError: there is no such conversation.
+        """
+        with self._database.transaction() as db:
+            changed = db.execute(
+                "update conversations set title = ?, updated_at = ? where id = ?",
+                (_storable(title), time.time(), conversation_id),
+            ).rowcount
+            self._want(changed, "conversation", conversation_id)
+
+    def delete(self, conversation_id: int) -> None:
+        """Delete a conversation and its messages; deleting one that is gone changes nothing."""
+        with self._database.transaction() as db:
+            db.execute("delete from conversations where id = ?", (conversation_id,))
+
+    def append(
+        self, conversation_id: int, role: Role, content: str, *, finish_reason: FinishReason | None = None
+    ) -> Message:
+        """Add a message below the conversation's head and make it the head.
+
+        Raises:
+            StorageError: there is no such conversation.
+        """
+        now = time.time()
+        with self._database.transaction() as db:
+            head = db.execute("select head_id from conversations where id = ?", (conversation_id,)).fetchone()
+            self._want(head is not None, "conversation", conversation_id)
+            row = db.execute(
+                "insert into messages (conversation_id, parent_id, role, content, created_at, finish_reason)"
+                " values (?, ?, ?, ?, ?, ?) returning *",
+                (conversation_id, head["head_id"], role, _storable(content), now, finish_reason),
+            ).fetchone()
+            db.execute(
+                "update conversations set head_id = ?, updated_at = ? where id = ?", (row["id"], now, conversation_id)
+            )
+        return _message(row)
+
+    def update(self, message_id: int, content: str, *, finish_reason: FinishReason | None = None) -> bool:
+        """Replace what a message holds so far; returns False if it was deleted meanwhile."""
+        with self._database.transaction() as db:
+            changed = db.execute(
+                "update messages set content = ?, finish_reason = ? where id = ?",
+                (_storable(content), finish_reason, message_id),
+            ).rowcount
+        return changed == 1
+
+    def messages(self, conversation_id: int) -> list[Message]:
+        """The path from the first message to the conversation's head."""
+        rows = self._database.query(
+            "with recursive path (id, parent_id, depth) as ("
+            " select messages.id, messages.parent_id, 0 from messages"
+            "  join conversations on conversations.head_id = messages.id where conversations.id = ?"
+            " union all"
+            " select messages.id, messages.parent_id, depth + 1 from messages"
+            "  join path on messages.id = path.parent_id)"
+            " select messages.* from path join messages using (id) order by depth desc",
+            (conversation_id,),
+        )
+        return [_message(row) for row in rows]
+
+    def _want(self, holds: object, kind: str, row_id: int) -> None:
+        if not holds:
+            raise StorageError(f"{self.path} has no {kind} {row_id}; it was deleted, so start a new one")
+
+
+def _storable(text: str) -> str:
+    """Text as SQLite can hold it: a lone surrogate, which UTF-8 has no bytes for, becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _conversation(row: Row) -> Conversation:
+    return Conversation(row["id"], row["title"], _moment(row["created_at"]), _moment(row["updated_at"]), row["head_id"])
+
+
+def _message(row: Row) -> Message:
+    return Message(
+        id=row["id"],
+        conversation_id=row["conversation_id"],
+        parent_id=row["parent_id"],
+        role=cast(Role, row["role"]),
+        content=row["content"],
+        created_at=_moment(row["created_at"]),
+        finish_reason=cast("FinishReason | None", row["finish_reason"]),
+    )
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,41 @@
+"""The numbered steps of the history file's schema.
+
+A landed step is never edited: a change of the schema is a new step at the end. Each step runs in
+its own transaction, and ``pragma user_version`` is the number of steps a file has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from sqlite3 import Connection
+
+Migration = Callable[[Connection], None]
+
+
+def m001_create_conversations(db: Connection) -> None:
+    """A conversation is a tree of messages; ``head_id`` is the leaf whose path is the one shown."""
+    db.execute(
+        "create table conversations ("
+        " id integer primary key,"
+        " title text not null,"
+        " created_at real not null,"
+        " updated_at real not null,"
+        " head_id integer references messages (id) on delete set null)"
+    )
+    db.execute(
+        "create table messages ("
+        " id integer primary key,"
+        " conversation_id integer not null references conversations (id) on delete cascade,"
+        " parent_id integer references messages (id) on delete cascade,"
+        " role text not null check (role in ('user', 'assistant', 'system')),"
+        " content text not null,"
+        " created_at real not null,"
+        " finish_reason text)"
+    )
+    db.execute("create index conversations_by_update on conversations (updated_at)")
+    db.execute("create index conversations_by_head on conversations (head_id)")
+    db.execute("create index messages_by_conversation on messages (conversation_id)")
+    db.execute("create index messages_by_parent on messages (parent_id)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_create_conversations,)
