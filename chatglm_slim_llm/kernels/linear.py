@@ -1,0 +1,129 @@
+"""Linear layers and embeddings whose weights are stored in fewer bits than they compute in.
+
+The model asks for ``Linear`` and never learns what a weight is made of. Everything here is
+plain torch: a block of rows is brought to the activations' dtype, multiplied, forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chatglm_slim_llm.kernels.quantization import check_bits, dequantize_weight, quantize_weight
+
+QUANTIZED_LINEARS = ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h")
+
+_BLOCK_ELEMENTS = 2**24
+"""Weights brought to fp32 at a time: 64 MiB, so that a 6B model needs no second copy of a layer."""
+_FEW_ROWS = 16
+"""Up to here a half-precision product beats converting the weight (2 cores, AVX-512: 25 against 362 ms)."""
+
+Kernel = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # (x, packed, scale, bits) -> y
+
+
+class Linear(nn.Linear):
+    """A linear layer that takes activations of a wider dtype than its weight."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[..., in] -> [..., out], in the dtype of the activations."""
+        if input.dtype == self.weight.dtype:
+            return F.linear(input, self.weight, self.bias)
+        return _add_bias(_mixed_matmul(input, self.weight), self.bias)
+
+
+class QuantizedLinear(nn.Module):
+    """A linear layer over int8 or packed int4 weights in the original's format."""
+
+    def __init__(self, in_features: int, out_features: int, bits: int, *, bias: bool = True) -> None:
+        super().__init__()
+        check_bits(bits)
+        self.in_features, self.out_features, self.bits = in_features, out_features, bits
+        self.weight = _frozen(torch.zeros(out_features, in_features * bits // 8, dtype=torch.int8))
+        self.weight_scale = _frozen(torch.zeros(out_features, dtype=torch.float16))
+        self.bias = nn.Parameter(torch.zeros(out_features), requires_grad=False) if bias else None
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear, bits: int) -> QuantizedLinear:
+        """Quantise the weight of ``linear``; the bias is taken over as it is."""
+        with torch.device("meta"):
+            quantized = cls(linear.in_features, linear.out_features, bits, bias=linear.bias is not None)
+        packed, scale = quantize_weight(linear.weight.detach(), bits)
+        quantized.weight, quantized.weight_scale = _frozen(packed), _frozen(scale)
+        if linear.bias is not None:
+            quantized.bias = _frozen(linear.bias.detach())
+        return quantized
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[..., in] -> [..., out], in the dtype of the activations."""
+        return _add_bias(KERNELS["torch"](input, self.weight, self.weight_scale, self.bits), self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bits={self.bits}"
+
+
+class QuantizedEmbedding(nn.Module):
+    """An embedding table over int8 or packed int4 rows, as in the ``-qe`` checkpoints."""
+
+    def __init__(self, num_embeddings: int, embedding_dim: int, bits: int) -> None:
+        super().__init__()
+        check_bits(bits)
+        self.num_embeddings, self.embedding_dim, self.bits = num_embeddings, embedding_dim, bits
+        self.weight = _frozen(torch.zeros(num_embeddings, embedding_dim * bits // 8, dtype=torch.int8))
+        self.weight_scale = _frozen(torch.zeros(num_embeddings, dtype=torch.float16))
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """ids [...] -> fp16 rows [..., embedding_dim]."""
+        rows = dequantize_weight(
+            self.weight[input_ids].flatten(0, -2), self.weight_scale[input_ids].flatten(), self.bits, torch.float16
+        )
+        return rows.view(*input_ids.shape, self.embedding_dim)
+
+
+def replace_linears(
+    model: nn.Module, make: Callable[[nn.Linear], nn.Module], *, names: Container[str] = QUANTIZED_LINEARS
+) -> list[str]:
+    """Replace each linear whose own name is in ``names``; return the paths replaced, in order."""
+    paths = [p for p, m in model.named_modules() if isinstance(m, nn.Linear) and p.rpartition(".")[2] in names]
+    for path in paths:
+        linear = model.get_submodule(path)
+        assert isinstance(linear, nn.Linear)
+        model.set_submodule(path, make(linear))
+    return paths
+
+
+def dequantize_then_matmul(x: Tensor, packed: Tensor, scale: Tensor, bits: int) -> Tensor:
+    """x [..., m] times the dequantised weight, [..., n]; correct everywhere, fast nowhere."""
+    return _matmul_in_blocks(
+        x,
+        len(packed),
+        x.shape[-1],
+        lambda rows: dequantize_weight(packed[rows], scale[rows], bits, x.dtype),
+    )
+
+
+KERNELS: dict[str, Kernel] = {"torch": dequantize_then_matmul}
+
+
+def _mixed_matmul(x: Tensor, weight: Tensor) -> Tensor:
+    if weight.dtype == torch.float16 and x.numel() <= _FEW_ROWS * x.shape[-1]:
+        return F.linear(x.half(), weight).to(x.dtype)
+    return _matmul_in_blocks(x, len(weight), x.shape[-1], lambda rows: weight[rows].to(x.dtype))
+
+
+def _matmul_in_blocks(x: Tensor, num_rows: int, width: int, block: Callable[[slice], Tensor]) -> Tensor:
+    step = max(1, _BLOCK_ELEMENTS // width)
+    if num_rows <= step:
+        return F.linear(x, block(slice(None)))
+    starts = range(0, num_rows, step)
+    return torch.cat([F.linear(x, block(slice(start, start + step))) for start in starts], dim=-1)
+
+
+def _add_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+    return y if bias is None else y + bias.to(y.dtype)
+
+
+def _frozen(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor, requires_grad=False)

@@ -1,0 +1,202 @@
+"""``model.chat`` and ``model.stream_chat`` as the original's README shows them, and the text around them.
+
+These are for those who work with the model directly. The engine has its own sampling, stopping and
+cancelling, and shares the prompt, the decoding loop and the post-processing with this module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+from transformers.generation.logits_process import LogitsProcessor
+
+from chatglm_slim_llm.model.decoding import decode_steps
+from chatglm_slim_llm.model.detokenize import StreamDecoder
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration
+    from chatglm_slim_llm.model.tokenization_chatglm import ChatGLMTokenizer
+
+History = list[tuple[str, str]]
+
+_FULL_WIDTH = {",": "，", "!": "！", ":": "：", ";": "；", "?": "？"}
+_CHINESE = "[\u4e00-\u9fff]"
+_CODE_OR_URL = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`|[A-Za-z][A-Za-z0-9+.-]*://[^\s\u4e00-\u9fff]+)", re.DOTALL)
+
+
+def build_prompt(query: str, history: Sequence[tuple[str, str]] = ()) -> str:
+    """The text that the model was trained on: the query alone, or numbered rounds.
+
+    Args:
+        query: what is asked now.
+        history: earlier rounds, (query, reply) each.
+    """
+    if not history:
+        return query
+    rounds = [f"[Round {i}]\n问：{asked}\n答：{replied}\n" for i, (asked, replied) in enumerate(history)]
+    return "".join(rounds) + f"[Round {len(history)}]\n问：{query}\n答："
+
+
+def process_response(text: str, *, keep_code: bool = False) -> str:
+    """Strip the reply and give its Chinese text full-width punctuation, as the original does.
+
+    Args:
+        text: the decoded reply.
+        keep_code: leave code blocks, inline code and URLs as they are. The original changes them too.
+    """
+    text = text.strip()
+    if not keep_code:
+        return _punctuate(text)
+    parts = _CODE_OR_URL.split(text)
+    return "".join(part if i % 2 else _punctuate(part) for i, part in enumerate(parts))
+
+
+def _punctuate(text: str) -> str:
+    text = text.replace("[[训练时间]]", "2023年")
+    for half, full in _FULL_WIDTH.items():
+        text = re.sub(f"({_CHINESE}){re.escape(half)}", rf"\g<1>{full}", text)
+        text = re.sub(f"{re.escape(half)}({_CHINESE})", rf"{full}\g<1>", text)
+    return text
+
+
+class InvalidScoreLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
+    """Choose a blank when scores are broken, so that sampling does not fail half-way.
+
+    A score of -inf only forbids a token; the original took it for broken.
+    """
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """[batch, vocab] -> the same shape; rows with nan or +inf become all zero but for id 5 ("▁")."""
+        broken = (scores.isnan() | scores.isposinf()).any(dim=-1, keepdim=True)
+        blank = torch.zeros_like(scores)
+        blank[..., 5] = 5e4
+        return torch.where(broken, blank, scores)
+
+
+@torch.inference_mode()
+def chat(
+    self: ChatGLMForConditionalGeneration,
+    tokenizer: ChatGLMTokenizer,
+    query: str,
+    history: History | None = None,
+    max_length: int = 2048,
+    num_beams: int = 1,
+    do_sample: bool = True,
+    top_p: float = 0.7,
+    temperature: float = 0.95,
+    logits_processor: LogitsProcessorList | None = None,
+    **kwargs: Any,
+) -> tuple[str, History]:
+    """Answer one query.
+
+    Args:
+        self: the model, so that this function is its method.
+        tokenizer: the checkpoint's own.
+        query: what is asked now.
+        history: earlier rounds; the oldest are left out while the prompt does not fit.
+        max_length: prompt and reply together, in tokens.
+        num_beams: beams of beam search; 1 is none.
+        do_sample: draw tokens, else take the likeliest.
+        top_p: nucleus to draw from.
+        temperature: above 1 flattens the distribution.
+        logits_processor: further processors of transformers.
+        **kwargs: anything else that ``generate()`` takes.
+
+    Returns:
+        The reply and the history with this round at its end.
+
+    Raises:
+        ValueError: the query alone leaves no room for a reply.
+    """
+    rounds = list(history or [])
+    input_ids = _encode(self, tokenizer, query, rounds, max_length)
+    processors = LogitsProcessorList([*(logits_processor or []), InvalidScoreLogitsProcessor()])
+    sampling = {"top_p": top_p, "temperature": temperature, "top_k": kwargs.pop("top_k", 50)} if do_sample else {}
+    output_ids = self.generate(
+        input_ids,
+        attention_mask=torch.ones_like(input_ids),
+        max_length=max_length,
+        num_beams=num_beams,
+        do_sample=do_sample,
+        logits_processor=processors,
+        pad_token_id=self.config.pad_token_id,
+        **sampling,
+        **kwargs,
+    )
+    reply_ids = output_ids[0, input_ids.shape[-1] :].tolist()
+    reply = process_response(tokenizer.decode(reply_ids))
+    return reply, [*rounds, (query, reply)]
+
+
+def stream_chat(
+    self: ChatGLMForConditionalGeneration,
+    tokenizer: ChatGLMTokenizer,
+    query: str,
+    history: History | None = None,
+    max_length: int = 2048,
+    do_sample: bool = True,
+    top_p: float = 0.7,
+    temperature: float = 0.95,
+    logits_processor: LogitsProcessorList | None = None,
+    *,
+    top_k: int = 50,
+    repetition_penalty: float = 1.0,
+) -> Iterator[tuple[str, History]]:
+    """Answer one query and show the reply while it grows.
+
+    Arguments are those of ``chat``. Unlike the original's, the stream shows the last token when
+    ``max_length`` ends the reply, and never half a character.
+
+    Yields:
+        The reply so far (cumulative) and the history with this round at its end.
+    """
+    rounds = list(history or [])
+    input_ids = _encode(self, tokenizer, query, rounds, max_length)
+    warpers = [TemperatureLogitsWarper(temperature), TopKLogitsWarper(top_k), TopPLogitsWarper(top_p)]
+    penalty = [RepetitionPenaltyLogitsProcessor(repetition_penalty)] if repetition_penalty != 1 else []
+    processors = [*penalty, *(logits_processor or []), InvalidScoreLogitsProcessor(), *(warpers if do_sample else [])]
+    ids = input_ids[0].tolist()
+    pick = _picker(LogitsProcessorList(processors), ids, do_sample=do_sample)
+    decoder, text = StreamDecoder(tokenizer), ""
+    for token in decode_steps(self, input_ids, pick):
+        ids.append(token)
+        ended = token == self.config.eos_token_id or len(ids) >= max_length
+        text += decoder.push(token) + (decoder.flush() if ended else "")
+        reply = process_response(text)
+        yield reply, [*rounds, (query, reply)]
+        if ended:
+            return
+
+
+def _picker(processors: LogitsProcessorList, ids: list[int], *, do_sample: bool) -> Callable[[Tensor], int]:
+    def pick(logits: Tensor) -> int:
+        scores = processors(torch.tensor([ids], device=logits.device), logits[None])[0]
+        return int(torch.multinomial(scores.softmax(-1), 1) if do_sample else scores.argmax())
+
+    return pick
+
+
+def _encode(
+    model: ChatGLMForConditionalGeneration, tokenizer: ChatGLMTokenizer, query: str, rounds: History, max_length: int
+) -> Tensor:
+    """The prompt as ids, [1, seq], without the oldest rounds if they do not fit."""
+    for start in range(len(rounds) + 1):
+        ids = tokenizer.encode(build_prompt(query, rounds[start:]))
+        if len(ids) < max_length:
+            return torch.tensor([ids], device=model.device)
+    raise ValueError(
+        f"the prompt has {len(ids)} tokens and leaves no room for a reply within max_length {max_length}; "
+        "shorten the prompt or raise max_length (the model was trained for "
+        f"{model.config.max_sequence_length})"
+    )
