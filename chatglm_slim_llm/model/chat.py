@@ -70,7 +70,7 @@ def _punctuate(text: str) -> str:
     return text
 
 
-class InvalidScoreLogitsProcessor(LogitsProcessor):  # type: ignore[misc]
+class InvalidScoreLogitsProcessor(LogitsProcessor):
     """Choose a blank when scores are broken, so that sampling does not fail half-way.
 
     A score of -inf only forbids a token; the original took it for broken.
@@ -123,7 +123,8 @@ def chat(
     input_ids = _encode(self, tokenizer, query, rounds, max_length)
     processors = LogitsProcessorList([*(logits_processor or []), InvalidScoreLogitsProcessor()])
     sampling = {"top_p": top_p, "temperature": temperature, "top_k": kwargs.pop("top_k", 50)} if do_sample else {}
-    output_ids = self.generate(
+    generate: Callable[..., Any] = self.generate  # type: ignore[misc]  # its protocol asks for more than it uses
+    output_ids = generate(
         input_ids,
         attention_mask=torch.ones_like(input_ids),
         max_length=max_length,
@@ -135,7 +136,7 @@ def chat(
         **kwargs,
     )
     reply_ids = output_ids[0, input_ids.shape[-1] :].tolist()
-    reply = process_response(tokenizer.decode(reply_ids))
+    reply = process_response(str(tokenizer.decode(reply_ids)))
     return reply, [*rounds, (query, reply)]
 
 
@@ -181,7 +182,8 @@ def stream_chat(
 
 def _picker(processors: LogitsProcessorList, ids: list[int], *, do_sample: bool) -> Callable[[Tensor], int]:
     def pick(logits: Tensor) -> int:
-        scores = processors(torch.tensor([ids], device=logits.device), logits[None])[0]
+        seen = torch.tensor([ids], device=logits.device)
+        scores = processors(seen, logits[None])[0]  # type: ignore[arg-type]  # any tensor of ids does
         return int(torch.multinomial(scores.softmax(-1), 1) if do_sample else scores.argmax())
 
     return pick

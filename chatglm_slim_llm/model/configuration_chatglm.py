@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from transformers import PreTrainedConfig
 
@@ -28,8 +28,8 @@ class ChatGLMConfig(PreTrainedConfig):
     """
 
     model_type = "chatglm"
-    keys_to_ignore_at_inference: ClassVar[list[str]] = ["past_key_values"]
-    attribute_map: ClassVar[dict[str, str]] = {
+    keys_to_ignore_at_inference = ["past_key_values"]
+    attribute_map = {
         "num_hidden_layers": "num_layers",
         "max_position_embeddings": "max_sequence_length",
         "intermediate_size": "inner_hidden_size",
@@ -46,8 +46,8 @@ class ChatGLMConfig(PreTrainedConfig):
     bos_token_id: int = 130_004
     eos_token_id: int = 130_005
     pad_token_id: int = 3
-    mask_token_id: int = 130_000
-    gmask_token_id: int = 130_001
+    mask_token_id: int | None = None
+    gmask_token_id: int | None = None
     position_encoding_2d: bool = True
     position_variant: str = "v1.1"
     deepnorm_layers: float = 28
@@ -61,6 +61,9 @@ class ChatGLMConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.quantization_bit = self.quantization_bit or 0  # some checkpoints say null
+        # The first configs name neither; the special pieces stand in one order in every checkpoint.
+        self.mask_token_id = self.bos_token_id - 4 if self.mask_token_id is None else self.mask_token_id
+        self.gmask_token_id = self.bos_token_id - 3 if self.gmask_token_id is None else self.gmask_token_id
         self._check()
         super().__post_init__(**kwargs)
 

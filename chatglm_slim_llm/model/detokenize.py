@@ -17,22 +17,25 @@ class StreamDecoder:
 
     def __init__(self, tokenizer: ChatGLMTokenizer) -> None:
         self._pieces = tokenizer.piece_texts
+        self._drops_all_spaces = tokenizer.drops_all_leading_spaces
         self._bytes = codecs.getincrementaldecoder("utf-8")(_ERRORS)
         self._at_start = True
 
     def push(self, token_id: int) -> str:
         """Take the next id; return the text that is final now, often one word, sometimes nothing."""
         piece = self._pieces.get(token_id)
-        if piece is None:  # a control token or an unused row has no text
+        if piece is None:  # padding, or a row of the embedding that no piece uses
             return ""
         if isinstance(piece, bytes):
             self._at_start = False
             return self._bytes.decode(piece)
-        text = self.flush()
-        if self._at_start:
-            self._at_start = False
-            piece = piece.removeprefix(" ")
-        return text + piece
+        return self.flush() + self._without_leading_space(piece).replace("▁", " ")
+
+    def _without_leading_space(self, piece: str) -> str:
+        rest = piece.removeprefix("▁") if self._at_start else piece
+        dropped = rest != piece
+        self._at_start = self._at_start and not rest and (self._drops_all_spaces or not dropped)
+        return rest
 
     def flush(self) -> str:
         """Give up waiting for the rest of a character: one U+FFFD for each byte that was held back."""

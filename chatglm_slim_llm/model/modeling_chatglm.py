@@ -7,7 +7,7 @@ of `kernels/`. Attributes that become checkpoint keys keep the checkpoint's spel
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -61,12 +61,12 @@ class SelfAttention(nn.Module):
         query, key = apply_rotary(query, cos, sin), apply_rotary(key, cos, sin)
         query, key, value = (x.transpose(1, 2) for x in (query, key, value))  # [batch, heads, seq, d]
         if cache is not None:
-            stored = storage_dtype(self.query_key_value, query.dtype)
+            stored = _cache_dtype(self, query.dtype)
             key, value = cache.update(key.to(stored), value.to(stored), self.layer_idx)
             key, value = key.to(query.dtype), value.to(query.dtype)
         fused = self.config._attn_implementation != "eager"
         mixed = attend(query, key, value, mask, fused=fused)
-        return self.dense(mixed.transpose(1, 2).flatten(-2))  # type: ignore[no-any-return]
+        return self.dense(mixed.transpose(1, 2).flatten(-2))
 
 
 class MLP(nn.Module):
@@ -80,7 +80,7 @@ class MLP(nn.Module):
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[batch, seq, hidden] -> the same shape."""
         inner = F.gelu(self.dense_h_to_4h(hidden_states), approximate="tanh")  # [batch, seq, inner]
-        return self.dense_4h_to_h(inner)  # type: ignore[no-any-return]
+        return self.dense_4h_to_h(inner)
 
 
 class GLMBlock(nn.Module):
@@ -101,7 +101,7 @@ class GLMBlock(nn.Module):
         attention_input = self.input_layernorm(hidden_states)
         hidden_states = attention_input * self.alpha + self.attention(attention_input, cos, sin, mask, cache)
         mlp_input = self.post_attention_layernorm(hidden_states)
-        return mlp_input * self.alpha + self.mlp(mlp_input)  # type: ignore[no-any-return]
+        return mlp_input * self.alpha + self.mlp(mlp_input)
 
 
 class ChatGLMPreTrainedModel(PreTrainedModel):
@@ -110,15 +110,15 @@ class ChatGLMPreTrainedModel(PreTrainedModel):
     config: ChatGLMConfig
     config_class = ChatGLMConfig
     base_model_prefix = "transformer"
-    _no_split_modules: ClassVar[list[str]] = ["GLMBlock"]
-    _skip_keys_device_placement: ClassVar[list[str]] = ["past_key_values"]
+    _no_split_modules = ["GLMBlock"]
+    _skip_keys_device_placement = ["past_key_values"]
     _supports_sdpa = True
-    _keep_in_fp32_modules_strict: ClassVar[list[str]] = [
+    _keep_in_fp32_modules_strict = [
         "input_layernorm",
         "post_attention_layernorm",
         "final_layernorm",
     ]
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"rotary_emb\.inv_freq"]
+    _keys_to_ignore_on_load_unexpected = [r"rotary_emb\.inv_freq"]
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -215,7 +215,8 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
         return position_ids, mask
 
     def _start_with_prefix(self, cache: Cache, batch_size: int, dtype: torch.dtype) -> None:
-        rows = self.prefix_encoder(batch_size, storage_dtype(self.layers[0].attention.query_key_value, dtype))
+        stored = _cache_dtype(self.get_submodule("layers.0.attention"), dtype)
+        rows = self.prefix_encoder(batch_size, stored)
         for layer_idx in range(self.config.num_layers):
             cache.update(rows[2 * layer_idx], rows[2 * layer_idx + 1], layer_idx)
 
@@ -223,7 +224,7 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
 class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
     """ChatGLM with its language-model head, which shares the embedding's weight."""
 
-    _tied_weights_keys: ClassVar[dict[str, str]] = {"lm_head.weight": "transformer.word_embeddings.weight"}
+    _tied_weights_keys = {"lm_head.weight": "transformer.word_embeddings.weight"}
 
     def __init__(self, config: ChatGLMConfig) -> None:
         super().__init__(config)
@@ -231,7 +232,7 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
         self.lm_head = _head(config)
         if config.quantization_embeddings:
             scale = {"lm_head.weight_scale": "transformer.word_embeddings.weight_scale"}
-            self._tied_weights_keys = {**type(self)._tied_weights_keys, **scale}
+            self._tied_weights_keys = self._tied_weights_keys | scale
         self.post_init()
 
     def get_output_embeddings(self) -> nn.Module:
@@ -289,7 +290,7 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
             hidden_states=outputs.hidden_states,
         )
 
-    def prepare_inputs_for_generation(
+    def prepare_inputs_for_generation(  # type: ignore[override]  # all arguments come by name
         self,
         input_ids: Tensor,
         past_key_values: Cache | None = None,
@@ -332,11 +333,10 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
     stream_chat = _chat.stream_chat
 
 
-def storage_dtype(linear: nn.Module, activations: torch.dtype) -> torch.dtype:
-    """Dtype in which keys and values are kept: that of 16-bit weights, else that of the activations."""
-    weight = linear.weight_scale if isinstance(linear, QuantizedLinear) else linear.weight
-    assert isinstance(weight, Tensor)
-    return weight.dtype if weight.dtype.itemsize == 2 else activations
+def _cache_dtype(attention: nn.Module, activations: torch.dtype) -> torch.dtype:
+    """Keys and values are kept in 16 bits if the checkpoint is; a bias tells, for it is never quantised."""
+    dtype = attention.get_parameter("query_key_value.bias").dtype
+    return dtype if dtype.itemsize == 2 else activations
 
 
 def _activation_dtype(embedded: Tensor) -> torch.dtype:

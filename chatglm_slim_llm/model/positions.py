@@ -48,12 +48,13 @@ class Layout:
         real = input_ids != config.pad_token_id if attention_mask is None else attention_mask.bool()
         if not real[:, -1].all():
             raise ValueError(
-                "a row ends in padding, but ChatGLM is padded on the left; use padding_side='left' (the tokenizer's own)"
+                "a row ends in padding, but ChatGLM is padded on the left; use the tokenizer's own padding_side='left'"
             )
         num_pads = real.int().argmax(dim=-1)
-        is_sop = input_ids == config.bos_token_id
+        is_sop: Tensor = input_ids.eq(config.bos_token_id)
         _want(is_sop, f"<sop> ({config.bos_token_id})")
-        gmask, mask = input_ids == config.gmask_token_id, input_ids == config.mask_token_id
+        gmask: Tensor = input_ids == config.gmask_token_id
+        mask: Tensor = input_ids == config.mask_token_id
         _want(gmask | mask, f"[gMASK] ({config.gmask_token_id})")
         first, second = (gmask, mask) if config.position_variant == "v1.1" else (mask, gmask)
         mask_index = torch.where(first.any(-1), first.int().argmax(-1), second.int().argmax(-1))

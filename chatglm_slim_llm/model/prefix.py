@@ -31,7 +31,7 @@ class PrefixEncoder(nn.Module):
         Returns:
             [2 * layers, batch, heads, pre_seq_len, d]; row 2i is layer i's key, row 2i + 1 its value.
         """
-        flat = self.embedding.weight  # [pre, h] with projection, else [pre, 2 * layers * h]
+        flat: Tensor = self.embedding.weight  # [pre, h] with projection, else [pre, 2 * layers * h]
         if hasattr(self, "trans"):
             flat = self.trans(flat)
         rows = flat.view(len(flat), -1, self.heads, self.head_size)  # [pre, 2 * layers, heads, d]

@@ -10,7 +10,7 @@ import re
 import shutil
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import sentencepiece as spm
 from transformers import PreTrainedTokenizer
@@ -23,7 +23,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _LFS_HEADER = b"version https://git-lfs"
 
 
-class ChatGLMTokenizer(PreTrainedTokenizer):  # type: ignore[misc]
+class ChatGLMTokenizer(PreTrainedTokenizer):
     """Tokenizer of ChatGLM-6B and ChatGLM-6B-Slim.
 
     Args:
@@ -34,8 +34,8 @@ class ChatGLMTokenizer(PreTrainedTokenizer):  # type: ignore[misc]
         **kwargs: as for every tokenizer of transformers.
     """
 
-    vocab_files_names: ClassVar[dict[str, str]] = {"vocab_file": _VOCAB_FILE}
-    model_input_names: ClassVar[list[str]] = ["input_ids", "attention_mask"]
+    vocab_files_names = {"vocab_file": _VOCAB_FILE}
+    model_input_names = ["input_ids", "attention_mask"]
     padding_side = "left"
 
     def __init__(
@@ -96,7 +96,7 @@ class ChatGLMTokenizer(PreTrainedTokenizer):  # type: ignore[misc]
         """Id of </s>, which the model does not use to end a reply."""
         return self._convert_token_to_id(self.end_token)
 
-    def _tokenize(self, text: str, **_: Any) -> list[str]:
+    def _tokenize(self, text: str, **kwargs: Any) -> list[str]:
         if bad := _SURROGATE.search(text):
             raise ValueError(
                 f"the text has a lone surrogate U+{ord(bad[0]):04X} at character {bad.start()}, which is no character; "
@@ -124,7 +124,14 @@ class ChatGLMTokenizer(PreTrainedTokenizer):  # type: ignore[misc]
         prompt = [*token_ids_0, self.gmask_token_id, self.bos_token_id]
         return prompt if token_ids_1 is None else [*prompt, *token_ids_1, self.eos_token_id]
 
-    def _decode(self, token_ids: int | list[int], skip_special_tokens: bool = False, **_: Any) -> str:
+    def _decode(
+        self,
+        token_ids: int | list[int],
+        skip_special_tokens: bool = False,
+        clean_up_tokenization_spaces: bool | None = None,
+        **kwargs: Any,
+    ) -> str:
+        # clean_up_tokenization_spaces is taken and ignored: it would damage code.
         ids = [token_ids] if isinstance(token_ids, int) else list(token_ids)
         skipped = set(self.all_special_ids) if skip_special_tokens else {self.pad_token_id}
         return self._ids_to_text([i for i in ids if i not in skipped])
@@ -136,20 +143,28 @@ class ChatGLMTokenizer(PreTrainedTokenizer):  # type: ignore[misc]
 
     @cached_property
     def piece_texts(self) -> dict[int, str | bytes]:
-        """What each id adds to a text: characters, or one byte of a character. Control pieces are left out."""
-        texts: dict[int, str | bytes] = {}
-        for piece_id in range(self._sp.get_piece_size()):
-            piece = self._sp.id_to_piece(piece_id)
-            if self._sp.is_control(piece_id):
-                continue
-            if self._sp.is_byte(piece_id):
-                text: str | bytes = bytes([int(piece[3:-1], 16)])
-            elif self._sp.is_unknown(piece_id):
-                text = self._sp.decode([piece_id])
-            else:
-                text = _restore_whitespace(piece.replace("▁", " "))
-            texts[piece_id + self.num_image_tokens] = text
-        return texts
+        """What each id adds to a text: characters, with "▁" for a space between words, or one byte of a character.
+
+        Control pieces add nothing; padding and unused rows are left out.
+        """
+        ids = range(self.num_image_tokens, self.vocab_size)
+        return {i: self._piece_text(i - self.num_image_tokens) for i in ids if i != self.pad_token_id}
+
+    def _piece_text(self, piece_id: int) -> str | bytes:
+        piece = str(self._sp.id_to_piece(piece_id))
+        if self._sp.is_control(piece_id):
+            return ""
+        if self._sp.is_byte(piece_id):
+            return bytes([int(piece[3:-1], 16)])
+        if self._sp.is_unknown(piece_id):
+            return str(self._sp.decode([piece_id]))
+        return _restore_whitespace(piece)
+
+    @cached_property
+    def drops_all_leading_spaces(self) -> bool:
+        """Whether decoding drops every "▁" at the start of a text, or only the one that encoding put there."""
+        space = self._sp.piece_to_id("▁")
+        return str(self._sp.decode([space, space])) == ""
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Copy the SentencePiece model to ``save_directory``."""
@@ -176,8 +191,8 @@ def _read_model(path: Path) -> spm.SentencePieceProcessor:
         raise ValueError(f"{path} is not a SentencePiece model ({error}); download it again") from error
     if model.is_unknown(model.piece_to_id("[gMASK]")):
         raise ValueError(
-            f"{path} has {model.get_piece_size()} pieces and no [gMASK] among them: it is the early tokenizer of a full "
-            "checkpoint. Convert the checkpoint with `chatglm-slim slim SRC DST`"
+            f"{path} has {model.get_piece_size()} pieces and no [gMASK] among them: it is the early tokenizer of a "
+            "full checkpoint. Convert the checkpoint with `chatglm-slim slim SRC DST`"
         )
     return model
 
