@@ -53,8 +53,9 @@ class Layout:
         num_pads = real.int().argmax(dim=-1)
         is_sop: Tensor = input_ids.eq(config.bos_token_id)
         _want(is_sop, f"<sop> ({config.bos_token_id})")
-        gmask: Tensor = input_ids == config.gmask_token_id
-        mask: Tensor = input_ids == config.mask_token_id
+        assert config.gmask_token_id is not None  # the config fills both in
+        assert config.mask_token_id is not None
+        gmask, mask = input_ids.eq(config.gmask_token_id), input_ids.eq(config.mask_token_id)
         _want(gmask | mask, f"[gMASK] ({config.gmask_token_id})")
         first, second = (gmask, mask) if config.position_variant == "v1.1" else (mask, gmask)
         mask_index = torch.where(first.any(-1), first.int().argmax(-1), second.int().argmax(-1))

@@ -1,0 +1,62 @@
+# `make run` and `make test` are all that a newcomer needs; CONTRIBUTING.md explains the rest.
+
+PYTHON ?= python3
+# A plain `torch` brings gigabytes of CUDA on Linux. For a CPU build elsewhere, see "Install" in README.md.
+TORCH  ?= torch==2.13.0
+ARGS   ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+
+.PHONY: run setup test test-slow check lint types contracts fmt bench train clean
+
+run: $(VENV)/.installed
+	@$(BIN)/chatglm-tui $(ARGS)
+
+setup: $(VENV)/.installed-dev
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -m slow --timeout=3600 $(ARGS)
+
+check: lint types contracts test
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(VENV)/.installed-dev
+	@$(BIN)/mypy
+
+contracts: $(VENV)/.installed-dev
+	@$(BIN)/lint-imports
+
+fmt: $(VENV)/.installed-dev
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m benchmarks.memory $(ARGS)
+
+train: $(VENV)/.installed-dev
+	@$(BIN)/python -m training.train $(ARGS)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+$(VENV)/.torch:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; choose another with: make PYTHON=python3.12" % sys.version.split()[0])'
+	@echo "Setting up $(VENV): a few minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.torch
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.torch
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $(VENV)/.installed $@
