@@ -1,0 +1,59 @@
+"""Checkpoints: bytes on disk, and the model that they become.
+
+Reads safetensors and ``.bin`` files, slims and quantises them, fills the model. What a model
+computes is not known here. Names are resolved on first use, so that fetching a checkpoint
+needs no torch. No module has the name of a function (``loading``, ``slimming``): importing the module
+would hide the function. ``pull.pull`` is therefore reached through its module.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.checkpoint.loading import Loaded, load, load_model, load_tokenizer
+    from chatglm_slim_llm.checkpoint.prefix import load_prefix
+    from chatglm_slim_llm.checkpoint.progress import Progress
+    from chatglm_slim_llm.checkpoint.pull import is_available, resolve_folder
+    from chatglm_slim_llm.checkpoint.quantize import quantize_checkpoint
+    from chatglm_slim_llm.checkpoint.slimming import slim
+
+__all__ = [
+    "Loaded",
+    "Progress",
+    "is_available",
+    "load",
+    "load_model",
+    "load_prefix",
+    "load_tokenizer",
+    "quantize_checkpoint",
+    "resolve_folder",
+    "slim",
+]
+
+_MODULES = {
+    "Loaded": "loading",
+    "Progress": "progress",
+    "is_available": "pull",
+    "load": "loading",
+    "load_model": "loading",
+    "load_prefix": "prefix",
+    "load_tokenizer": "loading",
+    "quantize_checkpoint": "quantize",
+    "resolve_folder": "pull",
+    "slim": "slimming",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,89 @@
+"""Stored tensors become parameters, each in its final dtype, on its final device and at its final level.
+
+A linear that is to be quantised is quantised while it is read, block of rows by block of rows, so
+the fp16 model is never there as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from chatglm_slim_llm.checkpoint.files import Shard, Weights, check_finite, open_shard, read_in_chunks, row_blocks
+from chatglm_slim_llm.checkpoint.layout import PREFIX, is_block_linear, is_ignored
+from chatglm_slim_llm.checkpoint.progress import Meter, Progress
+from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
+from chatglm_slim_llm.kernels import quantize_weight
+from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
+
+_ALWAYS_FP32 = re.compile(rf"layernorm\.(weight|bias)$|^{re.escape(PREFIX)}")
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How the parameters of a model are to lie in memory."""
+
+    quantize_to: int
+    """Bits of the linears that the file holds as fp16; 0 takes everything as it is stored."""
+    device: torch.device
+    dtype: torch.dtype
+    """Of what is neither quantised nor fp32 always."""
+
+    def fill(self, model: ChatGLMForConditionalGeneration, weights: Weights, progress: Progress | None = None) -> None:
+        """Give every parameter of a model that was built on the meta device its numbers."""
+        meter = Meter(progress, f"reading {weights.folder.name}", sum(s.size_bytes for s in weights.specs.values()))
+        for path, specs in weights.shards.items():
+            with open_shard(path) as shard:
+                for spec in specs.values():
+                    if not is_ignored(spec.name):
+                        for name, tensor in self._read(shard, spec).items():
+                            assign(model, name, tensor)
+                    meter.advance(spec.size_bytes)
+        for name, parameter in model.get_input_embeddings().named_parameters():
+            setattr(model.lm_head, name, parameter)  # tied always, as transformers does, whatever the file holds
+
+    def _read(self, shard: Shard, spec: TensorSpec) -> dict[str, Tensor]:
+        """The parameters that one stored tensor becomes, by name."""
+        if self.quantize_to and is_block_linear(spec.name):
+            return self._read_quantized(shard, spec)
+        dtype = self._dtype_of(spec)
+        out = torch.empty(spec.shape, dtype=dtype, device=self.device)
+        if out.device.type == "cpu" and dtype == spec.dtype:
+            for rows in row_blocks(spec):
+                shard.read_rows(spec.name, rows.start, out[rows])
+                check_finite(out[rows], spec.name, shard.path)
+            shard.release(spec.name)
+        else:
+            for rows, chunk in read_in_chunks(shard, spec):
+                converted = chunk.to(dtype)
+                check_finite(converted, spec.name, shard.path)
+                out[rows] = converted.to(self.device)
+        return {spec.name: out}
+
+    def _read_quantized(self, shard: Shard, spec: TensorSpec) -> dict[str, Tensor]:
+        columns = spec.shape[1] * self.quantize_to // 8
+        packed = torch.empty(spec.shape[0], columns, dtype=torch.int8, device=self.device)
+        scale = torch.empty(spec.shape[0], dtype=torch.float16, device=self.device)
+        for rows, chunk in read_in_chunks(shard, spec):
+            packed[rows], scale[rows] = quantize_weight(chunk.half().to(self.device), self.quantize_to)
+            check_finite(scale[rows], spec.name, shard.path)  # of NaN or infinity the scale is not finite either
+        return {spec.name: packed, f"{spec.name}_scale": scale}
+
+    def _dtype_of(self, spec: TensorSpec) -> torch.dtype:
+        if not spec.dtype.is_floating_point:
+            return spec.dtype
+        if spec.name.endswith("weight_scale"):
+            return torch.float16
+        return torch.float32 if _ALWAYS_FP32.search(spec.name) else self.dtype
+
+
+def assign(model: nn.Module, name: str, tensor: Tensor) -> None:
+    """Put ``tensor`` in place of the parameter of that name."""
+    path, _, leaf = name.rpartition(".")
+    module = model.get_submodule(path)
+    old = module.get_parameter(leaf)
+    assert old.shape == tensor.shape, f"{name}: {tuple(old.shape)} is not {tuple(tensor.shape)}"
+    setattr(module, leaf, nn.Parameter(tensor, requires_grad=old.requires_grad))

@@ -1,0 +1,180 @@
+"""A checkpoint folder in, a model in memory out.
+
+Files are looked through before any weight is read, so that what is missing or wrong is said at
+once. The model is then built without memory and filled tensor by tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from chatglm_slim_llm.checkpoint.files import list_weights
+from chatglm_slim_llm.checkpoint.filling import Filling
+from chatglm_slim_llm.checkpoint.ice_text import ICE_TEXT, read_ice_text
+from chatglm_slim_llm.checkpoint.layout import check_tensors
+from chatglm_slim_llm.checkpoint.progress import Progress
+from chatglm_slim_llm.checkpoint.pull import resolve_folder
+from chatglm_slim_llm.checkpoint.settings import CONFIG, parse_config, read_config
+from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions, Quantization
+from chatglm_slim_llm.errors import (
+    CheckpointError,
+    CheckpointFormatError,
+    ConfigError,
+    QuantizationError,
+    VocabularyMismatchError,
+)
+from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration, ChatGLMTokenizer
+
+_BITS: dict[Quantization, int] = {"fp16": 0, "int8": 8, "int4": 4}
+_LEVELS: dict[int, Quantization] = {bits: level for level, bits in _BITS.items()}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to answer, and what is known about it."""
+
+    model: ChatGLMForConditionalGeneration
+    tokenizer: ChatGLMTokenizer
+    folder: Path
+    level: Quantization
+    """The level the weights have now: a quantised checkpoint keeps its own."""
+    device: torch.device
+    is_demo: bool
+
+
+def load(options: LoadOptions, *, allow_download: bool = True, progress: Progress | None = None) -> Loaded:
+    """Load what ``options`` name: the demo, a folder or a hub id.
+
+    Args:
+        options: model, level and device.
+        allow_download: whether a hub id that is not on this machine may be fetched.
+        progress: told how far the download and the reading are.
+
+    Raises:
+        CheckpointError: one of its kinds; the message says which file, what is wrong and what to do.
+        QuantizationError: the checkpoint is quantised to another level than asked for.
+        ConfigError: the device is not there.
+    """
+    device = pick_device(options.device)
+    folder = resolve_folder(options.model, allow_download=allow_download, progress=progress)
+    config = parse_config(read_config(folder), folder / CONFIG)
+    tokenizer = load_tokenizer(folder)
+    _want_one_vocabulary(tokenizer, config, folder)
+    model = load_model(folder, quantization=options.quantization, device=device, progress=progress)
+    level = _LEVELS[model.config.quantization_bit]
+    return Loaded(model, tokenizer, folder, level, device, is_demo=options.model == DEMO_MODEL)
+
+
+def load_model(
+    folder: Path | str,
+    *,
+    quantization: Quantization | None = None,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype | None = None,
+    progress: Progress | None = None,
+) -> ChatGLMForConditionalGeneration:
+    """Load the model of a checkpoint folder, ready for inference.
+
+    Args:
+        folder: holds ``config.json`` and safetensors or ``.bin`` weights, sharded or not.
+        quantization: ``int8`` and ``int4`` quantise the linears while they are read; ``None`` and ``fp16``
+            leave the checkpoint at its own level.
+        device: where the weights go.
+        dtype: of the weights that are not quantised, fp16 by default. LayerNorms and a P-tuning prefix are
+            fp32 always.
+        progress: told how far the reading is.
+
+    Raises:
+        CheckpointNotFoundError: the folder, its config or its weights are missing.
+        CheckpointFormatError: a file is damaged, or does not hold what the config promises.
+        VocabularyMismatchError: config and weights have different numbers of tokens.
+        QuantizationError: the checkpoint is quantised to another level than asked for.
+    """
+    folder, device = Path(folder).expanduser(), torch.device(device)
+    raw = read_config(folder)
+    stored = parse_config(raw, folder / CONFIG)
+    weights = list_weights(folder)
+    check_tensors(weights, stored)
+    bits = _choose_bits(stored.quantization_bit, quantization, folder)
+    with torch.device("meta"):
+        model = ChatGLMForConditionalGeneration(parse_config(raw | {"quantization_bit": bits}, folder / CONFIG))
+    if device.type == "meta":
+        return model
+    filling = Filling(bits if bits != stored.quantization_bit else 0, device, dtype or torch.float16)
+    try:
+        filling.fill(model, weights, progress)
+    except torch.OutOfMemoryError as error:
+        raise CheckpointError(
+            f"{folder} does not fit into the memory of {device} at this level; choose int8 or int4, or device 'cpu'"
+        ) from error
+    model.train(False)
+    return model
+
+
+def load_tokenizer(folder: Path | str) -> ChatGLMTokenizer:
+    """Load the tokenizer of a checkpoint folder.
+
+    Raises:
+        CheckpointNotFoundError: ``ice_text.model`` is missing.
+        CheckpointFormatError: it is a git-lfs pointer or damaged.
+        VocabularyMismatchError: it is of an early full checkpoint, without the control tokens.
+    """
+    folder = Path(folder).expanduser()
+    if b"[gMASK]" not in (content := read_ice_text(folder)) and b"<unk>" in content:
+        raise VocabularyMismatchError(
+            f"{folder / ICE_TEXT} has no [gMASK]: this is the tokenizer of an early full checkpoint (150,528 tokens), "
+            "and slim ones (130,528 tokens) are wanted here; convert it with `chatglm-slim slim SRC DST`",
+            expected=130_528,
+            found=150_528,
+        )
+    try:
+        tokenizer: ChatGLMTokenizer = ChatGLMTokenizer.from_pretrained(folder)
+    except (ValueError, TypeError, OSError) as error:
+        raise CheckpointFormatError(
+            f"{folder}: the tokenizer's files cannot be read ({error}); fetch them again", path=folder / ICE_TEXT
+        ) from error
+    return tokenizer
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that a name stands for; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: this machine, or this build of torch, has no such device.
+    """
+    if name == "auto":
+        accelerators = (("cuda", torch.cuda), ("mps", torch.mps))
+        name = next((kind for kind, backend in accelerators if backend.is_available()), "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device {name!r} cannot be used by this build of torch on this machine; choose auto or cpu", key="device"
+        ) from error
+
+
+def _choose_bits(stored: int, wanted: Quantization | None, folder: Path) -> int:
+    asked = _BITS[wanted or "fp16"]
+    if stored and asked not in (0, stored):
+        raise QuantizationError(
+            f"{folder} is already quantised to {_LEVELS[stored]} and cannot become {wanted}; "
+            f"ask for {_LEVELS[stored]}, or load the fp16 checkpoint",
+            bits=asked,
+        )
+    return stored or asked
+
+
+def _want_one_vocabulary(tokenizer: ChatGLMTokenizer, config: ChatGLMConfig, folder: Path) -> None:
+    if tokenizer.bos_token_id == config.bos_token_id and tokenizer.vocab_size <= config.vocab_size:
+        return
+    raise VocabularyMismatchError(
+        f"{folder}: the tokenizer has {tokenizer.vocab_size:,} tokens with <sop> at {tokenizer.bos_token_id:,}, but "
+        f"config.json says vocab_size {config.vocab_size:,} with <sop> at {config.bos_token_id:,}; they are of "
+        "different checkpoints. If this is a full checkpoint (150,528 tokens), convert it with `chatglm-slim slim "
+        "SRC DST`, else fetch its own ice_text.model and tokenizer_config.json",
+        expected=config.vocab_size,
+        found=tokenizer.vocab_size,
+    )
