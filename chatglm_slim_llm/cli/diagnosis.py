@@ -1,0 +1,230 @@
+"""The sections of ``chatglm-slim doctor``: facts as plain text, and the problems among them.
+
+Asks no network and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypedDict
+
+from chatglm_slim_llm import __version__
+from chatglm_slim_llm.checkpoint.pull import DEMO_FOLDER, find_folder, is_hub_id, missing_files
+from chatglm_slim_llm.cli.machine import find_devices, find_memory, find_processor
+from chatglm_slim_llm.cli.progress import size_text
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, Folders, LoadOptions
+from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError
+
+Table = dict[str, str]
+
+_PACKAGES = (
+    "torch",
+    "transformers",
+    "langchain",
+    "langchain-core",
+    "huggingface-hub",
+    "safetensors",
+    "sentencepiece",
+    "numpy",
+    "textual",
+)
+_TELLING_VARIABLES = re.compile(
+    r"CHATGLM_SLIM_.*|HF_.*|HUGGING.*|TRANSFORMERS_.*|TORCH_.*|PYTORCH_.*|CUDA_.*|OMP_.*|MKL_.*|XDG_.*_HOME|"
+    r"(https?|all|no)_proxy|LANG|LC_.*|TERM|COLORTERM|NO_COLOR|PYTHON.*|VIRTUAL_ENV",
+    re.IGNORECASE,
+)
+_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+_URL_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
+
+_LEVEL_BYTES = {"fp16": 2.0, "int8": 1.0, "int4": 0.5}
+_WORKING_BYTES = 600_000_000
+"""Python, torch and the cache of one long conversation, beside the weights."""
+
+
+class Problem(TypedDict):
+    """Something that will not work, and what to do about it."""
+
+    found: str
+    do: str
+
+
+class Diagnosis(TypedDict):
+    """Everything that the doctor says; the keys are those of ``--json``."""
+
+    program: Table
+    machine: Table
+    folders: Table
+    checkpoints: Table
+    environment: Table
+    problems: list[Problem]
+
+
+@dataclass
+class _Finding:
+    rows: Table = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def diagnose(model: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Diagnosis:
+    """Look at the program, the machine and the checkpoints; ``model`` is looked at more closely."""
+    machine = _look_at_machine()
+    options, problems = _options(model, environ)
+    checkpoints = _look_at_checkpoints(options)
+    return {
+        "program": _look_at_program(),
+        "machine": machine.rows,
+        "folders": _look_at_folders(environ),
+        "checkpoints": checkpoints.rows,
+        "environment": _look_at_environment(environ),
+        "problems": [*problems, *machine.problems, *checkpoints.problems],
+    }
+
+
+def _options(model: str | None, environ: Mapping[str, str]) -> tuple[LoadOptions, list[Problem]]:
+    try:
+        return LoadOptions.resolve(model, environ=environ), []
+    except ConfigError as error:
+        return LoadOptions(), [{"found": str(error), "do": f"correct or unset {error.source}"}]
+
+
+def _look_at_program() -> Table:
+    return {
+        "chatglm-slim-llm": __version__,
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": platform.platform(),
+        **{package: _version(package) for package in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _look_at_machine() -> _Finding:
+    processor, memory = find_processor(), find_memory()
+    devices, failure = find_devices()
+    finding = _Finding(
+        {
+            "processor": f"{processor.name}, {processor.architecture}, {processor.usable_cores or '?'} cores",
+            "instructions": " ".join(processor.features) or "unknown",
+            "memory": f"{_size(memory.available_bytes)} available of {_size(memory.total_bytes)}",
+            "devices": ", ".join(devices) or f"torch cannot be imported: {failure}",
+        }
+    )
+    if failure:
+        finding.problems.append(
+            {
+                "found": f"torch cannot be imported: {failure}",
+                "do": "install it again, for a machine without a GPU with: "
+                "pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cpu",
+            }
+        )
+    return finding
+
+
+def _size(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else size_text(size_bytes)
+
+
+def _look_at_folders(environ: Mapping[str, str]) -> Table:
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    folders = Folders.of_user(environ)
+    paths = {"settings": folders.config, "data": folders.data, "cache": folders.cache, "hub cache": Path(HF_HUB_CACHE)}
+    return {name: f"{path}{'' if path.exists() else ' (not there yet)'}" for name, path in paths.items()}
+
+
+def _look_at_environment(environ: Mapping[str, str]) -> Table:
+    return {name: _shown(name, environ[name]) for name in sorted(environ) if _TELLING_VARIABLES.fullmatch(name)}
+
+
+def _shown(name: str, value: str) -> str:
+    """A value without what nobody else may know."""
+    return "(set, hidden)" if _SECRET_NAME.search(name) and value else _URL_LOGIN.sub("…@", value)
+
+
+def _look_at_checkpoints(options: LoadOptions) -> _Finding:
+    """The bundled checkpoint, the 6B one, and the one that the options name."""
+    finding = _Finding()
+    for model in dict.fromkeys((DEMO_MODEL, DEFAULT_HUB_ID, options.model)):
+        folder = find_folder(model)
+        if folder is not None:
+            _look_at_folder(finding, model, folder, options)
+        elif model == DEFAULT_HUB_ID != options.model:
+            finding.rows[model] = "not downloaded (chatglm-slim pull)"
+        else:
+            _miss(finding, model)
+    return finding
+
+
+def _miss(finding: _Finding, model: str) -> None:
+    finding.rows[model] = "not on this machine"
+    do = f"chatglm-slim pull {model}" if is_hub_id(model) else "give an existing folder, a hub id, or 'demo'"
+    finding.problems.append({"found": f"{model} is not on this machine", "do": do})
+
+
+def _look_at_folder(finding: _Finding, model: str, folder: Path, options: LoadOptions) -> None:
+    if (fault := _find_fault(folder)) is not None:
+        finding.rows[model] = f"BROKEN, in {folder}"
+        finding.problems.append(fault)
+        return
+    size_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    needs = memory_needs(json.loads((folder / "config.json").read_bytes()))
+    shown = ", ".join(f"{level} {size_text(needed)}" for level, needed in needs.items())
+    finding.rows[model] = f"ok, {size_text(size_bytes)} in {folder}; memory: {shown}"
+    available = find_memory().available_bytes
+    needed = needs.get(options.quantization, min(needs.values()))
+    if model == options.model and available is not None and needed > available:
+        finding.problems.append(_too_big(model, options.quantization, needed, available, needs))
+
+
+def _too_big(model: str, level: str, needed: int, available: int, needs: Mapping[str, int]) -> Problem:
+    fitting = [name for name, size_bytes in needs.items() if size_bytes <= available]
+    found = f"{model} at {level} needs {size_text(needed)} of memory, {size_text(available)} is available"
+    if fitting:
+        return {"found": found, "do": f"use --quantization {fitting[0]}, or close other programs"}
+    return {"found": found, "do": "close other programs, or use the demo model"}
+
+
+def _find_fault(folder: Path) -> Problem | None:
+    """What keeps the checkpoint in ``folder`` from loading, as far as files, sizes and headers show it."""
+    if absent := missing_files(folder):
+        do = "install chatglm-slim-llm again" if folder == DEMO_FOLDER else "fetch it with: chatglm-slim pull"
+        return {"found": f"{folder} has no {', no '.join(absent)}", "do": do}
+    try:
+        from chatglm_slim_llm.checkpoint.files import list_weights, refuse_lfs_pointer
+        from chatglm_slim_llm.checkpoint.settings import read_config
+    except (ImportError, OSError, RuntimeError):  # torch is broken, which is a problem of its own
+        return None
+    try:
+        read_config(folder)
+        refuse_lfs_pointer(folder / "ice_text.model")
+        list_weights(folder)
+    except ChatGLMSlimError as error:
+        found, _, do = str(error).rpartition("; ")
+        return {"found": found, "do": do} if found else {"found": do, "do": "fetch it again with: chatglm-slim pull"}
+    return None
+
+
+def memory_needs(config: Mapping[str, Any]) -> dict[str, int]:
+    """Bytes of memory that a checkpoint with this config takes at each level that it can be loaded at.
+
+    The linear layers have 2, 1 or half a byte a weight; embedding and head share 2 bytes a weight.
+    """
+    hidden, inner = int(config["hidden_size"]), int(config.get("inner_hidden_size") or 4 * config["hidden_size"])
+    linear = int(config["num_layers"]) * (4 * hidden * hidden + 2 * hidden * inner)
+    fixed = 2 * int(config["vocab_size"]) * hidden + _WORKING_BYTES
+    stored_bits = config.get("quantization_bit") or 0
+    levels = _LEVEL_BYTES if not stored_bits else {f"int{stored_bits}": stored_bits / 8}
+    return {level: fixed + round(linear * bytes_each) for level, bytes_each in levels.items()}

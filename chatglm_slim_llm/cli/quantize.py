@@ -1,0 +1,29 @@
+"""``chatglm-slim quantize SRC DST --level int8|int4``: write a checkpoint with fewer bits a weight."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+
+from chatglm_slim_llm.cli.converted import add_paths, convert
+
+_BITS = {"int8": 8, "int4": 4}
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``quantize`` to the command line."""
+    parser = commands.add_parser(
+        "quantize",
+        help="write a checkpoint with fewer bits a weight",
+        description="Write a quantised copy of a checkpoint, in the original's format; it loads without the full one.",
+    )
+    add_paths(parser)
+    parser.add_argument("--level", required=True, choices=_BITS, help="how the linear layers are stored")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the quantised checkpoint and say what became of it."""
+    from chatglm_slim_llm.checkpoint import quantize_checkpoint
+
+    return convert(args, partial(quantize_checkpoint, bits=_BITS[args.level]), level=args.level)
