@@ -17,7 +17,7 @@ from torch import Tensor
 
 from chatglm_slim_llm.checkpoint.safetensors_file import SafetensorsShard, TensorSpec
 from chatglm_slim_llm.checkpoint.torch_file import TorchShard
-from chatglm_slim_llm.errors import CheckpointFormatError, CheckpointNotFoundError
+from chatglm_slim_llm.errors import CheckpointError, CheckpointFormatError, CheckpointNotFoundError
 
 _SINGLE_OR_INDEX = (
     "model.safetensors",
@@ -38,9 +38,6 @@ class Shard(Protocol):
 
     def read_rows(self, name: str, start: int, out: Tensor) -> None:
         """Fill ``out`` (CPU, contiguous, the stored dtype) with the rows from ``start`` on."""
-
-    def release(self, name: str) -> None:
-        """Say that this tensor has been read for good."""
 
     def close(self) -> None:
         """Close the file."""
@@ -108,18 +105,21 @@ def read_in_chunks(shard: Shard, spec: TensorSpec, first_row: int = 0) -> Iterat
         chunk = buffer[: rows.stop - rows.start]
         shard.read_rows(spec.name, rows.start, chunk)
         yield rows, chunk
-    shard.release(spec.name)
 
 
 def refuse_lfs_pointer(path: Path) -> None:
-    """Raise if a file is the few lines that git leaves where git-lfs is not installed."""
-    with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise CheckpointFormatError(
-                f"{path} is a git-lfs pointer, not the file itself; run `git lfs install` and `git lfs pull` in "
-                f"{path.parent}, or fetch the checkpoint with `chatglm-slim pull`",
-                path=path,
-            )
+    """Raise if a file cannot be opened, or is the few lines that git leaves where git-lfs is not installed."""
+    try:
+        with path.open("rb") as file:
+            is_pointer = file.read(len(_LFS_POINTER)) == _LFS_POINTER
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}; see who owns it and may read it") from error
+    if is_pointer:
+        raise CheckpointFormatError(
+            f"{path} is a git-lfs pointer, not the file itself; run `git lfs install` and `git lfs pull` in "
+            f"{path.parent}, or fetch the checkpoint with `chatglm-slim pull`",
+            path=path,
+        )
 
 
 def check_finite(values: Tensor, name: str, path: Path) -> None:

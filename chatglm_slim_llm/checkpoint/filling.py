@@ -55,7 +55,6 @@ class Filling:
             for rows in row_blocks(spec):
                 shard.read_rows(spec.name, rows.start, out[rows])
                 check_finite(out[rows], spec.name, shard.path)
-            shard.release(spec.name)
         else:
             for rows, chunk in read_in_chunks(shard, spec):
                 converted = chunk.to(dtype)

@@ -46,6 +46,11 @@ def read_ice_text(folder: Path) -> bytes:
     return path.read_bytes()
 
 
+def added_records() -> list[bytes]:
+    """The 344 pieces as they lie in the file."""
+    return [_piece(piece, kind) for piece, kind in ADDED_PIECES]
+
+
 def complete(model: bytes, path: Path) -> tuple[bytes, int]:
     """Append the 344 pieces and switch byte fallback on, unless that is done.
 
@@ -67,7 +72,7 @@ def complete(model: bytes, path: Path) -> tuple[bytes, int]:
         raise CheckpointFormatError(f"{path} is not a SentencePiece model; fetch it again", path=path) from error
     if not pieces:
         raise CheckpointFormatError(f"{path} holds no pieces, it is not a SentencePiece model", path=path)
-    added = [_piece(piece, kind) for piece, kind in ADDED_PIECES]
+    added = added_records()
     if pieces[-len(added) :] == added:
         return model, len(pieces) - len(added)
     if added[0] in pieces:

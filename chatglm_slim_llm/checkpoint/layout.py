@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chatglm_slim_llm.checkpoint.files import Weights
 from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
-from chatglm_slim_llm.errors import CheckpointFormatError, VocabularyMismatchError
+from chatglm_slim_llm.errors import CheckpointFormatError, QuantizationError, VocabularyMismatchError
 from chatglm_slim_llm.kernels import QUANTIZED_LINEARS
 from chatglm_slim_llm.model import ChatGLMConfig
 
@@ -83,6 +83,20 @@ def check_tensors(weights: Weights, config: ChatGLMConfig) -> None:
     for name in specs:
         if name not in slots and not is_ignored(name):
             raise CheckpointFormatError(_explain_unexpected(name), path=weights.path_of(name), key=name)
+
+
+def check_columns(weights: Weights, bits: int) -> None:
+    """See that the linears can be packed.
+
+    Raises:
+        QuantizationError: two columns share a byte at 4 bits, and a linear has an odd number of them.
+    """
+    for spec in weights.specs.values():
+        if bits == 4 and is_block_linear(spec.name) and spec.shape[1] % 2:
+            raise QuantizationError(
+                f"{weights.folder}: {spec.name!r} has {spec.shape[1]} columns and int4 packs them in pairs; use int8",
+                bits=bits,
+            )
 
 
 def _block(config: ChatGLMConfig) -> dict[str, Slot]:

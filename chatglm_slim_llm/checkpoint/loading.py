@@ -14,7 +14,7 @@ import torch
 from chatglm_slim_llm.checkpoint.files import list_weights
 from chatglm_slim_llm.checkpoint.filling import Filling
 from chatglm_slim_llm.checkpoint.ice_text import ICE_TEXT, read_ice_text
-from chatglm_slim_llm.checkpoint.layout import check_tensors
+from chatglm_slim_llm.checkpoint.layout import check_columns, check_tensors
 from chatglm_slim_llm.checkpoint.progress import Progress
 from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.checkpoint.settings import CONFIG, parse_config, read_config
@@ -99,11 +99,13 @@ def load_model(
     weights = list_weights(folder)
     check_tensors(weights, stored)
     bits = _choose_bits(stored.quantization_bit, quantization, folder)
+    quantize_to = bits if bits != stored.quantization_bit else 0
+    check_columns(weights, quantize_to)
     with torch.device("meta"):
         model = ChatGLMForConditionalGeneration(parse_config(raw | {"quantization_bit": bits}, folder / CONFIG))
     if device.type == "meta":
         return model
-    filling = Filling(bits if bits != stored.quantization_bit else 0, device, dtype or torch.float16)
+    filling = Filling(quantize_to, device, dtype or torch.float16)
     try:
         filling.fill(model, weights, progress)
     except torch.OutOfMemoryError as error:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.checkpoint.files import Shard, check_finite, list_weights, read_in_chunks
-from chatglm_slim_llm.checkpoint.layout import check_tensors, is_block_linear
+from chatglm_slim_llm.checkpoint.layout import check_columns, check_tensors, is_block_linear
 from chatglm_slim_llm.checkpoint.progress import Progress
 from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
 from chatglm_slim_llm.checkpoint.settings import CONFIG, parse_config, read_config, write_json
@@ -53,6 +53,7 @@ def quantize_checkpoint(source: Path, target: Path, bits: int, *, progress: Prog
         )
     weights = list_weights(source)
     check_tensors(weights, config)
+    check_columns(weights, bits)
     conversion = _Quantize(bits)
     with new_folder(target, output_bytes(weights, conversion)) as folder:
         convert_weights(weights, folder, conversion, what=f"quantising {source.name} to int{bits}", progress=progress)
@@ -77,10 +78,11 @@ class _Quantize:
 
     def convert(self, shard: Shard, spec: TensorSpec) -> Iterator[tuple[str, Tensor]]:
         for _, rows in read_in_chunks(shard, spec):
-            check_finite(rows, spec.name, shard.path)
             if is_block_linear(spec.name):
                 packed, scale = quantize_weight(rows.half(), self.bits)
+                check_finite(scale, spec.name, shard.path)  # of NaN or infinity the scale is not finite either
                 yield spec.name, packed
                 yield f"{spec.name}_scale", scale
             else:
+                check_finite(rows, spec.name, shard.path)
                 yield spec.name, rows

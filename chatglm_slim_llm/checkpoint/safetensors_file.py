@@ -90,9 +90,6 @@ class SafetensorsShard:
                 raise _truncated(self.path, begin + len(memory), begin + done)
             done += count
 
-    def release(self, name: str) -> None:
-        """Nothing is held."""
-
     def close(self) -> None:
         """Close the file."""
         self._file.close()

@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import pickle
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,10 @@ class TorchShard:
 
     def read_rows(self, name: str, start: int, out: Tensor) -> None:
         """Fill ``out`` (CPU, contiguous, the stored dtype) with the rows from ``start`` on."""
-        out.copy_(self._tensors[name][start : start + len(out)])
-
-    def release(self, name: str) -> None:
-        """Give the pages of a tensor back to the system; they would be read again if needed again."""
+        rows = self._tensors[name][start : start + len(out)]
+        out.copy_(rows)
         if self._is_mapped:
-            _forget_pages(self._tensors[name])
+            _forget_pages(rows)
 
     def close(self) -> None:
         """Unmap the file."""
@@ -42,7 +41,8 @@ class TorchShard:
 
 def _load(path: Path, is_mapped: bool) -> dict[str, Tensor]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # about what is then refused
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointFormatError(_refusal(path), path=path) from error
     except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
@@ -72,6 +72,7 @@ def _want_tensors(content: Any, path: Path) -> dict[str, Tensor]:
 
 
 def _forget_pages(tensor: Tensor) -> None:
+    """Give mapped pages back to the system, or they count beside the result; they can be read again."""
     if sys.platform != "linux" or not tensor.is_contiguous():
         return
     page = mmap.PAGESIZE
