@@ -1,0 +1,140 @@
+"""Right or wrong, counted: quick scores while training, and every figure of the report on the shipped files."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, ChatGLMTokenizer
+from training.chat import Fact, Unknown, load_facts, load_unknown, with_history
+from training.names import Lang
+from training.network import logits
+from training.reading import Kind as ReadingKind
+from training.reading import ReadingWriter
+from training.samples import Encoder, collate, encode_pairs
+from training.tools import Kind as ToolKind
+from training.tools import ToolWriter
+
+Pair = tuple[str, str]
+
+_LANGS: tuple[Lang, ...] = ("zh", "en")
+_READING: tuple[ReadingKind, ...] = ("value", "reverse", "missing")
+_TOOLS: tuple[ToolKind, ...] = ("call", "none")
+
+
+def test_sets(facts: Sequence[Fact], unknown: Sequence[Unknown], size: int) -> dict[str, list[Pair]]:
+    """Prompts with the one right answer, by name of the set; `size` prompts in each generated set.
+
+    Names and values of the generated sets are on the test side of the split: none occurs in training.
+    """
+    sets: dict[str, list[Pair]] = {}
+    for lang in _LANGS:
+        mine = [fact for fact in facts if fact.lang == lang]
+        sets[f"chat trained {lang}"] = [(text, fact.answer) for fact in mine for text in fact.wordings]
+        sets[f"chat held-out {lang}"] = [(text, fact.answer) for fact in mine for text in fact.held_out]
+        sets[f"chat second round {lang}"] = list(_second_rounds(mine, size))
+        groups = [group for group in unknown if group.lang == lang]
+        sets[f"unknown held-out {lang}"] = [(text, group.reply) for group in groups for text in group.held_out]
+        for name, level in (("1-3 sentences", 0.3), ("1-8 sentences", 1.0)):
+            writer = ReadingWriter(2024, held_out=True)
+            for kind in _READING:
+                drawn = [writer.write(level, kind, lang) for _ in range(size)]
+                sets[f"reading {name} {kind} {lang}"] = [(sample.prompt, sample.answer) for sample in drawn]
+        tools = ToolWriter(2024, held_out=True)
+        for tool_kind in _TOOLS:
+            tasks = [tools.write(1.0, tool_kind, lang, most=2) for _ in range(size)]
+            sets[f"tools {tool_kind} {lang}"] = [(task.prompt, task.answer) for task in tasks]
+    return sets
+
+
+def _second_rounds(facts: Sequence[Fact], size: int) -> Iterator[Pair]:
+    """A held-out wording after a round about another fact."""
+    asked = [(text, fact.answer) for fact in facts for text in fact.held_out]
+    for i in range(0, len(asked), max(1, len(asked) // size)):
+        yield with_history(asked[i][0], [asked[i * 7 % len(asked)]]), asked[i][1]
+
+
+@torch.no_grad()
+def quick_scores(
+    model: ChatGLMForConditionalGeneration, encoder: Encoder, facts: Sequence[Fact], unknown: Sequence[Unknown]
+) -> dict[str, float]:
+    """Share of answers whose every token is the likeliest one: what greedy generation would give, in one pass."""
+    scores = {}
+    for name, pairs in test_sets(facts, unknown, 48).items():
+        samples = [encode_pairs(encoder, prompt, answer) for prompt, answer in pairs[:: max(1, len(pairs) // 150)]]
+        samples.sort(key=lambda sample: len(sample.ids))
+        right = 0
+        for start in range(0, len(samples), 40):
+            batch = collate(samples[start : start + 40], encoder.pad_id)
+            wrong = logits(model, batch).argmax(-1) != batch.targets
+            right += len(batch.input_ids) - len(set(batch.owners[wrong].tolist()))
+        scores[name] = round(right / max(1, len(samples)), 3)
+    return scores
+
+
+def evaluate(folder: Path, size: int = 200) -> dict[str, list[tuple[str, str, str]]]:
+    """Generate an answer to every test prompt with the checkpoint in `folder`, through the package's own classes.
+
+    Returns:
+        (prompt, right answer, given answer) for each prompt, by set.
+    """
+    model = ChatGLMForConditionalGeneration.from_pretrained(folder)
+    model.train(False)
+    tokenizer = ChatGLMTokenizer.from_pretrained(folder)
+    results = {}
+    for name, pairs in test_sets(load_facts(), load_unknown(), size).items():
+        given: dict[str, str] = {}
+        prompts = sorted({prompt for prompt, _ in pairs}, key=len)
+        for start in range(0, len(prompts), 50):
+            part = prompts[start : start + 50]
+            given |= zip(part, generate(model, tokenizer, part), strict=True)
+        results[name] = [(prompt, plain(tokenizer, answer), given[prompt]) for prompt, answer in pairs]
+    return results
+
+
+@torch.no_grad()
+def generate(
+    model: ChatGLMForConditionalGeneration, tokenizer: ChatGLMTokenizer, prompts: list[str], limit: int = 96
+) -> list[str]:
+    """Greedy answers to a batch of prompts."""
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+    output = model.generate(**inputs, do_sample=False, max_new_tokens=limit)  # type: ignore[misc]
+    return [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in output[:, inputs["input_ids"].shape[1] :]]
+
+
+def plain(tokenizer: ChatGLMTokenizer, text: str) -> str:
+    """A text as the tokenizer gives it back: full-width punctuation becomes half-width."""
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    return str(tokenizer.decode(ids))
+
+
+def figures(results: dict[str, list[tuple[str, str, str]]]) -> dict[str, tuple[int, int]]:
+    """(right, asked) for each set: exact answers, and beside them the parts of a tool call and 'not found' or not."""
+    counts = {name: (sum(right == given for _, right, given in rows), len(rows)) for name, rows in results.items()}
+    for name, rows in results.items():
+        if name.startswith("tools call"):
+            calls = [(json.loads(right), _call(given)) for _, right, given in rows]
+            named = sum(right["name"] == given.get("name") for right, given in calls)
+            copied = sum(_values(right) == _values(given) for right, given in calls)
+            counts[name.replace("call", "right tool")] = (named, len(rows))
+            counts[name.replace("call", "argument copied")] = (copied, len(rows))
+        if name.startswith("reading") and "missing" not in name:
+            refusal = results[name.replace("value", "missing").replace("reverse", "missing")][0][1]
+            counts[f"{name}: answered at all"] = (sum(given != refusal for *_, given in rows), len(rows))
+            right_words = sum(right.rpartition(" [")[0] == given.rpartition(" [")[0] for _, right, given in rows)
+            counts[f"{name}: right words"] = (right_words, len(rows))
+    return counts
+
+
+def _call(text: str) -> dict[str, object]:
+    try:
+        call = json.loads(text)
+    except ValueError:
+        return {}
+    return call if isinstance(call, dict) else {}
+
+
+def _values(call: dict[str, object]) -> list[object]:
+    arguments = call.get("arguments")
+    return list(arguments.values()) if isinstance(arguments, dict) else []

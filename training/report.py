@@ -1,0 +1,146 @@
+"""The report of a run: what was asked, how much was right, and the loss curve."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.evaluate import evaluate, figures
+
+_AIMS = {
+    "chat trained": "95 %",
+    "chat held-out": "80 %",
+    "reading 1-3 sentences": "60 %",
+}
+
+
+def write_report(run: Path, checkpoint: Path, folder: Path) -> None:
+    """Evaluate `checkpoint` and write report.md, loss.png, loss.csv and scores.json into `folder`.
+
+    Args:
+        run: the run's folder, with its log and options.
+        checkpoint: what is judged.
+        folder: where the report goes.
+    """
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    options = json.loads((run / "options.json").read_text())
+    results = evaluate(checkpoint)
+    counts = figures(results)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "scores.json").write_text(json.dumps(counts, indent=1) + "\n")
+    _write_curve(log, folder / "loss.csv")
+    _plot(log, folder / "loss.png")
+    text = _text(log, options, checkpoint, counts, results)
+    (folder / "report.md").write_text(text, encoding="utf-8")
+
+
+def table(counts: Mapping[str, tuple[int, int]]) -> str:
+    """The figures as a Markdown table."""
+    lines = ["| test set | right | of | share |", "| --- | ---: | ---: | ---: |"]
+    for name, (right, asked) in sorted(counts.items()):
+        lines.append(f"| {name} | {right} | {asked} | {right / max(1, asked):.1%} |")
+    return "\n".join(lines)
+
+
+def summary(counts: Mapping[str, tuple[int, int]]) -> dict[str, float]:
+    """The few figures that the demo promises, both languages together."""
+
+    def share(*parts: str, ends: Sequence[str] = ("zh", "en")) -> float:
+        chosen = [
+            pair for name, pair in counts.items() if all(part in name for part in parts) and name.endswith(tuple(ends))
+        ]
+        return sum(right for right, _ in chosen) / max(1, sum(asked for _, asked in chosen))
+
+    out = {
+        "chat, trained wordings": share("chat trained"),
+        "chat, held-out wordings": share("chat held-out"),
+        "chat, held-out wordings in a second round": share("chat second round"),
+        "'only the small demo model', held-out questions": share("unknown held-out"),
+    }
+    for size in ("1-3 sentences", "1-8 sentences"):
+        out[f"reading {size}, value and passage number exact"] = share(f"reading {size} value")
+        out[f"reading {size}, name asked for by its value, exact"] = share(f"reading {size} reverse")
+        answered = share(f"reading {size} value", ends=("answered at all",))
+        refused = share(f"reading {size} missing")
+        out[f"reading {size}, found or not found, balanced accuracy"] = (answered + refused) / 2
+    out["tools (one or two), whole call exact"] = share("tools call")
+    out["tools, right tool"] = share("tools right tool")
+    out["tools, argument copied exactly"] = share("tools argument copied")
+    out["tools, 'none fits' said when none does"] = share("tools none")
+    return out
+
+
+def _text(
+    log: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    checkpoint: Path,
+    counts: Mapping[str, tuple[int, int]],
+    results: Mapping[str, Sequence[tuple[str, str, str]]],
+) -> str:
+    last = log[-1]
+    size = sum(path.stat().st_size for path in checkpoint.iterdir())
+    mistakes = []
+    for name, rows in sorted(results.items()):
+        for prompt, right, given in [row for row in rows if row[1] != row[2]][:2]:
+            mistakes.append(f"- {name}\n  - asked: {prompt!r}\n  - right: {right!r}\n  - given: {given!r}")
+    return "\n".join(
+        (
+            "# The demo checkpoint: report of its training run",
+            "",
+            "Written by `training/report.py`. Every answer was generated greedily from the shipped fp16 files through",
+            "the package's own classes, and counts as right only when it is the whole right answer, character by",
+            "character. Names and values of the reading and tool sets never occur in training.",
+            "",
+            "## In short",
+            "",
+            "| what | share |",
+            "| --- | ---: |",
+            *(f"| {name} | {value:.1%} |" for name, value in summary(counts).items()),
+            "",
+            "Aims: " + ", ".join(f"{name} {aim}" for name, aim in _AIMS.items()) + ".",
+            "",
+            "## The run",
+            "",
+            f"{last['step']} steps, {last['tokens'] / 1e6:.1f} million tokens, {last['minutes']:.0f} minutes on a CPU;",
+            f"the files take {size / 1e6:.1f} MB. Options: `{json.dumps(options)}`.",
+            "",
+            "![loss](loss.png)",
+            "",
+            "## Every test set",
+            "",
+            table(counts),
+            "",
+            "## Some mistakes",
+            "",
+            *mistakes,
+            "",
+        )
+    )
+
+
+def _write_curve(log: Sequence[Mapping[str, Any]], path: Path) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("step", "tokens", "minutes", "loss"))
+        writer.writerows((line["step"], line["tokens"], line["minutes"], line["loss"]) for line in log)
+
+
+def _plot(log: Sequence[Mapping[str, Any]], path: Path) -> None:
+    import matplotlib  # a plot is wanted at the end of a run only
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4))
+    millions = [line["tokens"] / 1e6 for line in log]
+    left.plot(millions, [line["loss"] for line in log])
+    left.set(xlabel="million tokens", ylabel="loss", yscale="log", title="training loss")
+    scored = [line for line in log if "chat held-out zh" in line]
+    for name in ("chat trained", "chat held-out", "reading 1-3 sentences value", "tools call"):
+        shares = [(line[f"{name} zh"] + line[f"{name} en"]) / 2 for line in scored]
+        right.plot([line["tokens"] / 1e6 for line in scored], shares, marker=".", label=name)
+    right.set(xlabel="million tokens", ylabel="exact answers", ylim=(0, 1), title="quick scores during the run")
+    right.legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
