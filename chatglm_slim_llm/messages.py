@@ -84,7 +84,8 @@ def _role(message: BaseMessage, index: int) -> Role:
     if isinstance(message, ChatMessage):
         what += f" with role {message.role!r}"
     raise MessageError(
-        f"message {index} is a {what}, which this model cannot take; use system, human and ai messages", index=index
+        f"message {index} is of a kind that this model cannot take ({what}); use system, human and ai messages",
+        index=index,
     )
 
 
