@@ -37,18 +37,14 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         if not self.model.strip():
-            raise ConfigError(
-                "model is empty; give 'demo', a folder that holds a checkpoint, or a hub id", key="model"
-            )
+            raise ConfigError("model is empty; give 'demo', a folder that holds a checkpoint, or a hub id", key="model")
         if self.quantization not in get_args(Quantization):
             raise ConfigError(
                 f"quantization {self.quantization!r} is not a level; choose one of fp16, int8, int4",
                 key="quantization",
             )
         if not _DEVICE.fullmatch(self.device):
-            raise ConfigError(
-                f"device {self.device!r} is unknown; choose auto, cpu, cuda, cuda:N or mps", key="device"
-            )
+            raise ConfigError(f"device {self.device!r} is unknown; choose auto, cpu, cuda, cuda:N or mps", key="device")
 
     @classmethod
     def resolve(
@@ -98,11 +94,11 @@ class GenerationOptions:
     """The same seed, prompt and options give the same reply; ``None`` draws afresh."""
 
     def __post_init__(self) -> None:
-        self._want(_is_finite(self.temperature) and self.temperature >= 0, "temperature", "a number of 0 or more")
-        self._want(_is_finite(self.top_p) and 0 < self.top_p <= 1, "top_p", "a number above 0 and up to 1")
+        self._want(math.isfinite(self.temperature) and self.temperature >= 0, "temperature", "a number of 0 or more")
+        self._want(math.isfinite(self.top_p) and 0 < self.top_p <= 1, "top_p", "a number above 0 and up to 1")
         self._want(self.top_k >= 0, "top_k", "0 (off) or a positive count")
         self._want(
-            _is_finite(self.repetition_penalty) and self.repetition_penalty > 0,
+            math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0,
             "repetition_penalty",
             "a number above 0",
         )
@@ -117,10 +113,6 @@ class GenerationOptions:
     def _want(self, holds: bool, key: str, wanted: str) -> None:
         if not holds:
             raise ConfigError(f"{key} is {getattr(self, key)!r}; it must be {wanted}", key=key)
-
-
-def _is_finite(value: float) -> bool:
-    return math.isfinite(value)
 
 
 @dataclass(frozen=True)
