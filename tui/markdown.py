@@ -48,11 +48,12 @@ class StreamedMarkdown:
 
     def lines(self, source: str, width: int, palette: Palette, *, growing: bool = False) -> list[Text]:
         """Render ``source``; while it is ``growing`` its last block is not highlighted yet."""
-        if self._made_for != (width, palette) or not source.startswith(self._settled_source):
+        can_settle = "]:" not in source  # else a link far above may get its address from what comes
+        if self._made_for != (width, palette) or not can_settle or not source.startswith(self._settled_source):
             self._made_for, self._settled_source, self._settled = (width, palette), "", []
         tail = source[len(self._settled_source) :]
         nodes = _parse(tail)
-        if growing and "]:" not in source:  # a link's address may be given anywhere below
+        if growing and can_settle:
             nodes, tail = self._settle(nodes, tail, width, palette)
         lines = list(self._settled)
         for node in nodes:
@@ -63,18 +64,26 @@ class StreamedMarkdown:
     def _settle(
         self, nodes: list[SyntaxTreeNode], tail: str, width: int, palette: Palette
     ) -> tuple[list[SyntaxTreeNode], str]:
-        """Keep the blocks before the last one whose first line is complete: nothing can join them any more."""
-        source_lines = tail.splitlines(keepends=True)
-        starts = [node.map[0] for node in nodes if node.map]
-        complete = [idx for idx, start in enumerate(starts) if source_lines[start].endswith("\n")]
-        first_open = complete[-1] if complete and len(starts) == len(nodes) else 0
+        """Keep the blocks before the last one whose kind is certain: nothing can join them any more."""
+        source_lines = tail.split("\n")
+        certain = [idx for idx, node in enumerate(nodes) if _is_certain(node, len(source_lines) - 1)]
+        first_open = certain[-1] if certain else 0
         if not first_open:
             return nodes, tail
         for node in nodes[:first_open]:
             _append_block(self._settled, _block(node, max(width, _MIN_WIDTH), palette, highlight=True))
-        cut = sum(map(len, source_lines[: starts[first_open]]))
+        cut = sum(len(line) + 1 for line in source_lines[: _first_line(nodes[first_open])])
         self._settled_source += tail[:cut]
         return nodes[first_open:], tail[cut:]
+
+
+def _is_certain(node: SyntaxTreeNode, num_complete_lines: int) -> bool:
+    """Whether what makes the block what it is has been read to its line's end: for a table, the line of dashes."""
+    return _first_line(node) + (node.type == "table") < num_complete_lines
+
+
+def _first_line(node: SyntaxTreeNode) -> int:
+    return node.map[0] if node.map else 0
 
 
 def _append_block(lines: list[Text], block: Iterable[Text]) -> None:
@@ -113,7 +122,7 @@ def _block(node: SyntaxTreeNode, width: int, palette: Palette, *, highlight: boo
             return _table(node, width, palette)
         case "hr":
             return [Text("─" * width, palette.muted)]
-    return [line for raw in node.content.splitlines() for line in wrap(Text(raw), width)]
+    return [line for raw in node.content.rstrip("\n").split("\n") for line in wrap(Text(raw), width)]
 
 
 def _blocks(
