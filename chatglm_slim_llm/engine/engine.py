@@ -136,19 +136,21 @@ class Engine:
         sampler = Sampler(request.options, prompt.input_ids)
         input_ids = torch.tensor([prompt.input_ids], device=self.model.device)  # [1, prompt]
         steps = self._steps(self.model, input_ids, sampler.pick, eos_token_id=self.tokenizer.eos_token_id)
-        while self._take_turn(request.cancel):
-            try:
-                token_id = next(steps)
-            finally:
-                self._turn.release()
+        while (token_id := self._in_turn(steps, request.cancel)) is not None:
             yield token_id
 
-    def _take_turn(self, cancel: threading.Event | None) -> bool:
-        """Wait until no other request computes a token; false if this one was cancelled meanwhile."""
-        while not (cancel is not None and cancel.is_set()):
-            if self._turn.acquire(timeout=-1 if cancel is None else _CANCEL_POLL_S):
-                return True
-        return False
+    def _in_turn(self, steps: Iterator[int], cancel: threading.Event | None) -> int | None:
+        """Compute the next token when no other request computes one; None if this one is cancelled before."""
+        if cancel is None:
+            with self._turn:  # not acquire() and release(): Ctrl-C could come between them and the try
+                return next(steps)
+        while not cancel.is_set():
+            if self._turn.acquire(timeout=_CANCEL_POLL_S):
+                try:
+                    return next(steps)
+                finally:
+                    self._turn.release()
+        return None
 
 
 class _Reply:
@@ -170,12 +172,12 @@ class _Reply:
         return text
 
     def cancel(self) -> str:
-        """The reply ends here because nobody wants more of it; half a character is not shown."""
-        self.finish_reason = "cancelled"
-        return self._stops.flush()
+        """The reply ends here because nobody wants more of it."""
+        return self._end("cancelled")
 
     def _end(self, reason: FinishReason) -> str:
-        text = self._stops.push(self._decoder.flush()) + self._stops.flush()
+        """Show what was held back, but for the bytes of a character that was never completed."""
+        text = self._stops.flush()
         self.finish_reason = "stop" if self._stops.stopped else reason
         return text
 

@@ -104,7 +104,7 @@ def _penalize(scores: Tensor, seen_ids: list[int], options: GenerationOptions) -
 
 
 def _candidates(scores: Tensor, options: GenerationOptions) -> tuple[Tensor, Tensor]:
-    """The ids that may be drawn, in ascending order of score, and their probabilities.
+    """The ids that may be drawn, and their probabilities.
 
     Working on the survivors of top-k only spares a sort of the whole vocabulary at every token.
     """
@@ -113,12 +113,12 @@ def _candidates(scores: Tensor, options: GenerationOptions) -> tuple[Tensor, Ten
         return scores.argmax().unsqueeze(0), torch.ones(1)
     scores = scores / options.temperature
     ids = _top_k_ids(scores, options.top_k)
+    if options.top_p == 1:
+        return ids, scores[ids].softmax(dim=-1)
     kept, order = scores[ids].sort(stable=True)
-    if options.top_p < 1:
-        outside = kept.softmax(dim=-1).cumsum(dim=-1) <= 1 - options.top_p
-        outside[-1] = False  # the likeliest token always stays
-        kept, order = kept[~outside], order[~outside]
-    return ids[order], kept.softmax(dim=-1)
+    outside = kept.softmax(dim=-1).cumsum(dim=-1) <= 1 - options.top_p
+    outside[-1] = False  # the likeliest token always stays
+    return ids[order][~outside], kept[~outside].softmax(dim=-1)
 
 
 def _top_k_ids(scores: Tensor, top_k: int) -> Tensor:

@@ -103,6 +103,11 @@ def test_a_character_of_several_bytes_is_never_shown_in_halves(engine: Engine) -
     assert not any("\ufffd" in text for text in shown)
 
 
+@pytest.mark.parametrize("max_tokens", [4, 5])
+def test_a_character_that_the_last_token_leaves_incomplete_is_not_shown(max_tokens: int, engine: Engine) -> None:
+    assert engine.generate(ask(max_tokens=max_tokens)).text == "你好"  # 👋 is four tokens of one byte
+
+
 def test_the_system_text_reaches_the_model(engine: Engine) -> None:
     plain = engine.generate(Request(query="你好", options=GREEDY))
     told = engine.generate(Request(query="你好", system="hello there", options=GREEDY))
