@@ -253,6 +253,12 @@ class _Weights:
                 self._tokenizers = {options.model: self.loaded.tokenizer}
             return self._engine, self.loaded
 
+    def __deepcopy__(self, _memo: object) -> _Weights:
+        return self  # a copy of the chat model answers with the same weights
+
+    def __reduce__(self) -> tuple[type[_Weights], tuple[()]]:
+        return _Weights, ()  # in another process it loads its own
+
     def get_tokenizer(self, model: str, *, allow_download: bool) -> ChatGLMTokenizer:
         with self._lock:
             if model not in self._tokenizers:

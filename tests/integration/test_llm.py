@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -269,6 +271,14 @@ def test_another_level_set_on_the_object_loads_the_weights_again() -> None:
     assert llm.invoke("你好", max_tokens=1).response_metadata["quantization"] == "fp16"
     llm.quantization = "int8"
     assert llm.invoke("你好", max_tokens=1).response_metadata["quantization"] == "int8"
+
+
+def test_a_copy_shares_the_weights_and_a_pickle_leaves_them_behind(llm: ChatGLMSlim) -> None:
+    llm.load()
+    assert copy.deepcopy(llm)._load()[0] is llm._load()[0]
+    sent = pickle.loads(pickle.dumps(llm))
+    assert sent._weights.loaded is None
+    assert sent.invoke("你好").content == HELLO
 
 
 def test_a_checkpoint_that_is_not_there_is_said_on_first_use(tmp_path: Path) -> None:
