@@ -10,14 +10,16 @@ from textual.widgets import TextArea
 
 from tui.messages import PromptSubmitted
 
+_NEW_LINE_KEYS = ("ctrl+j", "shift+enter", "alt+enter")
+
 
 class Prompt(TextArea):
     """A text area that grows with its text up to the height the style sheet allows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send", id="prompt.send", tooltip="Send what is typed", priority=True),
+        Binding("enter", "send", "Send", id="prompt.send", tooltip="Send what is typed"),
         Binding(
-            "ctrl+j,shift+enter,alt+enter",
+            ",".join(_NEW_LINE_KEYS),
             "new_line",
             "New line",
             id="prompt.new_line",
@@ -29,6 +31,16 @@ class Prompt(TextArea):
         super().__init__(
             id=id, show_line_numbers=False, placeholder="Ask anything · 请输入问题", highlight_cursor_line=False
         )
+
+    async def _on_key(self, event: events.Key) -> None:
+        # The app would run the bindings before characters typed just ahead of the key have arrived here.
+        action = {"enter": self.action_send} | dict.fromkeys(_NEW_LINE_KEYS, self.action_new_line)
+        if event.key in action:
+            event.stop()
+            event.prevent_default()
+            action[event.key]()
+        else:
+            await super()._on_key(event)
 
     def action_send(self) -> None:
         """Hand the text over; whoever takes it clears it."""
