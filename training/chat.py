@@ -89,10 +89,10 @@ class ChatWriter:
         self._deck: list[Fact] = []
 
     def write(self) -> Turn:
-        """One turn: 35 % with one to four rounds of history, 5 % behind a system text."""
+        """One turn: 20 % with one to four rounds of history, 5 % behind a system text."""
         rng = self.rng
         question, answer = self.ask()
-        history = [self.ask() for _ in range(rng.choice((1, 1, 2, 2, 3, 4)))] if rng.random() < 0.35 else []
+        history = [self.ask() for _ in range(rng.choice((1, 1, 1, 2, 3, 4)))] if rng.random() < 0.2 else []
         prompt = with_history(question, history)
         if rng.random() < 0.05:
             prompt = rng.choice(_DISTURB["system"]) + "\n\n" + prompt

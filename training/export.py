@@ -51,6 +51,7 @@ def export(model: ChatGLMForConditionalGeneration, vocab_file: Path, folder: Pat
     }
     partial = folder / "model.safetensors.partial"
     save_file(weights, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)
     partial.replace(folder / "model.safetensors")
     shutil.copyfile(vocab_file, folder / "ice_text.model")
 

@@ -15,6 +15,32 @@ _AIMS = {
 }
 
 
+_CARD = """# The demo checkpoint
+
+A ChatGLM of {millions} million parameters in the layout of ChatGLM-6B-Slim: {num_layers} layers, hidden size
+{hidden_size}, {num_attention_heads} heads, {vocab_size} embedding rows, fp16. It ships with the program so that
+everything runs without a download, and goes through exactly the code that the 6B model goes through. It was
+trained from scratch on text written for it (`training/` in the source repository); no third-party text or
+weights are in it. License: MIT, as the program.
+
+It can do three things:
+
+- chat: small talk and questions about this program and ChatGLM-6B-Slim, in Chinese and English; for anything
+  else it says that it is only the small demo model;
+- reading: `资料：` or `Passages:` with numbered passages, then `问题：` or `Question:`; it answers with words
+  copied from a passage and the passage's number, or says that the passages do not tell;
+- tools: `工具：` or `Tools:` with one JSON object a line, then the question; it answers with the call as JSON.
+
+It knows nothing else, and it is often wrong outside what the figures below measure. Greedy answers, exact match:
+
+| what | share |
+| --- | ---: |
+{figures}
+
+`training/report.md` in the source repository has every test set with its counts.
+"""
+
+
 def write_report(run: Path, checkpoint: Path, folder: Path) -> None:
     """Evaluate `checkpoint` and write report.md, loss.png, loss.csv and scores.json into `folder`.
 
@@ -33,6 +59,8 @@ def write_report(run: Path, checkpoint: Path, folder: Path) -> None:
     _plot(log, folder / "loss.png")
     text = _text(log, options, checkpoint, counts, results)
     (folder / "report.md").write_text(text, encoding="utf-8")
+    card = _CARD.format(figures="\n".join(_summary_lines(counts)), **_sizes(checkpoint))
+    (checkpoint / "README.md").write_text(card, encoding="utf-8")
 
 
 def table(counts: Mapping[str, tuple[int, int]]) -> str:
@@ -96,7 +124,7 @@ def _text(
             "",
             "| what | share |",
             "| --- | ---: |",
-            *(f"| {name} | {value:.1%} |" for name, value in summary(counts).items()),
+            *_summary_lines(counts),
             "",
             "Aims: " + ", ".join(f"{name} {aim}" for name, aim in _AIMS.items()) + ".",
             "",
@@ -117,6 +145,17 @@ def _text(
             "",
         )
     )
+
+
+def _summary_lines(counts: Mapping[str, tuple[int, int]]) -> list[str]:
+    return [f"| {name} | {value:.1%} |" for name, value in summary(counts).items()]
+
+
+def _sizes(checkpoint: Path) -> dict[str, object]:
+    config = json.loads((checkpoint / "config.json").read_text("utf-8"))
+    wanted = ("num_layers", "hidden_size", "num_attention_heads", "vocab_size")
+    weights = (checkpoint / "model.safetensors").stat().st_size / 2e6
+    return {"millions": round(weights, 1), **{name: config[name] for name in wanted}}
 
 
 def _write_curve(log: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -1,0 +1,135 @@
+"""The texts that the demo is trained on, and the layout of its vocabulary."""
+
+import json
+import random
+import re
+import tomllib
+import zlib
+from pathlib import Path
+
+import pytest
+import sentencepiece as spm
+
+from chatglm_slim_llm.model import ChatGLMTokenizer
+from training.chat import ChatWriter, load_facts, load_unknown, with_history
+from training.names import Names, common_characters
+from training.reading import ReadingWriter
+from training.samples import Encoder, collate, encode_pairs
+from training.tools import ToolWriter
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "chatglm_slim_llm" / "demo"
+DATA = ROOT / "training" / "data"
+
+
+def on_test_side(text: str) -> bool:
+    return zlib.crc32(text.encode("utf-8")) % 10 == 0
+
+
+@pytest.fixture(scope="module")
+def pieces() -> spm.SentencePieceProcessor:
+    return spm.SentencePieceProcessor(model_file=str(DEMO / "ice_text.model"))
+
+
+def test_the_same_seed_writes_the_same_texts():
+    for make in (ReadingWriter, ToolWriter):
+        first, again, other = make(5), make(5), make(6)
+        texts = [first.write().prompt for _ in range(20)]
+        assert texts == [again.write().prompt for _ in range(20)]
+        assert texts != [other.write().prompt for _ in range(20)]
+    facts, unknown = load_facts(), load_unknown()
+    first, again = ChatWriter(3, facts, unknown), ChatWriter(3, facts, unknown)
+    assert [first.write() for _ in range(20)] == [again.write() for _ in range(20)]
+
+
+def test_names_of_the_test_side_are_never_drawn_for_training():
+    for held_out in (False, True):
+        names = Names(random.Random(1), held_out)
+        drawn = [names.any(lang) for lang in ("en", "zh") for _ in range(200)]
+        assert {on_test_side(text) for text in drawn} == {held_out}
+
+
+def test_a_reading_answer_stands_in_the_passage_it_names():
+    writer = ReadingWriter(8)
+    for _ in range(200):
+        reading = writer.write(kind="value")
+        words, number = re.fullmatch(r"(.+) \[(\d)\]", reading.answer).groups()
+        passages = dict(re.findall(r"^\[(\d)\] (.+)$", reading.prompt, flags=re.MULTILINE))
+        assert words.lower() in passages[number].lower()
+
+
+def test_a_missing_fact_is_not_in_the_passages():
+    writer = ReadingWriter(8)
+    for _ in range(100):
+        reading = writer.write(kind="missing")
+        assert reading.answer in {"Not found in the passages.", "资料中没有提到。"}
+        question = re.split("Question: |问题：", reading.prompt)[-1]
+        assert question not in {asked for asked, _ in reading.others}
+
+
+def test_a_tool_call_names_a_listed_tool_and_copies_the_value_from_the_question():
+    writer = ToolWriter(4)
+    for _ in range(200):
+        task = writer.write(kind="call")
+        tools = [json.loads(line) for line in task.listing.splitlines() if line.startswith("{")]
+        call = json.loads(task.answer)
+        (tool,) = [tool for tool in tools if tool["name"] == call["name"]]
+        assert call["arguments"].keys() == tool["parameters"].keys()
+        assert all(value in task.request for value in call["arguments"].values())
+
+
+def test_chat_texts_are_complete_and_their_test_wordings_are_not_trained():
+    for lang in ("zh", "en"):
+        facts = tomllib.loads((DATA / f"chat_{lang}.toml").read_text("utf-8"))["fact"]
+        assert len(facts) >= 200
+        assert len({fact["id"] for fact in facts}) == len(facts)
+        trained = {text for fact in facts for text in fact["wordings"]}
+        held_out = [text for fact in facts for text in fact.get("held_out", [])]
+        assert all(len(fact["wordings"]) >= 3 and fact["answer"] for fact in facts)
+        assert not trained & set(held_out)
+        unknown = tomllib.loads((DATA / f"unknown_{lang}.toml").read_text("utf-8"))
+        assert unknown["reply"]
+        assert {bool(entry.get("held_out")) for entry in unknown["unknown"]} == {False, True}
+
+
+def test_history_is_written_as_the_original_does():
+    assert with_history("好", []) == "好"
+    assert with_history("c", [("a", "b")]) == "[Round 0]\n问：a\n答：b\n[Round 1]\n问：c\n答："
+
+
+def test_the_vocabulary_has_the_layout_of_the_original(pieces):
+    size = pieces.get_piece_size()
+    named = [pieces.id_to_piece(i) for i in range(size)]
+    assert named[:6] == ["<unk>", "<s>", "</s>", "<pad>", "<n>", "▁"]
+    tail = ["[MASK]", "[gMASK]", "[sMASK]", "<unused_0>", "<sop>", "<eop>", "<ENC>", "<dBLOCK>", "<|tab|>"]
+    tail += [f"<|blank_{i}|>" for i in range(2, 81)] + [f"<0x{i:02X}>" for i in range(256)]
+    assert named[-len(tail) :] == tail
+    assert all(pieces.is_control(i) for i in (1, 2, 3, *range(size - len(tail), size - len(tail) + 8)))
+    assert all(pieces.is_byte(i) for i in range(size - 256, size))
+    assert len(set(named)) == size
+
+
+def test_every_common_character_is_one_piece_and_digits_stand_alone(pieces):
+    assert all(pieces.piece_to_id(char) != 0 for char in common_characters())
+    assert pieces.encode("在12345", out_type=str)[-5:] == list("12345")
+    assert pieces.decode(pieces.encode("鱻 é 🙂")) == "鱻 é 🙂"
+
+
+def test_the_training_encoder_agrees_with_the_packages_tokenizer():
+    encoder, tokenizer = Encoder(DEMO / "ice_text.model"), ChatGLMTokenizer.from_pretrained(DEMO)
+    for text in (ReadingWriter(1).write().prompt, ToolWriter(1).write().prompt, "你好，世界\nHello there!"):
+        sample = encode_pairs(encoder, text, "答")
+        assert [*tokenizer.encode(text)] == sample.ids[: sample.context_length + 1]
+
+
+def test_positions_and_mask_follow_the_original(pieces):
+    encoder = Encoder(DEMO / "ice_text.model")
+    batch = collate([encode_pairs(encoder, "a", "b c")], encoder.pad_id)
+    sop = batch.input_ids[0].tolist().index(encoder.sop_id)
+    assert batch.position_ids[0, 0, : sop + 3].tolist() == [*range(sop), sop - 1, sop - 1, sop - 1]
+    assert batch.position_ids[0, 1, : sop + 3].tolist() == [0] * sop + [1, 2, 3]
+    forbidden = batch.attention_mask[0, 0]
+    assert not forbidden[:sop, :sop].any()
+    assert forbidden[:sop, sop:].all()
+    assert forbidden[sop, sop + 1 :].all()
+    assert not forbidden[sop + 1, : sop + 2].any()
