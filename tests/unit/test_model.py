@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, pipeline
 
+from chatglm_slim_llm.kernels import quantize_weight
 from chatglm_slim_llm.model import (
     ChatGLMConfig,
     ChatGLMForConditionalGeneration,
     ChatGLMTokenizer,
     decode_steps,
+    process_response,
 )
 
 TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
@@ -144,6 +146,28 @@ def test_a_saved_model_loads_again_with_the_same_logits(tmp_path, model, tokeniz
     loaded, ids = AutoModel.from_pretrained(tmp_path).eval(), torch.tensor([tokenizer.encode(PROMPT)])
     assert torch.equal(loaded(ids).logits, saved(ids).logits)
     assert AutoTokenizer.from_pretrained(tmp_path).encode(PROMPT) == tokenizer.encode(PROMPT)
+
+
+def test_a_quantised_embedding_is_shared_with_the_head_and_survives_saving(tmp_path, tokenizer):
+    model = AutoModel.from_pretrained(TINY).quantize(4)
+    packed, scale = quantize_weight(model.transformer.word_embeddings.weight.detach(), 4)
+    state = model.state_dict()
+    for name in ("transformer.word_embeddings", "lm_head"):
+        state |= {f"{name}.weight": packed, f"{name}.weight_scale": scale}
+    model.config.quantization_embeddings = True
+    quantized = ChatGLMForConditionalGeneration(model.config).half()
+    quantized.load_state_dict(state)
+    quantized.save_pretrained(tmp_path)
+    loaded = AutoModel.from_pretrained(tmp_path).eval()
+    assert loaded.lm_head.weight is loaded.transformer.word_embeddings.weight
+    assert loaded.lm_head.weight_scale is loaded.transformer.word_embeddings.weight_scale
+    assert loaded.chat(tokenizer, PROMPT, do_sample=False)[0] == REPLY
+
+
+def test_the_text_generation_pipeline_of_transformers_answers_a_batch(tokenizer):
+    generate = pipeline("text-generation", model=AutoModel.from_pretrained(TINY), tokenizer=tokenizer)
+    replies = generate([PROMPT, "你好"], do_sample=False, batch_size=2, return_full_text=False, max_new_tokens=60)
+    assert process_response(replies[0][0]["generated_text"]) == REPLY
 
 
 def test_training_reaches_every_parameter():
