@@ -7,9 +7,11 @@ what they need when they run, so that ``--help`` is instant.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from types import FrameType
 
@@ -19,26 +21,30 @@ ERROR, USAGE, INTERRUPTED, CLOSED_PIPE = 1, 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+    """Run one command and return its exit status.
+
+    Args:
+        argv: the command's words; without it, those of this process, whose signals are then ours to handle.
+    """
+    interrupt = threading.Event()
+    if argv is None:
+        _handle_signals(interrupt)
     try:
         return _run(argv)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes stdout once more when it ends; that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USAGE if error.source == "argument" else ERROR
-    except (ChatGLMSlimError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ERROR
+    except SystemExit:
+        raise
+    except BaseException as error:
+        # Libraries turn a KeyboardInterrupt that hits them in the middle of an import into errors of their own.
+        if interrupt.is_set() or isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+            return INTERRUPTED
+        return _explain(error)
+    finally:
+        if argv is None:
+            _end_soon()
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    signal.signal(signal.SIGTERM, _stop)
     from chatglm_slim_llm.cli.parser import build_parser
 
     _speak_utf8()
@@ -48,9 +54,35 @@ def _run(argv: Sequence[str] | None) -> int:
     return status
 
 
-def _stop(signum: int, frame: FrameType | None) -> None:
-    """Leave through the ordinary way out, so that half-written files are removed."""
-    raise SystemExit(128 + signum)
+def _explain(error: BaseException) -> int:
+    """One sentence and a status for what a user can do something about; anything else is our mistake and is raised."""
+    if isinstance(error, BrokenPipeError):
+        # Python flushes stdout once more when it ends; that must not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    if not isinstance(error, (ChatGLMSlimError, OSError)):
+        raise error
+    print(f"error: {error}", file=sys.stderr)
+    return USAGE if isinstance(error, ConfigError) and error.source == "argument" else ERROR
+
+
+def _handle_signals(interrupt: threading.Event) -> None:
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)  # the ordinary way out, so that half-written files are removed
+
+    def break_off(signum: int, frame: FrameType | None) -> None:
+        interrupt.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell told us to ignore it
+        signal.signal(signal.SIGINT, break_off)
+
+
+def _end_soon() -> None:
+    """The process ends now: no more interrupts, and no second spent on collecting torch's modules as garbage."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
 
 
 def _speak_utf8() -> None:

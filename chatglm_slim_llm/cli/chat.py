@@ -103,10 +103,12 @@ def _read_stdin() -> str:
 
 def _bring_model(model: str, *, is_agreed: bool) -> None:
     """Download a hub id that is not on this machine, if the user wants that."""
-    from chatglm_slim_llm.checkpoint.pull import find_folder, is_hub_id
+    from chatglm_slim_llm.checkpoint.pull import find_folder, is_hub_id, resolve_folder
 
-    if not is_hub_id(model) or find_folder(model) is not None:
+    if find_folder(model) is not None:
         return
+    if not is_hub_id(model):
+        resolve_folder(model)  # raises, before seconds are spent on importing torch
     from chatglm_slim_llm.checkpoint.hub import plan_pull
     from chatglm_slim_llm.cli.pull import fetch_with_progress
 
@@ -142,8 +144,8 @@ def _print_text(chunks: Iterator[BaseMessageChunk]) -> int:
     try:
         for chunk in chunks:
             if text := str(chunk.content):
+                ends_line = text.endswith("\n")  # before printing: Ctrl-C may come right after it
                 print(text, end="", flush=True)
-                ends_line = text.endswith("\n")
             finish_reason = chunk.response_metadata.get("finish_reason", finish_reason)
     finally:
         if not ends_line:

@@ -18,12 +18,9 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
-def convert(args: argparse.Namespace, write: Callable[..., object], *, level: str | None = None) -> int:
+def convert(args: argparse.Namespace, source: Path, write: Callable[..., object], *, level: str | None = None) -> int:
     """Let ``write(source, target, progress=...)`` do the work, then say what was written and how long it took."""
-    from chatglm_slim_llm.checkpoint.pull import resolve_folder
-
     started_s = time.monotonic()
-    source = resolve_folder(args.source)
     with ProgressLine() as progress:
         write(source, args.target, progress=progress)
     elapsed_s = time.monotonic() - started_s

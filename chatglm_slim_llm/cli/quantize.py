@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
+from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.cli.converted import add_paths, convert
 
 _BITS = {"int8": 8, "int4": 4}
@@ -24,6 +25,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(args: argparse.Namespace) -> int:
     """Write the quantised checkpoint and say what became of it."""
+    source = resolve_folder(args.source)  # before torch is imported, which takes seconds
     from chatglm_slim_llm.checkpoint import quantize_checkpoint
 
-    return convert(args, partial(quantize_checkpoint, bits=_BITS[args.level]), level=args.level)
+    return convert(args, source, partial(quantize_checkpoint, bits=_BITS[args.level]), level=args.level)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.cli.converted import add_paths, convert
 
 
@@ -21,6 +22,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(args: argparse.Namespace) -> int:
     """Write the slim checkpoint and say what became of it."""
+    source = resolve_folder(args.source)  # before torch is imported, which takes seconds
     from chatglm_slim_llm.checkpoint import slim
 
-    return convert(args, slim)
+    return convert(args, source, slim)

@@ -1,0 +1,98 @@
+"""The boundary: exit statuses, one sentence on stderr, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatglm_slim_llm import __version__
+from chatglm_slim_llm.cli import main
+
+TINY = Path(__file__).parent.parent / "data" / "reference" / "tiny_v11"
+
+
+def run(*args: str, **options) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "chatglm_slim_llm", *args]
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", timeout=60, stdin=subprocess.DEVNULL, **options
+    )
+
+
+@pytest.mark.parametrize("command", [[], ["chat"], ["slim"], ["quantize"], ["pull"], ["doctor"]])
+def test_help_is_shown_without_importing_anything_heavy(command):
+    code = (
+        "import sys\n"
+        "from chatglm_slim_llm.cli import main\n"
+        "try:\n"
+        f"    main({[*command, '--help']!r})\n"
+        "except SystemExit as done:\n"
+        "    assert done.code == 0\n"
+        "heavy = {'torch', 'transformers', 'langchain_core', 'huggingface_hub', 'numpy'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=30)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("usage: chatglm-slim")
+
+
+def test_version_is_the_packages():
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"chatglm-slim {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [[], ["sing"], ["slim", "only-one"], ["quantize", "a", "b"], ["quantize", "a", "b", "--level", "int3"], ["chat"],
+     ["chat", " "], ["chat", "hi", "--temperature", "hot"], ["chat", "hi", "--quantization", "int3"]],
+)  # fmt: skip
+def test_wrong_usage_is_status_2(args):
+    result = run(*args)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "error: " in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["slim", "/no/such", "b"], ["quantize", "/no/such", "b", "--level", "int4"],
+     ["chat", "hi", "--model", "/no/such"]],
+)  # fmt: skip
+def test_an_error_is_one_sentence_and_status_1(args):
+    result = run(*args)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_wrong_variable_is_an_error_of_the_environment_not_of_usage():
+    result = run("chat", "hi", env=os.environ | {"CHATGLM_SLIM_DEVICE": "abacus"})
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: CHATGLM_SLIM_DEVICE: device 'abacus' is unknown")
+
+
+def test_main_returns_the_status(capsys):
+    assert main(["slim", "/no/such", "b"]) == 1
+    assert capsys.readouterr().err.startswith("error: there is no checkpoint folder '/no/such'")
+
+
+def test_a_reader_that_goes_away_ends_the_command_quietly():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "chatglm_slim_llm", "doctor"]
+    with os.fdopen(writing, "w") as gone:
+        result = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, encoding="utf-8", timeout=60)
+    assert (result.returncode, result.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_is_an_error():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "chatglm_slim_llm", "doctor"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", timeout=60)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
