@@ -31,6 +31,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="answer one message and end",
         description="Answer one message: the arguments, or the text on standard input, or both with a blank line "
         "between them. For a conversation, run chatglm-tui.",
+        epilog="In a script whose standard input stays open, add </dev/null: piped text is read to its end.",
     )
     parser.add_argument("message", nargs="*", metavar="MESSAGE", help="what to say; several words are joined")
     parser.add_argument("--system", metavar="TEXT", help="what the model should know or be, before the message")
