@@ -26,8 +26,9 @@ _SINGLE_OR_INDEX = (
     "pytorch_model.bin.index.json",
 )
 _LFS_POINTER = b"version https://git-lfs"
-_CHUNK_BYTES = 2**25
-"""Bytes read at a time when they are not read into their final place."""
+_CHUNK_BYTES = 2**23
+"""Bytes read, checked and converted at a time. From 32 MiB on every temporary is fresh memory from the system, which
+makes quantising half as fast; far less, and threads wait for each other."""
 
 
 class Shard(Protocol):

@@ -34,49 +34,46 @@ class Filling:
 
     def fill(self, model: ChatGLMForConditionalGeneration, weights: Weights, progress: Progress | None = None) -> None:
         """Give every parameter of a model that was built on the meta device its numbers."""
+        self._allocate(model)
         meter = Meter(progress, f"reading {weights.folder.name}", sum(s.size_bytes for s in weights.specs.values()))
         for path, specs in weights.shards.items():
             with open_shard(path) as shard:
                 for spec in specs.values():
                     if not is_ignored(spec.name):
-                        for name, tensor in self._read(shard, spec).items():
-                            assign(model, name, tensor)
+                        self._read(shard, spec, model)
                     meter.advance(spec.size_bytes)
+
+    def _allocate(self, model: ChatGLMForConditionalGeneration) -> None:
+        """Make room for everything at once: memory taken between short-lived pieces would be scattered and grow."""
+        for name, old in model.transformer.named_parameters(prefix="transformer"):
+            dtype = self._dtype_of(name, old.dtype)
+            assign(model, name, torch.empty(old.shape, dtype=dtype, device=self.device))
         for name, parameter in model.get_input_embeddings().named_parameters():
             setattr(model.lm_head, name, parameter)  # tied always, as transformers does, whatever the file holds
 
-    def _read(self, shard: Shard, spec: TensorSpec) -> dict[str, Tensor]:
-        """The parameters that one stored tensor becomes, by name."""
+    def _dtype_of(self, name: str, declared: torch.dtype) -> torch.dtype:
+        if not declared.is_floating_point or name.endswith("weight_scale"):
+            return declared
+        return torch.float32 if _ALWAYS_FP32.search(name) else self.dtype
+
+    def _read(self, shard: Shard, spec: TensorSpec, model: nn.Module) -> None:
+        out = model.get_parameter(spec.name).detach()
         if self.quantize_to and is_block_linear(spec.name):
-            return self._read_quantized(shard, spec)
-        dtype = self._dtype_of(spec)
-        out = torch.empty(spec.shape, dtype=dtype, device=self.device)
-        if out.device.type == "cpu" and dtype == spec.dtype:
+            self._read_quantized(shard, spec, out, model.get_parameter(f"{spec.name}_scale").detach())
+        elif out.device.type == "cpu" and out.dtype == spec.dtype:
             for rows in row_blocks(spec):
                 shard.read_rows(spec.name, rows.start, out[rows])
                 check_finite(out[rows], spec.name, shard.path)
         else:
             for rows, chunk in read_in_chunks(shard, spec):
-                converted = chunk.to(dtype)
+                converted = chunk.to(out.dtype)
                 check_finite(converted, spec.name, shard.path)
                 out[rows] = converted.to(self.device)
-        return {spec.name: out}
 
-    def _read_quantized(self, shard: Shard, spec: TensorSpec) -> dict[str, Tensor]:
-        columns = spec.shape[1] * self.quantize_to // 8
-        packed = torch.empty(spec.shape[0], columns, dtype=torch.int8, device=self.device)
-        scale = torch.empty(spec.shape[0], dtype=torch.float16, device=self.device)
+    def _read_quantized(self, shard: Shard, spec: TensorSpec, packed: Tensor, scale: Tensor) -> None:
         for rows, chunk in read_in_chunks(shard, spec):
             packed[rows], scale[rows] = quantize_weight(chunk.half().to(self.device), self.quantize_to)
             check_finite(scale[rows], spec.name, shard.path)  # of NaN or infinity the scale is not finite either
-        return {spec.name: packed, f"{spec.name}_scale": scale}
-
-    def _dtype_of(self, spec: TensorSpec) -> torch.dtype:
-        if not spec.dtype.is_floating_point:
-            return spec.dtype
-        if spec.name.endswith("weight_scale"):
-            return torch.float16
-        return torch.float32 if _ALWAYS_FP32.search(spec.name) else self.dtype
 
 
 def assign(model: nn.Module, name: str, tensor: Tensor) -> None:
