@@ -17,6 +17,7 @@ class Mixture:
     chat: float = 0.35
     reading: float = 0.4
     tools: float = 0.25
+    copying: float = 0.0
     level: float = 1.0
     """0: one or two facts and one tool; 1: everything."""
     practice: int = 3
@@ -37,8 +38,8 @@ class SampleWriter:
     def write(self) -> Sample:
         """One sample of a kind drawn by its share."""
         mixture = self.mixture
-        shares = (mixture.chat, mixture.reading, mixture.tools)
-        (kind,) = self.rng.choices((self._chat, self._reading, self._tools), shares)
+        shares = (mixture.chat, mixture.reading, mixture.tools, mixture.copying)
+        (kind,) = self.rng.choices((self._chat, self._reading, self._tools, self._copying), shares)
         return kind()
 
     def _chat(self) -> Sample:
@@ -55,6 +56,13 @@ class SampleWriter:
             question, answer = self.chat.ask()
             return encode_pairs(self.encoder, task.listing + question, answer)
         return encode_pairs(self.encoder, task.prompt, task.answer)
+
+    def _copying(self) -> Sample:
+        """Something to repeat: exercise for the pieces that the other samples hardly ever copy."""
+        names = self.tools.names
+        lang = names.lang()
+        text = names.jumble(lang)
+        return encode_pairs(self.encoder, f"{'Repeat: ' if lang == 'en' else '复述：'}{text}", text)
 
 
 def batches(writer: SampleWriter, tokens: int) -> Iterator[Batch]:

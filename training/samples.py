@@ -35,6 +35,9 @@ class Encoder:
         return str(self._pieces.decode(list(ids))).replace("<n>", "\n")
 
 
+_FIRST, _FIRST_WEIGHT = 4, 3.0
+"""The first tokens of the answer decide which answer it becomes; they count more."""
+
 MULTIPLE = 8
 """Sequences are padded to a multiple of this, so that few different shapes occur."""
 
@@ -76,6 +79,7 @@ class Batch:
     attention_mask: Tensor  # [batch, 1, seq, seq]
     selected: Tensor  # flat indices into batch * seq
     targets: Tensor  # one token for each of them
+    weights: Tensor  # how much each of them counts in the loss
     owners: Tensor  # the sample that each of them belongs to
 
 
@@ -99,6 +103,7 @@ def collate(samples: Sequence[Sample], pad_id: int, multiple: int = MULTIPLE) ->
         ~visible[:, None],
         torch.tensor([row * width + at for row, at, _ in flat]),
         torch.tensor([token for _, _, token in flat]),
+        torch.tensor([_FIRST_WEIGHT if at < samples[row].context_length + _FIRST else 1.0 for row, at, _ in flat]),
         torch.tensor([row for row, _, _ in flat]),
     )
 

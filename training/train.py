@@ -50,6 +50,7 @@ class RunOptions:
     """Share of the samples that are chat; likewise for the next two."""
     reading: float = 0.35
     tools: float = 0.2
+    copying: float = 0.08
     ramp: float = 0.15
     """Share of the steps over which the passages grow to their full length."""
     num_layers: int = 6
@@ -111,15 +112,17 @@ class Run:
         options = self.options
         seed = random.Random(f"{options.seed} {self.step // CHAPTER} {self.worker}").getrandbits(32)
         level = min(1.0, 0.1 + self.step / max(1.0, options.ramp * options.steps))
-        mixture = Mixture(chat=options.chat, reading=options.reading, tools=options.tools, level=level)
+        mixture = Mixture(
+            chat=options.chat, reading=options.reading, tools=options.tools, copying=options.copying, level=level
+        )
         source = batches(SampleWriter(self.encoder, mixture, seed, self.facts, self.unknown), options.tokens)
         for batch in source:
             started = time.monotonic()
             for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
                 optimizer.param_groups[0]["lr"] = rate * _schedule(self.step, options)
-            loss = F.cross_entropy(logits(self.model, batch), batch.targets)
+            losses = F.cross_entropy(logits(self.model, batch), batch.targets, reduction="none")
             self.model.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            (losses @ batch.weights / batch.weights.sum()).backward()  # type: ignore[no-untyped-call]
             self._share_gradients()
             nn.utils.clip_grad_norm_(self.optimizers[1].param_groups[0]["params"], 1.0)
             for optimizer in self.optimizers:
@@ -128,7 +131,7 @@ class Run:
             self.step += 1
             self.elapsed_s += time.monotonic() - started
             self.tokens_seen += batch.input_ids.numel() * options.workers
-            yield loss.item()
+            yield losses.mean().item()
             if self.step % CHAPTER == 0 or self.step >= options.steps:
                 return
 
