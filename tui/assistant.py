@@ -52,7 +52,10 @@ class LocalAssistant:
         self._options = options
 
     def is_available(self) -> bool:
-        return bool(self._model.is_available())
+        """Whether nothing has to be downloaded; a folder that is missing is for ``load`` to complain about."""
+        from chatglm_slim_llm.checkpoint.pull import is_hub_id
+
+        return bool(self._model.is_available()) or not is_hub_id(self._options.model)
 
     def load(self, progress: Progress) -> None:
         self._model.load(progress=progress)
