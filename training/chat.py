@@ -101,7 +101,7 @@ class ChatWriter:
     def ask(self) -> tuple[str, str]:
         """One disturbed question with its answer; facts come round evenly."""
         rng = self.rng
-        if rng.random() < 0.15:
+        if rng.random() < 0.2:
             group = rng.choice(self.unknown)
             return self._disturb(rng.choice(group.wordings), group.lang, drop=False), group.reply
         if not self._deck:

@@ -98,7 +98,7 @@ class ReadingWriter:
         """
         rng = self.rng
         lang = lang or self.names.lang()
-        kind = kind or rng.choices(("value", "reverse", "missing"), (0.54, 0.16, 0.3))[0]
+        kind = kind or rng.choices(("value", "reverse", "missing"), (0.45, 0.15, 0.4))[0]
         count = rng.randint(1, 1 + round(7 * level))
         facts = self._facts(lang, count + 1)
         absent, facts = facts[-1], facts[:-1]

@@ -61,7 +61,7 @@ class ToolWriter:
         """One prompt with one tool (level 0) or up to `most` tools (level 1), and its answer."""
         rng = self.rng
         lang = lang or self.names.lang()
-        kind = kind or rng.choices(("call", "none"), (0.75, 0.25))[0]
+        kind = kind or rng.choices(("call", "none"), (0.64, 0.36))[0]
         count = min(most, rng.choice((1, 2, 2, 3))) if rng.random() < level else 1
         topics: set[str] = set()
         *tools, absent = [self._tool(lang, topics) for _ in range(count + 1)]
