@@ -65,8 +65,9 @@ class ModelWorker:
         """Start loading, unless the model is loading or loaded; after a failure this tries again."""
         if self._model is None or (self._model.done() and self._model.exception()):
             self._model = Future()
+            self._consent = queue.SimpleQueue()  # an answer to the last question is none to the next
             self._download_cancelled.clear()
-            self._start(self._load, self._model)
+            self._start(self._load, self._model, self._consent)
 
     def answer_download(self, wanted: bool) -> None:
         """Answer ``DownloadNeeded``; a later False cancels the download."""
@@ -106,11 +107,11 @@ class ModelWorker:
         if not self._closed:
             self._post_message(message)
 
-    def _load(self, model: Future[None]) -> None:
+    def _load(self, model: Future[None], consent: queue.SimpleQueue[bool]) -> None:
         try:
             if not self._assistant.is_available():
                 self._post(DownloadNeeded())
-                if not self._consent.get():
+                if not consent.get():
                     raise _declined()
             self._assistant.load(self._report)
         except Exception as error:  # a model may raise anything

@@ -64,26 +64,31 @@ class ChatScreen(Screen[None]):
         self._options = options
         self._store = store
         self._worker = ModelWorker(assistant, store, self.post_message)
+        self._status = StatusLine(f"{options.model} · {options.quantization}", id="status")
+        self._history = History(id="history")
+        self._welcome = Welcome(id="welcome")
+        self._conversation = Conversation(id="conversation")
+        self._prompt = Prompt(id="prompt")
         self._conversation_id: int | None = None
         self._reply: LiveReply | None = None
         self._idle: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        yield StatusLine(f"{self._options.model} · {self._options.quantization}", id="status")
+        yield self._status
         with Horizontal():
-            yield History(id="history")
+            yield self._history
             with Vertical(id="chat"):
-                yield Welcome(id="welcome")
-                yield Conversation(id="conversation")
+                yield self._welcome
+                yield self._conversation
                 if self._options.model == DEMO_MODEL:
                     yield Static(_DEMO_NOTICE, id="notice", markup=False)
-                yield Prompt(id="prompt")
+                yield self._prompt
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         past = self._store.conversations()
         self._open(past[0].id if past else None)
-        self.query_one(Prompt).focus()
+        self._prompt.focus()
         self.call_after_refresh(self._load_when_idle)
 
     def close_worker(self) -> bool:
@@ -132,12 +137,12 @@ class ChatScreen(Screen[None]):
     @on(PromptSubmitted)
     def _submit(self, event: PromptSubmitted) -> None:
         if self._send(event.text):
-            self.query_one(Prompt).clear()
+            self._prompt.clear()
 
     @on(ExampleChosen)
     def _submit_example(self, event: ExampleChosen) -> None:
         self._send(event.text)
-        self.query_one(Prompt).focus()
+        self._prompt.focus()
 
     def _send(self, text: str) -> bool:
         if self._reply is not None:
@@ -155,9 +160,7 @@ class ChatScreen(Screen[None]):
             return False
         self._reply = LiveReply(answer.id, conversation_id, question=text)
         self._show_welcome(False)
-        self.query_one(Conversation).add(
-            Entry(question.id, "user", text), Entry(answer.id, "assistant", "", growing=True)
-        )
+        self._conversation.add(Entry(question.id, "user", text), Entry(answer.id, "assistant", "", growing=True))
         if is_new:
             self._list_history()
         self._say("thinking…")
@@ -169,23 +172,22 @@ class ChatScreen(Screen[None]):
         if self._reply is not None and self._reply.message_id == event.message_id:
             self._reply.text += event.text
             self._say("writing…")
-            self.query_one(Conversation).grow(event.message_id, event.text)
+            self._conversation.grow(event.message_id, event.text)
 
     @on(ReplyFinished)
     def _finish(self, event: ReplyFinished) -> None:
         self._reply = None
         self._say(event.summary or "ready")
-        self.query_one(Conversation).finish(event.message_id, ending(event.finish_reason))
+        self._conversation.finish(event.message_id, ending(event.finish_reason))
 
     @on(ReplyFailed)
     def _fail(self, event: ReplyFailed) -> None:
         reply, self._reply = self._reply, None
         self._say("ready")
-        self.query_one(Conversation).finish(event.message_id, event.reason, is_error=True)
-        prompt = self.query_one(Prompt)
-        if reply is not None and not reply.text and not prompt.text:
-            prompt.load_text(reply.question)  # nothing was answered: one key sends it again
-            prompt.move_cursor(prompt.document.end)
+        self._conversation.finish(event.message_id, event.reason, is_error=True)
+        if reply is not None and not reply.text and not self._prompt.text:
+            self._prompt.load_text(reply.question)  # nothing was answered: one key sends it again
+            self._prompt.move_cursor(self._prompt.document.end)
 
     @on(SaveFailed)
     def _report_save(self, event: SaveFailed) -> None:
@@ -199,19 +201,19 @@ class ChatScreen(Screen[None]):
             self._worker.stop()
             self._say("stopping…")
         else:
-            self.query_one(Prompt).focus()
+            self._prompt.focus()
 
     # --- conversations
 
     def action_new(self) -> None:
         self._open(None)
-        self.query_one(Prompt).focus()
+        self._prompt.focus()
 
     @on(ConversationChosen)
     def _choose(self, event: ConversationChosen) -> None:
         self._open(event.conversation_id)
         self.remove_class("-history-open")
-        self.query_one(Prompt).focus()
+        self._prompt.focus()
 
     @on(DeleteAsked)
     def _ask_to_delete(self, event: DeleteAsked) -> None:
@@ -237,31 +239,29 @@ class ChatScreen(Screen[None]):
     def _open(self, conversation_id: int | None) -> None:
         self._conversation_id = conversation_id
         messages: Sequence[Message] = self._store.messages(conversation_id) if conversation_id is not None else ()
-        self.query_one(Conversation).show(entries_of(messages, self._reply))
+        self._conversation.show(entries_of(messages, self._reply))
         self._show_welcome(not messages)
         self._list_history()
 
     def _list_history(self) -> None:
-        self.query_one(History).show(self._store.conversations(), self._conversation_id)
+        self._history.show(self._store.conversations(), self._conversation_id)
 
     def _show_welcome(self, visible: bool) -> None:
-        self.query_one(Welcome).display = visible
-        self.query_one(Conversation).display = not visible
+        self._welcome.display = visible
+        self._conversation.display = not visible
 
     # --- the frame
 
     def action_history(self) -> None:
         toggled = "-history-open" if self.has_class("-narrow") else "-history-closed"
         self.toggle_class(toggled)
-        history = self.query_one(History)
-        (history if history.display else self.query_one(Prompt)).focus()
+        (self._history if self._history.display else self._prompt).focus()
 
     def action_help(self) -> None:
         self.app.push_screen(Help([*Prompt.BINDINGS, *self.BINDINGS, *History.BINDINGS, *self.app.BINDINGS]))
 
     def on_app_focus(self, _event: events.AppFocus) -> None:
-        self.query_one(Prompt).focus()
+        self._prompt.focus()
 
     def _say(self, state: str, *, is_problem: bool = False) -> None:
-        status = self.query_one(StatusLine)
-        status.state, status.is_problem = state, is_problem
+        self._status.state, self._status.is_problem = state, is_problem

@@ -16,6 +16,7 @@ from tui.worker import ModelWorker
 class ConfirmDownload(ModalScreen[None]):
     """The question, then a progress bar; Escape says no, or stops the download (the next one resumes it)."""
 
+    AUTO_FOCUS = "#no"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "download", "Download", id="download.yes", tooltip="Download the weights"),
         Binding("n,escape", "cancel", "Cancel", id="download.no", tooltip="Do not download, or stop"),
@@ -33,14 +34,12 @@ class ConfirmDownload(ModalScreen[None]):
                 id="download-text",
                 markup=False,
             )
-            yield ProgressBar(total=None, show_eta=False, id="download-bar")
+            bar = ProgressBar(total=None, show_eta=False, id="download-bar")
+            bar.display = False
+            yield bar
             with Horizontal(classes="buttons"):
                 yield Button("Cancel", id="no")
                 yield Button("Download", id="yes", variant="primary")
-
-    def on_mount(self) -> None:
-        self.query_one(ProgressBar).display = False
-        self.query_one("#no").focus()
 
     def show_progress(self, what: str, done_bytes: int, total_bytes: int) -> None:
         """Move the bar."""

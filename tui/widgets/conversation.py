@@ -118,7 +118,7 @@ class Conversation(ScrollView, can_focus=True):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        if not self._width:
+        if not self._width or not self.is_attached:
             return
         self._measure()
         if self._follow:

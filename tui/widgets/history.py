@@ -40,6 +40,10 @@ class History(OptionList):
         if current_id in self._titles:
             self.highlighted = self.get_option_index(str(current_id))
 
+    def on_focus(self) -> None:
+        if self.highlighted is None:
+            self.action_first()
+
     def action_delete(self) -> None:
         if (option := self.highlighted_option) and option.id:
             conversation_id = int(option.id)
