@@ -98,3 +98,9 @@ def test_the_peak_of_memory_is_near_the_size_of_the_result(large, tmp_path, kind
         check=True,
     )
     assert int(run.stdout) / 1e6 < result_mb + 80
+
+
+def test_fetching_a_checkpoint_needs_no_torch():
+    code = "import sys; from chatglm_slim_llm.checkpoint import Progress, is_available, resolve_folder; "
+    run = subprocess.run([sys.executable, "-c", f"{code}sys.exit('torch' in sys.modules)"], check=False)
+    assert run.returncode == 0
