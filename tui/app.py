@@ -64,10 +64,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     with store:
         app = ChatApp(options, store, LocalAssistant(options))
         app.run()
-    if not app.threads_ended:  # a step of the model that cannot be interrupted: all is saved, do not wait for it
-        sys.stdout.flush()
-        os._exit(app.return_code or 0)
-    return app.return_code or 0
+    status = app.return_code or 0
+    if not app.threads_ended or "torch" in sys.modules:
+        _end_now(status)
+    return status
+
+
+def _end_now(status: int) -> None:
+    """End without waiting for a step of the model, or the seconds that tearing torch down takes; all is saved."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _parser() -> argparse.ArgumentParser:

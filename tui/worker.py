@@ -87,7 +87,7 @@ class ModelWorker:
         if self._reply is not None:
             self._reply.stop.set()
 
-    def close(self, timeout_s: float = 1.0) -> bool:
+    def close(self, timeout_s: float = 0.5) -> bool:
         """Stop everything; returns whether all threads ended in time."""
         self._closed = True
         self.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import ClassVar
 
 from textual import events, on
@@ -64,7 +65,7 @@ class ChatScreen(Screen[None]):
         self._options = options
         self._store = store
         self._worker = ModelWorker(assistant, store, self.post_message)
-        self._status = StatusLine(f"{options.model} · {options.quantization}", id="status")
+        self._status = StatusLine(f"{_short(options.model)} · {options.quantization}", id="status")
         self._history = History(id="history")
         self._welcome = Welcome(id="welcome")
         self._conversation = Conversation(id="conversation")
@@ -183,7 +184,8 @@ class ChatScreen(Screen[None]):
     @on(ReplyFailed)
     def _fail(self, event: ReplyFailed) -> None:
         reply, self._reply = self._reply, None
-        self._say("ready")
+        if not self._status.is_problem:
+            self._say("ready")
         self._conversation.finish(event.message_id, event.reason, is_error=True)
         if reply is not None and not reply.text and not self._prompt.text:
             self._prompt.load_text(reply.question)  # nothing was answered: one key sends it again
@@ -265,3 +267,8 @@ class ChatScreen(Screen[None]):
 
     def _say(self, state: str, *, is_problem: bool = False) -> None:
         self._status.state, self._status.is_problem = state, is_problem
+
+
+def _short(model: str) -> str:
+    """A folder's own name; ``demo`` and ``owner/name`` as they are."""
+    return model if model.count("/") <= 1 else Path(model).name

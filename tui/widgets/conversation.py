@@ -201,7 +201,7 @@ class Conversation(ScrollView, can_focus=True):
             lines = [Text.assemble(" " * _MARGIN, line) for line in lines]
         if entry.note:
             style = self._style("error" if entry.is_error else "muted")
-            note = wrap(Text(visible(entry.note), style), width)
+            note = wrap(Text(("✗ " if entry.is_error else "") + visible(entry.note), style), width)
             lines += [Text.assemble(" " * _MARGIN, line) for line in note]
         return [*lines, Text()]
 
