@@ -13,7 +13,7 @@ import torch
 
 from chatglm_slim_llm.checkpoint.files import list_weights
 from chatglm_slim_llm.checkpoint.filling import Filling
-from chatglm_slim_llm.checkpoint.ice_text import ICE_TEXT, read_ice_text
+from chatglm_slim_llm.checkpoint.ice_text import read_ice_text
 from chatglm_slim_llm.checkpoint.layout import check_columns, check_tensors
 from chatglm_slim_llm.checkpoint.progress import Progress
 from chatglm_slim_llm.checkpoint.pull import resolve_folder
@@ -27,6 +27,7 @@ from chatglm_slim_llm.errors import (
     VocabularyMismatchError,
 )
 from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration, ChatGLMTokenizer
+from chatglm_slim_llm.model.ice_text import ICE_TEXT
 
 _BITS: dict[Quantization, int] = {"fp16": 0, "int8": 8, "int4": 4}
 _LEVELS: dict[int, Quantization] = {bits: level for level, bits in _BITS.items()}
@@ -122,16 +123,9 @@ def load_tokenizer(folder: Path | str) -> ChatGLMTokenizer:
     Raises:
         CheckpointNotFoundError: ``ice_text.model`` is missing.
         CheckpointFormatError: it is a git-lfs pointer or damaged.
-        VocabularyMismatchError: it is of an early full checkpoint, without the control tokens.
     """
     folder = Path(folder).expanduser()
-    if b"[gMASK]" not in (content := read_ice_text(folder)) and b"<unk>" in content:
-        raise VocabularyMismatchError(
-            f"{folder / ICE_TEXT} has no [gMASK]: this is the tokenizer of an early full checkpoint (150,528 tokens), "
-            "and slim ones (130,528 tokens) are wanted here; convert it with `chatglm-slim slim SRC DST`",
-            expected=130_528,
-            found=150_528,
-        )
+    read_ice_text(folder)
     try:
         tokenizer: ChatGLMTokenizer = ChatGLMTokenizer.from_pretrained(folder)
     except (ValueError, TypeError, OSError) as error:

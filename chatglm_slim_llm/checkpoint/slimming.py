@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from chatglm_slim_llm.checkpoint.files import Shard, list_weights, read_in_chunks
-from chatglm_slim_llm.checkpoint.ice_text import ADDED_PIECES, ICE_TEXT, complete, read_ice_text
+from chatglm_slim_llm.checkpoint.ice_text import read_complete_ice_text
 from chatglm_slim_llm.checkpoint.layout import VOCABULARY_TENSORS, check_tensors
 from chatglm_slim_llm.checkpoint.progress import Progress
 from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
@@ -35,6 +35,7 @@ from chatglm_slim_llm.checkpoint.write import (
     refuse_existing,
 )
 from chatglm_slim_llm.errors import VocabularyMismatchError
+from chatglm_slim_llm.model.ice_text import ADDED_PIECES, ICE_TEXT
 
 NUM_IMAGE_TOKENS = 20_000
 _PAD_ID = 3
@@ -70,7 +71,7 @@ def slim(source: Path, target: Path, *, progress: Progress | None = None) -> Non
     raw = read_config(source)
     weights = list_weights(source)
     check_tensors(weights, parse_config(raw, source / CONFIG))
-    ice_text, num_words = complete(read_ice_text(source), source / ICE_TEXT)
+    ice_text, num_words = read_complete_ice_text(source)
     num_image_tokens = _want_full(source, raw, num_words)
     conversion = _DropRows(num_image_tokens)
     with new_folder(target, output_bytes(weights, conversion) + len(ice_text)) as folder:

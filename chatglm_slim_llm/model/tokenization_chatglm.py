@@ -15,11 +15,13 @@ from typing import Any
 import sentencepiece as spm
 from transformers import PreTrainedTokenizer
 
-_VOCAB_FILE = "ice_text.model"
+from chatglm_slim_llm.model.ice_text import ICE_TEXT, complete
+
 _MOST_BLANKS = 80
 _SPACES = re.compile(f" {{2,{_MOST_BLANKS}}}")
 _BLANK = re.compile(r"<\|blank_(\d+)\|>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_GMASK = b"[gMASK]"
 _LFS_HEADER = b"version https://git-lfs"
 
 
@@ -27,14 +29,14 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
     """Tokenizer of ChatGLM-6B and ChatGLM-6B-Slim.
 
     Args:
-        vocab_file: the SentencePiece model, with all special pieces in it (1.1 and slim layouts).
+        vocab_file: the SentencePiece model; the 344 special pieces that early files lack are added in memory.
         num_image_tokens: ids before the first text token; 0 in a slim checkpoint, 20,000 in a full one.
         split_special_tokens: True keeps typed control tokens as text; False splits them out as the original did.
         eop_token: how the configs of March 2023 name what is ``eos_token`` here.
         **kwargs: as for every tokenizer of transformers.
     """
 
-    vocab_files_names = {"vocab_file": _VOCAB_FILE}
+    vocab_files_names = {"vocab_file": ICE_TEXT}
     model_input_names = ["input_ids", "attention_mask"]
     padding_side = "left"
 
@@ -169,7 +171,7 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Copy the SentencePiece model to ``save_directory``."""
         prefix = f"{filename_prefix}-" if filename_prefix else ""
-        target = Path(save_directory) / (prefix + _VOCAB_FILE)
+        target = Path(save_directory) / (prefix + ICE_TEXT)
         if not target.exists() or not target.samefile(self.vocab_file):
             shutil.copyfile(self.vocab_file, target)
         return (str(target),)
@@ -186,14 +188,11 @@ def _read_model(path: Path) -> spm.SentencePieceProcessor:
         )
     model = spm.SentencePieceProcessor()
     try:
+        if _GMASK not in content:  # an early file; reading 130,000 pieces takes too long to do it always
+            content, _ = complete(content)
         model.load_from_serialized_proto(content)
-    except RuntimeError as error:
-        raise ValueError(f"{path} is not a SentencePiece model ({error}); download it again") from error
-    if model.is_unknown(model.piece_to_id("[gMASK]")):
-        raise ValueError(
-            f"{path} has {model.get_piece_size()} pieces and no [gMASK] among them: it is the early tokenizer of a "
-            "full checkpoint. Convert the checkpoint with `chatglm-slim slim SRC DST`"
-        )
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} is not the SentencePiece model of a ChatGLM-6B checkpoint: {error}") from error
     return model
 
 

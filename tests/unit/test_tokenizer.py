@@ -86,9 +86,11 @@ def test_configs_of_march_2023_name_the_end_of_a_reply_otherwise():
     assert old.eos_token_id == 866
 
 
-def test_the_early_tokenizer_is_refused_with_the_command_that_converts_it():
-    with pytest.raises(ValueError, match="chatglm-slim slim SRC DST"):
-        ChatGLMTokenizer.from_pretrained(FULL)
+def test_an_early_file_without_the_special_pieces_is_completed_in_memory(tokenizer):
+    early = ChatGLMTokenizer(str(FULL / "ice_text.model"))
+    for text in ("你好", "a\n\tb   c 😊", "def main():\n    pass"):
+        assert early.encode(text) == tokenizer.encode(text)
+    assert early.get_vocab() == tokenizer.get_vocab()
 
 
 def test_a_pointer_file_is_named_for_what_it_is(tmp_path):
@@ -100,5 +102,5 @@ def test_a_pointer_file_is_named_for_what_it_is(tmp_path):
 
 def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path):
     (tmp_path / "ice_text.model").write_bytes(b"\x00\xff not a model")
-    with pytest.raises(ValueError, match="is not a SentencePiece model"):
+    with pytest.raises(ValueError, match="is not the SentencePiece model of a ChatGLM-6B checkpoint"):
         ChatGLMTokenizer(str(tmp_path / "ice_text.model"))
