@@ -83,16 +83,24 @@ def with_history(question: str, history: Sequence[tuple[str, str]]) -> str:
 class ChatWriter:
     """Writes chat turns from the training wordings."""
 
-    def __init__(self, seed: int, facts: Sequence[Fact], unknown: Sequence[Unknown]) -> None:
+    def __init__(
+        self,
+        seed: int,
+        facts: Sequence[Fact],
+        unknown: Sequence[Unknown],
+        history: float = 0.2,
+        unknown_share: float = 0.2,
+    ) -> None:
         self.rng = random.Random(seed)
+        self.history, self.unknown_share = history, unknown_share
         self.facts, self.unknown = facts, unknown
         self._deck: list[Fact] = []
 
     def write(self) -> Turn:
-        """One turn: 20 % with one to four rounds of history, 5 % behind a system text."""
+        """One turn, sometimes with one to four rounds of history, 5 % behind a system text."""
         rng = self.rng
         question, answer = self.ask()
-        history = [self.ask() for _ in range(rng.choice((1, 1, 1, 2, 3, 4)))] if rng.random() < 0.2 else []
+        history = [self.ask() for _ in range(rng.choice((1, 1, 1, 2, 3, 4)))] if rng.random() < self.history else []
         prompt = with_history(question, history)
         if rng.random() < 0.05:
             prompt = rng.choice(_DISTURB["system"]) + "\n\n" + prompt
@@ -101,7 +109,7 @@ class ChatWriter:
     def ask(self) -> tuple[str, str]:
         """One disturbed question with its answer; facts come round evenly."""
         rng = self.rng
-        if rng.random() < 0.2:
+        if rng.random() < self.unknown_share:
             group = rng.choice(self.unknown)
             return self._disturb(rng.choice(group.wordings), group.lang, drop=False), group.reply
         if not self._deck:

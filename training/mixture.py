@@ -1,37 +1,61 @@
 """What a training batch is drawn from: chat, reading and tools, in shares that change as training goes on."""
 
 import random
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from training.chat import ChatWriter, Fact, Unknown
+from training.chat import DATA, ChatWriter, Fact, Unknown
 from training.reading import ReadingWriter
 from training.samples import Batch, Batches, Encoder, Sample, encode_pairs
 from training.tools import ToolWriter
 
+_PRACTICE = 3
+"""Further questions that a reading sample answers after its first one, for practice only."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """Shares of samples, and how hard they are."""
+    """What the samples of one stretch of the run are; see `data/schedule.toml`."""
 
-    chat: float = 0.35
-    reading: float = 0.4
-    tools: float = 0.25
-    copying: float = 0.0
-    level: float = 1.0
-    """0: one or two facts and one tool; 1: everything."""
-    practice: int = 3
-    """Further questions answered after the first one, for practice only."""
+    until: int
+    """The first step that is no longer in it."""
+    chat: float
+    """Share of the samples that are chat; likewise reading, tools and copying."""
+    reading: float
+    tools: float
+    copying: float
+    history: float
+    """Share of the chat prompts with earlier rounds."""
+    unknown: float
+    """Share of the chat questions that nobody expects a small model to answer."""
+    missing: float
+    """Share of the reading questions that the passages do not answer."""
+    none: float
+    """Share of the tool requests that no listed tool serves."""
+
+
+def load_schedule(path: Path = DATA / "schedule.toml") -> list[Mixture]:
+    """The stretches of the run, in order."""
+    return [Mixture(**entry) for entry in tomllib.loads(path.read_text("utf-8"))["stretch"]]
 
 
 class SampleWriter:
     """Draws samples of every kind."""
 
     def __init__(
-        self, encoder: Encoder, mixture: Mixture, seed: int, facts: Sequence[Fact], unknown: Sequence[Unknown]
+        self,
+        encoder: Encoder,
+        mixture: Mixture,
+        level: float,
+        seed: int,
+        facts: Sequence[Fact],
+        unknown: Sequence[Unknown],
     ) -> None:
-        self.encoder, self.mixture, self.rng = encoder, mixture, random.Random(seed)
-        self.chat = ChatWriter(self.rng.getrandbits(32), facts, unknown)
+        self.encoder, self.mixture, self.level, self.rng = encoder, mixture, level, random.Random(seed)
+        shares = {"history": mixture.history, "unknown_share": mixture.unknown}
+        self.chat = ChatWriter(self.rng.getrandbits(32), facts, unknown, **shares)
         self.reading = ReadingWriter(self.rng.getrandbits(32))
         self.tools = ToolWriter(self.rng.getrandbits(32))
 
@@ -47,11 +71,13 @@ class SampleWriter:
         return encode_pairs(self.encoder, turn.prompt, turn.answer)
 
     def _reading(self) -> Sample:
-        reading = self.reading.write(self.mixture.level * self.rng.random())
-        return encode_pairs(self.encoder, reading.prompt, reading.answer, reading.others[: self.mixture.practice])
+        missing = self.rng.random() < self.mixture.missing
+        level = self.level * self.rng.random()
+        reading = self.reading.write(level, "missing" if missing else None)
+        return encode_pairs(self.encoder, reading.prompt, reading.answer, reading.others[:_PRACTICE])
 
     def _tools(self) -> Sample:
-        task = self.tools.write(self.mixture.level)
+        task = self.tools.write(self.level, "none" if self.rng.random() < self.mixture.none else "call")
         if self.rng.random() < 0.12:  # tools are listed, but the question is chat
             question, answer = self.chat.ask()
             return encode_pairs(self.encoder, task.listing + question, answer)

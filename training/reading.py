@@ -93,12 +93,12 @@ class ReadingWriter:
 
         Args:
             level: 0 gives one or two facts, 1 gives one to three sentences in each of up to four passages.
-            kind: what is asked; None draws it.
+            kind: what is asked; None asks for a value or, more seldom, for a name.
             lang: the language of everything; None draws it.
         """
         rng = self.rng
         lang = lang or self.names.lang()
-        kind = kind or rng.choices(("value", "reverse", "missing"), (0.45, 0.15, 0.4))[0]
+        kind = kind or rng.choices(("value", "reverse"), (0.79, 0.21))[0]
         count = rng.randint(1, 1 + round(7 * level))
         facts = self._facts(lang, count + 1)
         absent, facts = facts[-1], facts[:-1]

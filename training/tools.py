@@ -57,11 +57,10 @@ class ToolWriter:
         self.rng = random.Random(seed)
         self.names = Names(self.rng, held_out)
 
-    def write(self, level: float = 1.0, kind: Kind | None = None, lang: Lang | None = None, most: int = 3) -> ToolTask:
+    def write(self, level: float = 1.0, kind: Kind = "call", lang: Lang | None = None, most: int = 3) -> ToolTask:
         """One prompt with one tool (level 0) or up to `most` tools (level 1), and its answer."""
         rng = self.rng
         lang = lang or self.names.lang()
-        kind = kind or rng.choices(("call", "none"), (0.64, 0.36))[0]
         count = min(most, rng.choice((1, 2, 2, 3))) if rng.random() < level else 1
         topics: set[str] = set()
         *tools, absent = [self._tool(lang, topics) for _ in range(count + 1)]

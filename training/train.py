@@ -23,7 +23,7 @@ from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 from training.chat import load_facts, load_unknown
 from training.evaluate import quick_scores
 from training.export import export
-from training.mixture import Mixture, SampleWriter, batches
+from training.mixture import SampleWriter, batches, load_schedule
 from training.network import logits, new_model
 from training.optim import Muon
 from training.report import write_report
@@ -41,17 +41,12 @@ class RunOptions:
     """Everything that decides the outcome of a run, but the texts."""
 
     seed: int = 1
-    steps: int = 6000
+    steps: int = 4350
     workers: int = 2
     """Processes with one thread each that share every step; more threads would wait for each other at every product."""
     tokens: int = 2048
     """Tokens a step and worker, padding included."""
-    chat: float = 0.45
-    """Share of the samples that are chat; likewise for the next two."""
-    reading: float = 0.35
-    tools: float = 0.2
-    copying: float = 0.08
-    ramp: float = 0.15
+    ramp: float = 0.3
     """Share of the steps over which the passages grow to their full length."""
     num_layers: int = 6
     hidden_size: int = 256
@@ -60,7 +55,7 @@ class RunOptions:
     other_lr: float = 2e-3
     """AdamW's, for embeddings, norms and biases."""
     warmup: int = 60
-    decay: float = 0.3
+    decay: float = 0.7
     """Share of the steps at the end over which the learning rates fall to zero."""
     average: float = 0.995
     """Weight of the past in the running average of the weights, which is what is exported."""
@@ -82,7 +77,7 @@ class Run:
         self.optimizers = _optimizers(self.model, options, worker)
         self.rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
         self.step, self.elapsed_s, self.tokens_seen = 0, 0.0, 0
-        self.facts, self.unknown = load_facts(), load_unknown()
+        self.facts, self.unknown, self.schedule = load_facts(), load_unknown(), load_schedule()
 
     def save(self) -> None:
         """Write the state beside its target, then rename it."""
@@ -112,10 +107,9 @@ class Run:
         options = self.options
         seed = random.Random(f"{options.seed} {self.step // CHAPTER} {self.worker}").getrandbits(32)
         level = min(1.0, 0.1 + self.step / max(1.0, options.ramp * options.steps))
-        mixture = Mixture(
-            chat=options.chat, reading=options.reading, tools=options.tools, copying=options.copying, level=level
-        )
-        source = batches(SampleWriter(self.encoder, mixture, seed, self.facts, self.unknown), options.tokens)
+        mixture = next((stretch for stretch in self.schedule if self.step < stretch.until), self.schedule[-1])
+        writer = SampleWriter(self.encoder, mixture, level, seed, self.facts, self.unknown)
+        source = batches(writer, options.tokens)
         for batch in source:
             started = time.monotonic()
             for optimizer, rate in zip(self.optimizers, self.rates, strict=True):
