@@ -251,6 +251,17 @@ async def test_a_prompt_that_cannot_be_saved_is_not_sent(tmp_path, monkeypatch):
         assert chat.model.asked == []
 
 
+async def test_a_history_that_cannot_be_read_is_told_and_nothing_ends(tmp_path, monkeypatch):
+    def damaged(*_args: object) -> None:
+        raise StorageError("history.db is damaged; move it away")
+
+    monkeypatch.setattr(ConversationStore, "conversations", damaged)
+    async with chatting(tmp_path) as chat:
+        assert "is damaged" in chat.told
+        await chat.type("still here")
+        assert chat.prompt == "still here"
+
+
 async def test_a_reply_that_cannot_be_saved_is_shown_all_the_same(tmp_path, monkeypatch):
     async with chatting(tmp_path) as chat:
 
@@ -455,6 +466,18 @@ async def test_reading_above_is_not_disturbed_by_what_is_written_below(tmp_path)
         chat.model.say("\n\nmore", "\n\nand more", DONE)
         await chat.until(lambda: chat.status.startswith("5 tokens"))
         assert chat.find(Conversation).scroll_offset.y == 0
+
+
+async def test_the_page_keys_scroll_the_conversation_from_the_prompt(tmp_path):
+    async with chatting(tmp_path, size=(80, 20)) as chat:
+        chat.model.say("\n\n".join(f"line {number}" for number in range(60)), DONE)
+        await chat.send("q")
+        await chat.until(lambda: any("line 59" in line for line in chat.lines()))
+        await chat.pilot.press("pageup")
+        await chat.until(lambda: not any("line 59" in line for line in chat.lines()))
+        await chat.pilot.press("pagedown")
+        await chat.until(lambda: any("line 59" in line for line in chat.lines()))
+        assert chat.app.focused is chat.find(Prompt)
 
 
 async def test_strange_text_is_shown_and_never_steers_the_terminal(tmp_path):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -42,6 +42,8 @@ from tui.widgets.prompt import Prompt
 from tui.widgets.status import StatusLine
 from tui.widgets.welcome import Welcome
 from tui.worker import ModelWorker
+
+Row = TypeVar("Row")
 
 _DEMO_NOTICE = (
     f"This is the small demo model. For the 6B one run chatglm-slim pull, then chatglm-tui --model {DEFAULT_HUB_ID}"
@@ -87,7 +89,7 @@ class ChatScreen(Screen[None]):
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
-        past = self._store.conversations()
+        past = self._read(self._store.conversations)
         self._open(past[0].id if past else None)
         self._prompt.focus()
         self.call_after_refresh(self._load_when_idle)
@@ -195,8 +197,8 @@ class ChatScreen(Screen[None]):
     def _report_save(self, event: SaveFailed) -> None:
         self._report_storage(event.reason)
 
-    def _report_storage(self, reason: str) -> None:
-        self.notify(reason, title="Not saved", severity="error", timeout=15, markup=False)
+    def _report_storage(self, reason: str, title: str = "Not saved") -> None:
+        self.notify(reason, title=title, severity="error", timeout=15, markup=False)
 
     def action_stop(self) -> None:
         if self._reply is not None:
@@ -240,13 +242,22 @@ class ChatScreen(Screen[None]):
 
     def _open(self, conversation_id: int | None) -> None:
         self._conversation_id = conversation_id
-        messages: Sequence[Message] = self._store.messages(conversation_id) if conversation_id is not None else ()
+        messages: list[Message] = []
+        if conversation_id is not None:
+            messages = self._read(lambda: self._store.messages(conversation_id))
         self._conversation.show(entries_of(messages, self._reply))
         self._show_welcome(not messages)
         self._list_history()
 
     def _list_history(self) -> None:
-        self._history.show(self._store.conversations(), self._conversation_id)
+        self._history.show(self._read(self._store.conversations), self._conversation_id)
+
+    def _read(self, rows: Callable[[], list[Row]]) -> list[Row]:
+        try:
+            return rows()
+        except StorageError as error:
+            self._report_storage(str(error), title="The history cannot be read")
+            return []
 
     def _show_welcome(self, visible: bool) -> None:
         self._welcome.display = visible
@@ -258,6 +269,10 @@ class ChatScreen(Screen[None]):
         toggled = "-history-open" if self.has_class("-narrow") else "-history-closed"
         self.toggle_class(toggled)
         (self._history if self._history.display else self._prompt).focus()
+
+    def action_read(self, pages: int) -> None:
+        """Scroll the conversation while the prompt keeps the keyboard."""
+        (self._conversation.scroll_page_up if pages < 0 else self._conversation.scroll_page_down)(animate=False)
 
     def action_help(self) -> None:
         self.app.push_screen(Help([*Prompt.BINDINGS, *self.BINDINGS, *History.BINDINGS, *self.app.BINDINGS]))

@@ -13,6 +13,8 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+_SPELLED = {"pageup": "PageUp", "pagedown": "PageDown"}
+
 
 class Help(ModalScreen[None]):
     """Every key and what it does; any of Escape, F1 or Enter closes it."""
@@ -35,4 +37,4 @@ class Help(ModalScreen[None]):
 
 
 def _name(keys: str) -> str:
-    return "+".join(part.capitalize() for part in keys.split(",")[0].split("+"))
+    return "+".join(_SPELLED.get(part, part.capitalize()) for part in keys.split(",")[0].split("+"))

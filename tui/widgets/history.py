@@ -23,7 +23,12 @@ class History(OptionList):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "delete,d", "delete", "Delete", key_display="del", id="history.delete", tooltip="Delete this conversation"
+            "delete,d",
+            "delete",
+            "Delete",
+            key_display="del",
+            id="history.delete",
+            tooltip="Delete the conversation marked in the history",
         ),
     ]
 

@@ -25,6 +25,8 @@ class Prompt(TextArea):
             id="prompt.new_line",
             tooltip="Begin a new line (Shift+Enter too)",
         ),
+        Binding("pageup", "screen.read(-1)", show=False, id="prompt.read_up", tooltip="Scroll the conversation up"),
+        Binding("pagedown", "screen.read(1)", show=False, id="prompt.read_down", tooltip="Scroll it down"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:

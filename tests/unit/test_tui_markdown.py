@@ -1,0 +1,116 @@
+"""Markdown becomes the same lines however it was cut on its way, and every line fits."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+
+from tui.markdown import Palette, StreamedMarkdown
+from tui.wrapping import visible, wrap
+
+PALETTE = Palette(*(Style(color=name) for name in ("red", "green", "blue", "cyan", "white")), code_theme="monokai")
+PIECES = (
+    *("\n", "\n\n", "- ", "1. ", "2", "# ", "> ", "```", "`", "**", "*", "a", "你好", "    ", "  ", "|", "---"),
+    *(
+        "| a | b |\n|---|---|\n",
+        "=",
+        "\t",
+        "[x]",
+        "(u)",
+        ": ",
+        "<b>",
+        "~~~",
+        "10) ",
+        "+ ",
+        "<!--",
+        "-->",
+        "\\",
+        "\u2028",
+    ),
+)
+CASES = {
+    "fence": "```\n  Client\n    |\n\n  x\n```\n\nafter",
+    "code": "Text:\n\n```python\nx = 1\n\ny = 2\n```\n\nEnd",
+    "list": "- a\n- b\n  - c\n- d\n\nend",
+    "numbers that go on after a gap": "1. a\n2. b\n\n3. c\n\nend",
+    "table": "x\n\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\nend",
+    "a table that is none": "text\n你好|\n--> x",
+    "underlined heading": "x\n\nTitle\n===\n\nbody",
+    "quote": "> q1\n> q2\n\n> q3\n\nx",
+    "Chinese": "你好,**世界**!\n\n1. 第一\n2. 第二\n\n`代码`",
+    "address given far below": "see [x][1]\n\npara\n\npara\n\n[1]: http://e.com\n",
+    "html": "<div>\nx\n\n</div>\n\n**b**",
+}
+
+
+def appearance(lines: list[Text]) -> list[object]:
+    return [(line.plain, line.style, [(span.start, span.end, span.style) for span in line.spans]) for line in lines]
+
+
+def plain(source: str, width: int = 40) -> list[str]:
+    return [line.plain.rstrip() for line in StreamedMarkdown().lines(source, width, PALETTE)]
+
+
+def random_sources() -> list[str]:
+    rng = random.Random(0)
+    return ["".join(rng.choice(PIECES) for _ in range(rng.randint(3, 20))) for _ in range(150)]
+
+
+@pytest.mark.parametrize("source", [*CASES.values(), *random_sources()])
+def test_a_streamed_answer_ends_as_the_same_text_opened_from_history(source):
+    whole = appearance(StreamedMarkdown().lines(source, 30, PALETTE))
+    for size in (1, 2, 7):
+        streamed = StreamedMarkdown()
+        for cut in range(size, len(source) + size, size):
+            streamed.lines(source[:cut], 30, PALETTE, growing=True)
+        assert appearance(streamed.lines(source, 30, PALETTE)) == whole, size
+
+
+@pytest.mark.parametrize("width", [4, 7, 20, 80])
+def test_no_line_is_wider_than_asked(width):
+    source = (
+        "# 标题 heading\n\n一二三四五六七八九十 word 👨‍👩‍👧 " + "x" * 50 + "\n\n```py\nprint('很长')\n```\n\n> 引用"
+    )
+    assert max(cell_len(line.plain) for line in StreamedMarkdown().lines(source, width, PALETTE)) <= max(width, 8)
+
+
+def test_what_is_written_is_what_is_shown():
+    source = "# T\n\nA **b** `c` [d](http://e)\nnext\n\n1. x\n2. y\n   - z\n\n> q\n\n---\n\n"
+    source += "| h | 显存 |\n|---|--:|\n| 1 | 2 |"
+    assert plain(source, 20) == [
+        *("T", "", "A b c d", "next", "", "1. x", "2. y", "   • z", "", "▎ q", "", "─" * 20, ""),
+        *("h │ 显存", "──┼─────", "1 │    2"),
+    ]
+
+
+def test_code_keeps_its_blanks_and_gets_its_colours():
+    lines = StreamedMarkdown().lines("```python\nif x:\n\n    y = 'z'\n```", 30, PALETTE)
+    assert [line.plain.rstrip() for line in lines] == ["", "  if x:", "", "      y = 'z'", ""]
+    assert lines[1].spans
+    open_lines = StreamedMarkdown().lines("```python\nif x:\n\n    y = 'z'", 30, PALETTE, growing=True)
+    assert [line.plain for line in open_lines] == [line.plain for line in lines]
+
+
+def test_chinese_breaks_anywhere_but_not_before_a_closing_or_after_an_opening_mark():
+    wrapped = [line.plain for line in wrap(Text("他说：“你好，世界！”（再见）。"), 10)]
+    assert "".join(wrapped) == "他说：“你好，世界！”（再见）。"
+    assert all(cell_len(line) <= 10 for line in wrapped)
+    assert not any(line[0] in "，！”）。：" or line[-1] in "“（" for line in wrapped)
+
+
+def test_words_stay_whole_between_chinese_characters():
+    assert [line.plain for line in wrap(Text("使用 ChatGLM-6B 模型"), 12)] == ["使用", "ChatGLM-6B", "模型"]
+
+
+def test_control_characters_are_shown_and_direction_marks_dropped():
+    assert visible("a\x1b[2J\x00\x9b\x7f\r\nb\tc\u202ed") == "a␛[2J␀\ufffd\ufffd\nb   cd"
+
+
+@pytest.mark.timeout(20)
+def test_a_megabyte_is_rendered_in_seconds():
+    assert len(plain("long words and 中文 " * 50_000)) > 10_000
+    assert len(plain("x" * 1_000_000)) == 25_000
