@@ -99,7 +99,8 @@ def generate(
 ) -> list[str]:
     """Greedy answers to a batch of prompts."""
     inputs = tokenizer(prompts, return_tensors="pt", padding=True)
-    output = model.generate(**inputs, do_sample=False, max_new_tokens=limit)  # type: ignore[misc]
+    options = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": tokenizer.eos_token_id}
+    output = model.generate(**inputs, **options)  # type: ignore[misc]
     return [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in output[:, inputs["input_ids"].shape[1] :]]
 
 
