@@ -78,7 +78,7 @@ class Names:
     def jumble(self, lang: Lang) -> str:
         """A few words without sense, or up to a dozen characters, each as likely as the other."""
         if lang == "zh":
-            return "".join(self.rng.choices(_CHARACTERS, k=self.rng.randint(2, 12)))
+            return self._keep(lambda: "".join(self.rng.choices(_CHARACTERS, k=self.rng.randint(2, 12))))
         return " ".join(self.any("en") for _ in range(self.rng.randint(1, 4)))
 
     def any(self, lang: Lang) -> str:

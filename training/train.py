@@ -41,7 +41,7 @@ class RunOptions:
     """Everything that decides the outcome of a run, but the texts."""
 
     seed: int = 1
-    steps: int = 5000
+    steps: int = 5400
     workers: int = 2
     """Processes with one thread each that share every step; more threads would wait for each other at every product."""
     tokens: int = 2048
