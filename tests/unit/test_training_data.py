@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 import sentencepiece as spm
+import torch
 
 from chatglm_slim_llm.model import ChatGLMTokenizer
 from training.chat import ChatWriter, load_facts, load_unknown, with_history
 from training.names import Names, common_characters
+from training.network import logits, new_model
 from training.reading import ReadingWriter
 from training.samples import Encoder, collate, encode_pairs
 from training.tools import ToolWriter
@@ -133,3 +135,19 @@ def test_positions_and_mask_follow_the_original(pieces):
     assert forbidden[:sop, sop:].all()
     assert forbidden[sop, sop + 1 :].all()
     assert not forbidden[sop + 1, : sop + 2].any()
+
+
+def test_the_training_forward_pass_computes_what_the_package_computes():
+    encoder = Encoder(DEMO / "ice_text.model")
+    specials = {piece: encoder.id_of(piece) for piece in ("<sop>", "<eop>", "[MASK]", "[gMASK]", "<pad>")}
+    model = new_model(encoder.size, specials, num_layers=2, hidden_size=256).eval()
+    batch = collate([encode_pairs(encoder, "a b", "c"), encode_pairs(encoder, "你好，世界", "再见")], encoder.pad_id)
+    with torch.no_grad():
+        states = model.transformer(
+            batch.input_ids,
+            position_ids=batch.position_ids,
+            attention_mask=batch.attention_mask,
+            use_cache=False,
+        ).last_hidden_state
+        expected = model.lm_head(states.flatten(0, 1)[batch.selected])
+        torch.testing.assert_close(logits(model, batch, torch.float32), expected, atol=1e-4, rtol=1e-4)
