@@ -301,8 +301,10 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
         num_past = 0 if past_key_values is None else past_key_values.get_seq_length()
         prefix = self.config.pre_seq_len or 0
         start = max(0, num_past - prefix)
-        padding = attention_mask if attention_mask is not None and attention_mask.dim() == 2 else None
-        layout = Layout.of(input_ids, self.config, padding)
+        if attention_mask is None or attention_mask.dim() != 2:
+            # A row that has ended goes on with pad tokens; only those before its first token are padding.
+            attention_mask = input_ids.ne(self.config.pad_token_id).int().cummax(dim=-1).values
+        layout = Layout.of(input_ids, self.config, attention_mask)
         mask = layout.attention_mask(start, input_ids.shape[-1] - start)
         return {
             "input_ids": input_ids[:, start:],

@@ -19,6 +19,7 @@ from chatglm_slim_llm.model import (
 )
 
 TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
+DEMO = Path(__file__).parents[2] / "chatglm_slim_llm" / "demo"
 PROMPT = "晚上睡不着应该怎么办"
 REPLY = "可以试试下面的方法：\n1. 喝一杯温水；\n2. 不要看手机；\n3. 慢慢地深呼吸。"  # what the original answers
 
@@ -110,6 +111,18 @@ def test_padding_is_found_without_a_mask_and_changes_nothing(model, tokenizer):
     )
     torch.testing.assert_close(with_mask, without, rtol=0, atol=0)
     torch.testing.assert_close(with_mask, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_row_that_ends_before_another_of_the_same_length_is_filled_up_and_changes_nothing():
+    demo, tokenizer = AutoModel.from_pretrained(DEMO).eval(), ChatGLMTokenizer.from_pretrained(DEMO)
+    texts = ["你好", "再见"]  # of one length, so transformers drops their mask; the replies differ in length
+    rows = tokenizer(texts, padding=True, return_tensors="pt")
+    together = demo.generate(**rows, do_sample=False, max_new_tokens=40)
+    alone = [demo.generate(**tokenizer(t, return_tensors="pt"), do_sample=False, max_new_tokens=40)[0] for t in texts]
+    assert len(alone[0]) != len(alone[1])
+    for found, expected in zip(together, alone, strict=True):
+        assert found[: len(expected)].tolist() == expected.tolist()
+        assert set(found[len(expected) :].tolist()) <= {3}
 
 
 def test_a_batch_padded_on_the_right_is_refused(model):
