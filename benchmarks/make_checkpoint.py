@@ -1,6 +1,6 @@
 """Make a checkpoint of the real size with random numbers, for measuring memory and time without the real weights.
 
-    python benchmarks/make_checkpoint.py /tmp/full --tokenizer ice_text.model --layout full --format bin
+    python benchmarks/make_checkpoint.py FOLDER --tokenizer ice_text.model --layout full --format bin
 
 ``full`` is the release of March 2023: 150,528 tokens, no ids of control tokens in its config, a
 tokenizer that ends with the words. ``slim`` is what becomes of it. Weights are fp16 and LayerNorms
