@@ -42,8 +42,7 @@ def quantize_weight(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 def dequantize_weight(packed: Tensor, scale: Tensor, bits: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """Turn packed integers back into numbers: [n, m] in ``dtype``, the product formed in ``dtype``."""
     check_bits(bits)
-    levels = packed if bits == 8 else unpack_int4(packed)
-    return levels.to(dtype) * scale.to(dtype)[:, None]
+    return unpack(packed, bits).to(dtype) * scale.to(dtype)[:, None]
 
 
 def pack_int4(levels: Tensor) -> Tensor:
@@ -51,6 +50,11 @@ def pack_int4(levels: Tensor) -> Tensor:
     if levels.shape[-1] % 2:
         raise ValueError(f"int4 packs columns in pairs, but the weight has {levels.shape[-1]} of them; use int8")
     return (levels[..., 0::2] << 4) | (levels[..., 1::2] & 0x0F)
+
+
+def unpack(packed: Tensor, bits: int) -> Tensor:
+    """The integers of a weight, one an element: int8 [n, m]."""
+    return packed if bits == 8 else unpack_int4(packed)
 
 
 def unpack_int4(packed: Tensor) -> Tensor:
