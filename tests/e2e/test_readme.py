@@ -23,7 +23,7 @@ def blocks(language):
             yield pytest.param(code, id=f"{name} {language} {i}")
 
 
-@pytest.mark.parametrize("code", blocks("python"))
+@pytest.mark.parametrize("code", list(blocks("python")))
 def test_the_python_examples_run(code, tmp_path):
     code = code.replace("silver/chatglm-6b-slim", str(DEMO))
     if not torch.cuda.is_available():
