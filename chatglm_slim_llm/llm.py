@@ -13,7 +13,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.exceptions import LangChainException
+from langchain_core.exceptions import ContextOverflowError
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.checkpoint import Loaded, Progress
     from chatglm_slim_llm.engine import Delta, Engine
     from chatglm_slim_llm.model import ChatGLMTokenizer
-
-try:
-    from langchain_core.exceptions import ContextOverflowError
-except ImportError:  # langchain-core before 1.2 has no error of this kind
-    ContextOverflowError = LangChainException  # type: ignore[assignment, misc]
 
 _PROVIDER = "chatglm-slim"
 
