@@ -19,10 +19,21 @@ Cancelling is a finish reason, not an error.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 
 class ChatGLMSlimError(Exception):
     """Base of every error below; catch it to catch them all."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are rebuilt from their positional arguments alone; ours have keywords too.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[ChatGLMSlimError], args: tuple[Any, ...], attributes: dict[str, Any]) -> ChatGLMSlimError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigError(ChatGLMSlimError, ValueError):

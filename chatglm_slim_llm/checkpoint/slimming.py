@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from chatglm_slim_llm.checkpoint.files import Shard, list_weights, read_in_chunks
+from chatglm_slim_llm.checkpoint.files import Shard, check_finite, list_weights, read_in_chunks
 from chatglm_slim_llm.checkpoint.ice_text import read_complete_ice_text
 from chatglm_slim_llm.checkpoint.layout import VOCABULARY_TENSORS, check_tensors
 from chatglm_slim_llm.checkpoint.progress import Progress
@@ -92,6 +92,7 @@ class _DropRows:
 
     def convert(self, shard: Shard, spec: TensorSpec) -> Iterator[tuple[str, Tensor]]:
         for _, rows in read_in_chunks(shard, spec, self._first(spec)):
+            check_finite(rows, spec.name, shard.path)
             yield spec.name, rows
 
     def _first(self, spec: TensorSpec) -> int:

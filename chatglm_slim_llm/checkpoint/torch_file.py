@@ -45,7 +45,7 @@ def _load(path: Path, is_mapped: bool) -> dict[str, Tensor]:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     except pickle.UnpicklingError as error:
         raise CheckpointFormatError(_refusal(path), path=path) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise CheckpointFormatError(
             f"{path} cannot be read as a PyTorch file; it is damaged or truncated, fetch it again", path=path
         ) from error

@@ -111,7 +111,7 @@ def _candidates(scores: Tensor, options: GenerationOptions) -> tuple[Tensor, Ten
     scores = fix_invalid(scores)
     if options.temperature == 0:
         return scores.argmax().unsqueeze(0), torch.ones(1)
-    scores = scores / options.temperature
+    scores = (scores - scores.max()) / options.temperature  # from 0 down, so no temperature makes it overflow
     ids = _top_k_ids(scores, options.top_k)
     if options.top_p == 1:
         return ids, scores[ids].softmax(dim=-1)

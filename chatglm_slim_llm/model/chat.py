@@ -192,10 +192,17 @@ def _picker(processors: LogitsProcessorList, ids: list[int], *, do_sample: bool)
 def _encode(
     model: ChatGLMForConditionalGeneration, tokenizer: ChatGLMTokenizer, query: str, rounds: History, max_length: int
 ) -> Tensor:
-    """The prompt as ids, [1, seq], without the oldest rounds if they do not fit."""
-    for start in range(len(rounds) + 1):
+    """The prompt as ids, [1, seq]; the oldest rounds go until a quarter of ``max_length`` is left for the reply."""
+    kept = 0
+    spare = max_length - max_length // 4
+    for kept, past in enumerate(reversed(rounds), 1):  # noqa: B007  # one round after the other, never all of them
+        spare -= len(tokenizer.encode(build_prompt("", [past]), add_special_tokens=False))
+        if spare < 0:
+            break
+    for start in range(len(rounds) - kept, len(rounds) + 1):
         ids = tokenizer.encode(build_prompt(query, rounds[start:]))
-        if len(ids) < max_length:
+        limit = max_length - (max_length // 4 if start < len(rounds) else 0)
+        if len(ids) < limit:
             return torch.tensor([ids], device=model.device)
     raise ValueError(
         f"the prompt has {len(ids)} tokens and leaves no room for a reply within max_length {max_length}; "

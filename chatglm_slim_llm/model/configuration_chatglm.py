@@ -6,6 +6,13 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+_NUMBERS: dict[str, Any] = {
+    **dict.fromkeys(("vocab_size", "hidden_size", "num_layers", "num_attention_heads", "inner_hidden_size"), int),
+    **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id", "mask_token_id", "gmask_token_id"), int),
+    "max_sequence_length": int,
+    "layernorm_epsilon": (int, float),
+    "deepnorm_layers": (int, float),
+}
 _POSITION_VARIANTS = ("v1.0", "v1.1")
 
 
@@ -61,6 +68,7 @@ class ChatGLMConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         self.quantization_bit = self.quantization_bit or 0  # some checkpoints say null
+        self.pad_token_id = 3 if self.pad_token_id is None else self.pad_token_id
         # The first configs name neither; the special pieces stand in one order in every checkpoint.
         self.mask_token_id = self.bos_token_id - 4 if self.mask_token_id is None else self.mask_token_id
         self.gmask_token_id = self.bos_token_id - 3 if self.gmask_token_id is None else self.gmask_token_id
@@ -68,6 +76,12 @@ class ChatGLMConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def _check(self) -> None:
+        for name, kind in _NUMBERS.items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or isinstance(value, bool) or value < 0:
+                raise ValueError(f"{name} is {value!r}; it must be a {'whole ' * (kind is int)}number of 0 or more")
+        if self.quantization_embeddings and not self.quantization_bit:
+            raise ValueError("quantization_embeddings is true, but quantization_bit does not say to how many bits")
         heads, width = self.num_attention_heads, self.hidden_size
         if width % (4 * heads):
             raise ValueError(

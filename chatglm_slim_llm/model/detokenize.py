@@ -19,7 +19,7 @@ class StreamDecoder:
         self._pieces = tokenizer.piece_texts
         self._drops_all_spaces = tokenizer.drops_all_leading_spaces
         self._bytes = codecs.getincrementaldecoder("utf-8")(_ERRORS)
-        self._at_start = True
+        self._at_start = tokenizer.drops_leading_space
 
     def push(self, token_id: int) -> str:
         """Take the next id; return the text that is final now, often one word, sometimes nothing."""

@@ -90,5 +90,6 @@ def _want(found: Tensor, name: str) -> None:
         row = int((~found.any(-1)).int().argmax())
         raise ValueError(
             f"row {row} of input_ids has no {name}: a prompt ends in [gMASK] <sop>. Encode it with this checkpoint's "
-            "own tokenizer, and check that truncation did not cut the end off"
+            "own tokenizer (a full 150,528-token one of March 2023 needs `chatglm-slim slim` first), and check that "
+            "truncation did not cut the end off"
         )

@@ -19,7 +19,7 @@ from chatglm_slim_llm.model.ice_text import ICE_TEXT, complete
 
 _MOST_BLANKS = 80
 _SPACES = re.compile(f" {{2,{_MOST_BLANKS}}}")
-_BLANK = re.compile(r"<\|blank_(\d+)\|>")
+_BLANK = re.compile(r"<\|blank_([2-9]|[1-7]\d|80)\|>")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _GMASK = b"[gMASK]"
 _LFS_HEADER = b"version https://git-lfs"
@@ -161,6 +161,11 @@ class ChatGLMTokenizer(PreTrainedTokenizer):
         if self._sp.is_unknown(piece_id):
             return str(self._sp.decode([piece_id]))
         return _restore_whitespace(piece)
+
+    @cached_property
+    def drops_leading_space(self) -> bool:
+        """Whether decoding drops a "▁" at the start of a text."""
+        return str(self._sp.decode([self._sp.piece_to_id("▁")])) == ""
 
     @cached_property
     def drops_all_leading_spaces(self) -> bool:

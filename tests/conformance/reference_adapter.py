@@ -64,7 +64,11 @@ class Adapter:
     def greedy_batch(self, model, rows, max_new_tokens):
         input_ids, attention_mask = _pad_left(rows, model.config.pad_token_id)
         out = model.generate(
-            input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=3
+            input_ids,
+            attention_mask=attention_mask,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            pad_token_id=model.config.pad_token_id,
         )
         new = out[:, input_ids.shape[-1] :].tolist()
         eos = model.config.eos_token_id
@@ -92,7 +96,7 @@ class Adapter:
             {key.removeprefix("transformer."): value.float() for key, value in tensors.items()}, strict=False
         )
         assert not missing, missing
-        assert not unexpected, unexpected
+        assert all(key.endswith("rotary_emb.inv_freq") for key in unexpected), unexpected
         cache = DynamicCache()
         if prefix is not None:
             for i in range(len(prefix) // 2):

@@ -126,7 +126,7 @@ def test_a_git_lfs_pointer_says_what_to_do(sharded, name):
         list_weights(sharded)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 100, 300_000, -1])
+@pytest.mark.parametrize("kept", [0, 1, 100, 5_000, 10_000, 30_000, 100_000, 300_000, -1])
 def test_a_truncated_bin_file_says_so(sharded, kept):
     path = sharded / FIRST_SHARD
     path.write_bytes(path.read_bytes()[:kept])

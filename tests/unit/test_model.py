@@ -17,6 +17,7 @@ from chatglm_slim_llm.model import (
     decode_steps,
     process_response,
 )
+from chatglm_slim_llm.model.chat import _encode
 
 TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
 DEMO = Path(__file__).parents[2] / "chatglm_slim_llm" / "demo"
@@ -87,6 +88,18 @@ def test_the_oldest_rounds_are_left_out_when_the_history_does_not_fit(model, tok
         model.chat(tokenizer, "问题" * 40, max_length=20)
     with pytest.raises(ValueError, match="leaves no room"):
         next(model.stream_chat(tokenizer, "问题" * 40, max_length=20))
+
+
+def test_a_long_history_leaves_room_for_the_reply_and_is_not_encoded_over_and_over(tokenizer, model, monkeypatch):
+    encoded = []
+    encode = type(tokenizer).encode
+    monkeypatch.setattr(
+        type(tokenizer), "encode", lambda self, text, **kwargs: encoded.append(text) or encode(self, text, **kwargs)
+    )
+    history = [("你好吗", "我很好。")] * 2000
+    ids = _encode(model, tokenizer, "你好", history, 200)
+    assert 100 < ids.shape[-1] < 150
+    assert sum(map(len, encoded)) < 2000
 
 
 @pytest.mark.parametrize("attn_implementation", ["sdpa", "eager"])
@@ -215,6 +228,9 @@ def test_generate_and_decode_steps_agree_with_a_tuned_prefix(projection):
         ({"hidden_size": 30}, "hidden_size 30 cannot be cut into 4 heads"),
         ({"position_variant": "v2"}, "choose v1.1 or v1.0"),
         ({"quantization_bit": 3}, "it must be 0, 4 or 8"),
+        ({"deepnorm_layers": "28"}, "deepnorm_layers is '28'; it must be a number"),
+        ({"layernorm_epsilon": None}, "layernorm_epsilon is None"),
+        ({"quantization_embeddings": True}, "does not say to how many bits"),
         ({"position_encoding_2d": False}, "2-D positions only"),
     ],
 )

@@ -130,3 +130,8 @@ def test_half_precision_scores_are_read_in_fp32() -> None:
 @pytest.mark.parametrize("seed", [-1, 2**70])
 def test_any_whole_number_is_a_seed(seed: int) -> None:
     assert Sampler(GenerationOptions(seed=seed)).pick(torch.zeros(3)) in range(3)
+
+
+def test_the_smallest_temperature_is_greedy_and_does_not_overflow():
+    logits = torch.tensor([1.0, 3.0, 2.0])
+    assert sample_probs(logits, [], GenerationOptions(temperature=1e-40)).tolist() == [0, 1, 0]

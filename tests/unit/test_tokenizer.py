@@ -104,3 +104,11 @@ def test_a_file_that_is_no_sentencepiece_model_is_refused(tmp_path):
     (tmp_path / "ice_text.model").write_bytes(b"\x00\xff not a model")
     with pytest.raises(ValueError, match="is not the SentencePiece model of a ChatGLM-6B checkpoint"):
         ChatGLMTokenizer(str(tmp_path / "ice_text.model"))
+
+
+@pytest.mark.parametrize("typed", ["<|blank_99|>", "<|blank_5000|>", "<|blank_99999999999999999999|>", "<|blank_0|>"])
+def test_runs_of_spaces_that_no_piece_stands_for_stay_text(tokenizer, typed):
+    ids = tokenizer.encode(typed, add_special_tokens=False)
+    decoder = StreamDecoder(tokenizer)
+    assert tokenizer.decode(ids) == typed
+    assert "".join(decoder.push(i) for i in ids) + decoder.flush() == typed
