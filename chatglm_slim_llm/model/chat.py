@@ -195,7 +195,8 @@ def _encode(
     """The prompt as ids, [1, seq]; the oldest rounds go until a quarter of ``max_length`` is left for the reply."""
     kept = 0
     spare = max_length - max_length // 4
-    for kept, past in enumerate(reversed(rounds), 1):  # noqa: B007  # one round after the other, never all of them
+    for past in reversed(rounds):  # each round is encoded once, and no more of them than may fit
+        kept += 1
         spare -= len(tokenizer.encode(build_prompt("", [past]), add_special_tokens=False))
         if spare < 0:
             break
