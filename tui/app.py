@@ -62,6 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"chatglm-tui: {error}\n")
         return 1
     with store:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            sys.stderr.write(
+                "chatglm-tui: this needs a terminal for its input and output; use chatglm-slim chat in a pipe\n"
+            )
+            return 2
         app = ChatApp(options, store, LocalAssistant(options))
         app.run()
     status = app.return_code or 0

@@ -13,10 +13,14 @@ Migration = Callable[[Connection], None]
 
 
 def m001_create_conversations(db: Connection) -> None:
-    """A conversation is a tree of messages; ``head_id`` is the leaf whose path is the one shown."""
+    """A conversation is a tree of messages; ``head_id`` is the leaf whose path is the one shown.
+
+    Ids are never given out again: another window may still show what was deleted here, and must not write into
+    what came after it.
+    """
     db.execute(
         "create table conversations ("
-        " id integer primary key,"
+        " id integer primary key autoincrement,"
         " title text not null,"
         " created_at real not null,"
         " updated_at real not null,"
@@ -24,7 +28,7 @@ def m001_create_conversations(db: Connection) -> None:
     )
     db.execute(
         "create table messages ("
-        " id integer primary key,"
+        " id integer primary key autoincrement,"
         " conversation_id integer not null references conversations (id) on delete cascade,"
         " parent_id integer references messages (id) on delete cascade,"
         " role text not null check (role in ('user', 'assistant', 'system')),"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -51,3 +52,11 @@ def test_enter_sends_what_was_typed_just_before_it_in_the_same_burst(tmp_path):
         assert shown[shown.index("❯ a") + 1] == "b"
     finally:
         child.close(force=True)
+
+
+def test_without_a_terminal_it_says_so_at_once(tmp_path):
+    command = Path(sys.executable).parent / "chatglm-tui"
+    environ = os.environ | {"CHATGLM_SLIM_HOME": str(tmp_path)}
+    done = subprocess.run([command], input="x", capture_output=True, text=True, env=environ, timeout=20)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "chatglm-slim chat" in done.stderr
