@@ -7,21 +7,13 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from chatglm_slim_llm.checkpoint.slimming import TOKENIZER_SETTINGS
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 
-_TOKENIZER_CONFIG = {
+_TOKENIZER_CONFIG = TOKENIZER_SETTINGS | {
     "name_or_path": "chatglm-slim-demo",
-    "bos_token": "<sop>",
-    "eos_token": "<eop>",
-    "end_token": "</s>",
-    "gmask_token": "[gMASK]",
-    "mask_token": "[MASK]",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
     "remove_space": False,
     "do_lower_case": False,
-    "tokenizer_class": "ChatGLMTokenizer",
-    "num_image_tokens": 0,
 }
 
 

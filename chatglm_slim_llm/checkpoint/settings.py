@@ -56,7 +56,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def parse_config(raw: dict[str, Any], path: Path) -> ChatGLMConfig:
-    """Make the model's configuration of a ``config.json``, filling in what the code of March 2023 left out.
+    """Make the model's configuration of a ``config.json``.
 
     Raises:
         CheckpointFormatError: a value cannot be used.
@@ -65,9 +65,7 @@ def parse_config(raw: dict[str, Any], path: Path) -> ChatGLMConfig:
     bits = raw.get("quantization_bit") or 0
     if bits not in (0, 4, 8):
         raise QuantizationError(f"{path}: quantization_bit is {bits!r}; it must be 4, 8 or absent", bits=None)
-    sop = raw["bos_token_id"]
-    defaults = {"mask_token_id": sop - 4, "gmask_token_id": sop - 3}  # the pieces before <sop>, in every vocabulary
-    known = {key: value for key, value in (defaults | raw).items() if key not in ("auto_map", "model_type")}
+    known = {key: value for key, value in raw.items() if key not in ("auto_map", "model_type")}
     try:
         return ChatGLMConfig(**known)
     except (ValueError, TypeError, ZeroDivisionError) as error:

@@ -39,7 +39,7 @@ from chatglm_slim_llm.model.ice_text import ADDED_PIECES, ICE_TEXT
 
 NUM_IMAGE_TOKENS = 20_000
 _PAD_ID = 3
-_TOKENIZER_SETTINGS: dict[str, Any] = {
+TOKENIZER_SETTINGS: dict[str, Any] = {
     "bos_token": "<sop>",
     "eos_token": "<eop>",
     "end_token": "</s>",
@@ -50,6 +50,7 @@ _TOKENIZER_SETTINGS: dict[str, Any] = {
     "tokenizer_class": "ChatGLMTokenizer",
     "num_image_tokens": 0,
 }
+"""What the ``tokenizer_config.json`` of a slim checkpoint says."""
 
 
 def slim(source: Path, target: Path, *, progress: Progress | None = None) -> None:
@@ -144,7 +145,7 @@ def _write_settings(source: Path, folder: Path, raw: dict[str, Any], num_image_t
     path = source / TOKENIZER_CONFIG
     tokenizer = read_json(path) if path.is_file() else {}
     tokenizer.pop("eop_token", None)  # the early name of what is now eos_token
-    write_json(folder / TOKENIZER_CONFIG, without_code(tokenizer | _TOKENIZER_SETTINGS))
+    write_json(folder / TOKENIZER_CONFIG, without_code(tokenizer | TOKENIZER_SETTINGS))
     path = source / GENERATION_CONFIG
     if path.is_file():
         write_json(folder / GENERATION_CONFIG, _shift_ids(read_json(path), num_image_tokens))
