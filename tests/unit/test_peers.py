@@ -1,0 +1,137 @@
+"""The comparison with other engines: the model files it writes, the order it runs in, the ratios it prints."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pytest
+import sentencepiece
+
+from benchmarks.peer_models import (
+    Shape,
+    chatglm_6b,
+    llama_7b,
+    minimal_tokenizer,
+    random_blocks,
+    write_chatglm,
+    write_llama,
+)
+from benchmarks.peers import Contender, Record, race, summary, table
+
+TINY = Shape(layers=2, inner=128, vocab=96, hidden=64, heads=2, mlp_matrices=3)
+
+
+def test_shapes_have_the_weights_of_the_published_models():
+    assert chatglm_6b().matrix_weights() == 28 * 12 * 4096 * 4096 + 130528 * 4096
+    assert llama_7b().matrix_weights() == 6_738_415_616 - 32000 * 4096 - 65 * 4096  # all, less embedding and norms
+
+
+def test_random_blocks_have_small_scales_that_are_neither_zero_nor_denormal():
+    scales = random_blocks(32 * 1000, "q4_0", np.random.default_rng(1))["scale"].astype(float)
+    assert scales.min() > 1e-4
+    assert scales.max() < 0.01
+
+
+def test_the_minimal_tokenizer_is_one_that_sentencepiece_reads():
+    processor = sentencepiece.SentencePieceProcessor()
+    processor.LoadFromSerializedProto(minimal_tokenizer(["<unk>", "<sop>", "[gMASK]"]))
+    assert [processor.PieceToId(piece) for piece in ("<unk>", "<sop>", "[gMASK]", "absent")] == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize(("encoding", "block_bytes"), [("q4_0", 18), ("q8_0", 34)])
+def test_tensors_of_the_gguf_file_follow_each_other_without_gap_or_overlap(tmp_path: Path, encoding, block_bytes):
+    path = tmp_path / "model.gguf"
+    write_llama(path, TINY, encoding)
+    with path.open("rb") as file:
+        tensors = read_gguf(file)
+        start = -(-file.tell() // 32) * 32
+    assert len(tensors) == 3 + 9 * TINY.layers
+    assert tensors["blk.1.ffn_down.weight"][0] == (128, 64)  # the fastest dimension, the inputs, comes first
+    end = 0
+    for dims, kind, offset in tensors.values():
+        assert offset == -(-end // 32) * 32
+        end = offset + (dims[0] * 4 if kind == 0 else dims[0] * dims[1] // 32 * block_bytes)
+    assert path.stat().st_size == start + -(-end // 32) * 32
+
+
+def read_gguf(file: BinaryIO) -> dict[str, tuple[tuple[int, ...], int, int]]:
+    """Name -> (dimensions, type, offset): a plain reader of the header, as the format's description has it."""
+
+    def number(code: str) -> int:
+        value: int = struct.unpack("<" + code, file.read(struct.calcsize("<" + code)))[0]
+        return value
+
+    def string() -> str:
+        return file.read(number("Q")).decode()
+
+    assert file.read(4) == b"GGUF"
+    assert number("I") == 3
+    num_tensors, num_pairs = number("Q"), number("Q")
+    for _ in range(num_pairs):
+        string()
+        {4: lambda: number("I"), 6: lambda: number("I"), 8: string}[number("I")]()
+    tensors = {}
+    for _ in range(num_tensors):
+        name = string()
+        dims = tuple(number("Q") for _ in range(number("I")))
+        tensors[name] = (dims, number("I"), number("Q"))
+    return tensors
+
+
+def test_the_chatglm_file_ends_with_its_last_tensor_and_aligns_each(tmp_path: Path):
+    path = tmp_path / "model.bin"
+    write_chatglm(path, TINY, "q4_0")
+    data = path.read_bytes()
+    proto_size = struct.unpack_from("<i", data, 64)[0]
+    at, names = 68 + proto_size, []
+    while at < len(data):
+        (name_size,) = struct.unpack_from("<i", data, at)
+        names.append(data[at + 4 : at + 4 + name_size].decode())
+        (ndim,) = struct.unpack_from("<i", data, at + 4 + name_size)
+        *dims, kind = struct.unpack_from(f"<{ndim + 1}i", data, at + 8 + name_size)
+        start = -(-(at + 8 + name_size + 4 * (ndim + 1)) // 16) * 16
+        at = start + (dims[0] * 4 if kind == 0 else dims[0] * dims[1] // 32 * 18)
+    assert at == len(data)
+    assert len(names) == 1 + 12 * TINY.layers + 2
+
+
+def contender(name: str, engine: str, decode: Sequence[float], calls: list[str]) -> Contender:
+    """One that answers with these decode speeds, one a round."""
+    speeds = iter(decode)
+
+    def run(prompts: Sequence[int], new: int) -> list[Record]:
+        calls.append(name)
+        speed = next(speeds)
+        rows = [
+            {"prompt": p, "new": new, "prefill_tokens_per_s": 10.0, "ttft_s": 1.0, "decode_tokens_per_s": speed}
+            for p in prompts
+        ]
+        return [*rows, {"peak_memory_gb": speed, "version": "1"}]
+
+    return Contender(name, engine, 4, TINY, run)
+
+
+def test_engines_take_turns_and_the_median_of_the_rounds_counts():
+    calls: list[str] = []
+    pair = [
+        contender("ours int4", "ours", [6, 1, 8], calls),
+        contender("llama.cpp q4_0", "llama.cpp", [3, 9, 4], calls),
+    ]
+    ours, theirs = race(pair, [32, 512], 8, 3)
+    assert calls == ["ours int4", "llama.cpp q4_0"] * 3
+    assert [row["decode_tokens_per_s"] for row in ours["rows"]] == [6, 6]
+    assert [row["decode_tokens_per_s"] for row in theirs["rows"]] == [4, 4]
+    assert ours["peak_memory_gb"] == 8
+
+
+def test_the_table_divides_our_speed_by_theirs():
+    calls: list[str] = []
+    ours = contender("ours int4", "ours", [6], calls)
+    theirs = contender("llama.cpp q4_0", "llama.cpp", [4], calls)
+    lines = table([summary(each, [each.run([32], 8)]) for each in (ours, theirs)]).splitlines()
+    assert lines[2].endswith("|  |  |")
+    assert lines[3].endswith("| 1.00 | 1.50 |")
