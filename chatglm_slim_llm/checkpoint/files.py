@@ -91,8 +91,8 @@ def open_shard(path: Path) -> Iterator[Shard]:
 
 
 def row_blocks(spec: TensorSpec, first_row: int = 0) -> Iterator[slice]:
-    """Cut a tensor into blocks of rows of a handy size."""
-    step = max(1, _CHUNK_BYTES // max(1, spec.row_bytes))
+    """Cut a tensor into blocks of rows of a handy size; whole panels of 16, as packed weights want them."""
+    step = max(1, _CHUNK_BYTES // max(1, spec.row_bytes) // 16) * 16
     for row in range(first_row, spec.shape[0], step):
         yield slice(row, min(row + step, spec.shape[0]))
 

@@ -17,6 +17,7 @@ from chatglm_slim_llm.checkpoint.layout import PREFIX, is_block_linear, is_ignor
 from chatglm_slim_llm.checkpoint.progress import Meter, Progress
 from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
 from chatglm_slim_llm.kernels import quantize_weight
+from chatglm_slim_llm.kernels.memory import empty_huge
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 
 _ALWAYS_FP32 = re.compile(rf"layernorm\.(weight|bias)$|^{re.escape(PREFIX)}")
@@ -34,29 +35,35 @@ class Filling:
 
     def fill(self, model: ChatGLMForConditionalGeneration, weights: Weights, progress: Progress | None = None) -> None:
         """Give every parameter of a model that was built on the meta device its numbers."""
-        self._allocate(model)
+        self.allocate(model)
         meter = Meter(progress, f"reading {weights.folder.name}", sum(s.size_bytes for s in weights.specs.values()))
         for path, specs in weights.shards.items():
             with open_shard(path) as shard:
                 for spec in specs.values():
                     if not is_ignored(spec.name):
-                        self._read(shard, spec, model)
+                        self.read(shard, spec, model)
                     meter.advance(spec.size_bytes)
 
-    def _allocate(self, model: ChatGLMForConditionalGeneration) -> None:
+    def allocate(self, model: ChatGLMForConditionalGeneration) -> None:
         """Make room for everything at once: memory taken between short-lived pieces would be scattered and grow."""
         for name, old in model.transformer.named_parameters(prefix="transformer"):
             dtype = self._dtype_of(name, old.dtype)
-            assign(model, name, torch.empty(old.shape, dtype=dtype, device=self.device))
+            assign(model, name, self._empty(tuple(old.shape), dtype))
         for name, parameter in model.get_input_embeddings().named_parameters():
             setattr(model.lm_head, name, parameter)  # tied always, as transformers does, whatever the file holds
+
+    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        if self.device.type == "cpu":
+            return empty_huge(shape, dtype)
+        return torch.empty(shape, dtype=dtype, device=self.device)
 
     def _dtype_of(self, name: str, declared: torch.dtype) -> torch.dtype:
         if not declared.is_floating_point or name.endswith("weight_scale"):
             return declared
         return torch.float32 if _ALWAYS_FP32.search(name) else self.dtype
 
-    def _read(self, shard: Shard, spec: TensorSpec, model: nn.Module) -> None:
+    def read(self, shard: Shard, spec: TensorSpec, model: nn.Module) -> None:
+        """Read one tensor into the parameter of its name."""
         out = model.get_parameter(spec.name).detach()
         if self.quantize_to and is_block_linear(spec.name):
             self._read_quantized(shard, spec, out, model.get_parameter(f"{spec.name}_scale").detach())

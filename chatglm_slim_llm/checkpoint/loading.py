@@ -15,6 +15,8 @@ from chatglm_slim_llm.checkpoint.files import list_weights
 from chatglm_slim_llm.checkpoint.filling import Filling
 from chatglm_slim_llm.checkpoint.ice_text import read_ice_text
 from chatglm_slim_llm.checkpoint.layout import check_columns, check_tensors
+from chatglm_slim_llm.checkpoint.packed_file import fill_packed
+from chatglm_slim_llm.checkpoint.packing import Packing, can_pack
 from chatglm_slim_llm.checkpoint.progress import Progress
 from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.checkpoint.settings import CONFIG, parse_config, read_config
@@ -64,7 +66,11 @@ def load(options: LoadOptions, *, allow_download: bool = True, progress: Progres
     config = parse_config(read_config(folder), folder / CONFIG)
     tokenizer = load_tokenizer(folder)
     _want_one_vocabulary(tokenizer, config, folder)
-    model = load_model(folder, quantization=options.quantization, device=device, progress=progress)
+    bits = _choose_bits(config.quantization_bit, options.quantization, folder)
+    if can_pack(device, bits):
+        model = load_packed_model(folder, quantization=options.quantization, progress=progress)
+    else:
+        model = load_model(folder, quantization=options.quantization, device=device, progress=progress)
     level = _LEVELS[model.config.quantization_bit]
     return Loaded(model, tokenizer, folder, level, device, is_demo=options.model == DEMO_MODEL)
 
@@ -113,6 +119,27 @@ def load_model(
         raise CheckpointError(
             f"{folder} does not fit into the memory of {device} at this level; choose int8 or int4, or device 'cpu'"
         ) from error
+    model.train(False)
+    return model
+
+
+def load_packed_model(
+    folder: Path | str, *, quantization: Quantization, progress: Progress | None = None
+) -> ChatGLMForConditionalGeneration:
+    """Load a model whose weights are packed for the compiled kernels of this processor.
+
+    Arguments and errors are those of `load_model`. Such a model computes in fp32, only on a processor, and cannot be
+    saved as a checkpoint.
+    """
+    folder = Path(folder).expanduser()
+    raw = read_config(folder)
+    stored = parse_config(raw, folder / CONFIG)
+    weights = list_weights(folder)
+    check_tensors(weights, stored)
+    packing = Packing.of(stored, _choose_bits(stored.quantization_bit, quantization, folder))
+    plain = {"quantization_bit": 0, "quantization_embeddings": False}
+    model = packing.model_of(parse_config(raw | plain, folder / CONFIG))
+    fill_packed(model, weights, packing, progress)
     model.train(False)
     return model
 

@@ -1,5 +1,7 @@
-"""How weights are stored and multiplied; knows nothing of the model above it."""
+"""How weights are stored and multiplied, and what else a token costs; knows nothing of the model above it."""
 
+from chatglm_slim_llm.kernels.elementwise import gelu, layer_norm, scale_add
+from chatglm_slim_llm.kernels.library import instruction_set, library, num_openmp_runtimes, why_not
 from chatglm_slim_llm.kernels.linear import (
     KERNELS,
     QUANTIZED_LINEARS,
@@ -8,15 +10,30 @@ from chatglm_slim_llm.kernels.linear import (
     QuantizedLinear,
     replace_linears,
 )
+from chatglm_slim_llm.kernels.packed import PackedEmbedding, PackedFormat, PackedLinear
+from chatglm_slim_llm.kernels.pages import CacheShape, Pages, RowBatch
 from chatglm_slim_llm.kernels.quantization import dequantize_weight, quantize_weight
 
 __all__ = [
     "KERNELS",
     "QUANTIZED_LINEARS",
+    "CacheShape",
     "Linear",
+    "PackedEmbedding",
+    "PackedFormat",
+    "PackedLinear",
+    "Pages",
     "QuantizedEmbedding",
     "QuantizedLinear",
+    "RowBatch",
     "dequantize_weight",
+    "gelu",
+    "instruction_set",
+    "layer_norm",
+    "library",
+    "num_openmp_runtimes",
     "quantize_weight",
     "replace_linears",
+    "scale_add",
+    "why_not",
 ]

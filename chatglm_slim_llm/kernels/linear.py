@@ -7,11 +7,14 @@ plain torch: a block of rows is brought to the activations' dtype, multiplied, f
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chatglm_slim_llm.kernels.library import library
+from chatglm_slim_llm.kernels.packed import HALF, NativeWeight, native_linear
 from chatglm_slim_llm.kernels.quantization import check_bits, dequantize_weight, quantize_weight, unpack
 
 QUANTIZED_LINEARS = ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h")
@@ -27,11 +30,34 @@ Kernel = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # (x, packed, scale, b
 class Linear(nn.Linear):
     """A linear layer that takes activations of a wider dtype than its weight."""
 
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, **kwargs: Any) -> None:
+        super().__init__(in_features, out_features, bias, **kwargs)
+        self._known = NativeWeight(out_features, in_features, HALF)
+
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] -> [..., out], in the dtype of the activations."""
         if input.dtype == self.weight.dtype:
             return F.linear(input, self.weight, self.bias)
+        if self._runs_natively(input):
+            return native_linear(self._known.of(self.weight), input, self._float_bias())
         return _add_bias(_mixed_matmul(input, self.weight), self.bias)
+
+    def _runs_natively(self, input: Tensor) -> bool:
+        """Whether the compiled kernels multiply: fp16 weights, fp32 activations, no gradients."""
+        wants_gradients = torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad)
+        fits = self.weight.dtype == torch.float16 and input.dtype == torch.float32 and input.device.type == "cpu"
+        return fits and not wants_gradients and self.weight.is_contiguous() and library() is not None
+
+    def _float_bias(self) -> Tensor | None:
+        """The bias in fp32, converted once for each version of it."""
+        if self.bias is None or self.bias.dtype == torch.float32:
+            return self.bias
+        version = (self.bias.data_ptr(), 0 if self.bias.is_inference() else self.bias._version)
+        known = self.__dict__.get("_known_bias")
+        if known is None or known[0] != version:
+            known = self.__dict__["_known_bias"] = (version, self.bias.detach().float())
+        converted: Tensor = known[1]
+        return converted
 
 
 class QuantizedLinear(nn.Module):

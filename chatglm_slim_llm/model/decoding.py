@@ -1,21 +1,86 @@
-"""The one loop that turns a prompt into token ids, one at a time."""
+"""A prompt in, token ids out: the model step by step, whatever it runs on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from chatglm_slim_llm.model.batched import BatchedForward
 from chatglm_slim_llm.model.positions import Layout
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration
 
 
-@torch.inference_mode()
+@dataclass
+class CachedSequence:
+    """What is remembered of one sequence."""
+
+    layout: Layout
+    cache: DynamicCache
+    length: int
+    """Tokens of prompt and reply so far."""
+
+
+class SequentialForward:
+    """Scores on any device and in any precision, one token after the other; a `Forward` of the engine.
+
+    Torch multiplies one row with other code than several, and the results differ in their last bits. So every
+    token has a step of its own here.
+    """
+
+    max_rows = 1
+
+    def __init__(self, model: ChatGLMForConditionalGeneration) -> None:
+        self._model = model
+
+    @torch.inference_mode()
+    def prefill(self, prompt_ids: Sequence[int]) -> Generator[None, None, tuple[CachedSequence, Tensor]]:
+        """Read a prompt in one piece; return its context and the next token's scores, [vocab].
+
+        Raises:
+            ValueError: the prompt has no [gMASK] or no <sop>.
+        """
+        input_ids = torch.tensor([list(prompt_ids)], device=self._model.device)  # [1, prompt]
+        context = CachedSequence(Layout.of(input_ids, self._model.config), DynamicCache(), len(prompt_ids))
+        yield
+        output = self._model(input_ids, past_key_values=context.cache, use_cache=True, logits_to_keep=1)
+        return context, output.logits[0, -1].float()
+
+    @torch.inference_mode()
+    def step(self, contexts: Sequence[CachedSequence], new_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Append tokens to each context; return the scores after each, fp32 [tokens, vocab] a context."""
+        pairs = zip(contexts, new_ids, strict=True)
+        return [torch.stack([self._append(context, token) for token in ids]) for context, ids in pairs]
+
+    def forget(self, context: CachedSequence, num_tokens: int) -> None:
+        """Take back the last tokens that were appended."""
+        if num_tokens:
+            context.cache.crop(-num_tokens)
+            context.length -= num_tokens
+
+    def _append(self, context: CachedSequence, token: int) -> Tensor:
+        output = self._model(
+            torch.tensor([[token]], device=self._model.device),
+            position_ids=context.layout.position_ids(context.length, 1),
+            past_key_values=context.cache,
+            use_cache=True,
+        )
+        context.length += 1
+        scores: Tensor = output.logits[0, -1].float()
+        return scores
+
+
+def forward_for(model: ChatGLMForConditionalGeneration) -> BatchedForward | SequentialForward:
+    """The fastest way to run this model here."""
+    return BatchedForward(model) if BatchedForward.supports(model) else SequentialForward(model)
+
+
 def decode_steps(
     model: ChatGLMForConditionalGeneration,
     input_ids: Tensor,
@@ -37,14 +102,20 @@ def decode_steps(
         ValueError: the prompt has no [gMASK] or no <sop>.
     """
     eos = model.config.eos_token_id if eos_token_id is None else eos_token_id
-    layout, cache = Layout.of(input_ids, model.config), DynamicCache()
-    logits = model(input_ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
-    length = input_ids.shape[-1]
+    yield from _decode(forward_for(model), input_ids[0].tolist(), pick, eos)
+
+
+def _decode(forward: Any, prompt_ids: list[int], pick: Callable[[Tensor], int], eos: int) -> Iterator[int]:
+    pieces = forward.prefill(prompt_ids)
     while True:
-        token = pick(logits[0, -1].float())
+        try:
+            next(pieces)
+        except StopIteration as finished:
+            context, scores = finished.value
+            break
+    while True:
+        token = pick(scores)
         yield token
         if token == eos:
             return
-        step, position_ids = input_ids.new_tensor([[token]]), layout.position_ids(length, 1)
-        logits = model(step, position_ids=position_ids, past_key_values=cache, use_cache=True).logits
-        length += 1
+        scores = forward.step([context], [[token]])[0][-1]

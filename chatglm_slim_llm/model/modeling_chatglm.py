@@ -16,7 +16,15 @@ from transformers import DynamicCache, GenerationMixin, PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
-from chatglm_slim_llm.kernels import Linear, QuantizedEmbedding, QuantizedLinear, replace_linears
+from chatglm_slim_llm.kernels import (
+    Linear,
+    QuantizedEmbedding,
+    QuantizedLinear,
+    gelu,
+    layer_norm,
+    replace_linears,
+    scale_add,
+)
 from chatglm_slim_llm.model import chat as _chat
 from chatglm_slim_llm.model.attention import attend
 from chatglm_slim_llm.model.configuration_chatglm import ChatGLMConfig
@@ -30,8 +38,7 @@ class LayerNorm(nn.LayerNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., hidden] -> the same shape and dtype."""
-        weight, bias = self.weight.float(), self.bias.float()
-        return F.layer_norm(input.float(), self.normalized_shape, weight, bias, self.eps).to(input.dtype)
+        return layer_norm(input, self.weight, self.bias, self.eps)
 
 
 class SelfAttention(nn.Module):
@@ -79,8 +86,7 @@ class MLP(nn.Module):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[batch, seq, hidden] -> the same shape."""
-        inner = F.gelu(self.dense_h_to_4h(hidden_states), approximate="tanh")  # [batch, seq, inner]
-        return self.dense_4h_to_h(inner)
+        return self.dense_4h_to_h(gelu(self.dense_h_to_4h(hidden_states)))  # [batch, seq, inner] inside
 
 
 class GLMBlock(nn.Module):
@@ -99,9 +105,19 @@ class GLMBlock(nn.Module):
     ) -> Tensor:
         """[batch, seq, hidden] -> the same shape; arguments as for `SelfAttention`."""
         attention_input = self.input_layernorm(hidden_states)
-        hidden_states = attention_input * self.alpha + self.attention(attention_input, cos, sin, mask, cache)
+        return self.finish(attention_input, self.attention(attention_input, cos, sin, mask, cache))
+
+    def finish(self, attention_input: Tensor, attended: Tensor) -> Tensor:
+        """What follows the attention: both residuals and the MLP, each token by itself.
+
+        Args:
+            attention_input: what `input_layernorm` gave, [batch, seq, hidden]; may be overwritten.
+            attended: what the attention made of it, the same shape.
+        """
+        hidden_states = scale_add(attention_input, self.alpha, attended)
         mlp_input = self.post_attention_layernorm(hidden_states)
-        return mlp_input * self.alpha + self.mlp(mlp_input)
+        inner = self.mlp(mlp_input)
+        return scale_add(mlp_input, self.alpha, inner)
 
 
 class ChatGLMPreTrainedModel(PreTrainedModel):

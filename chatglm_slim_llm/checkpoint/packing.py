@@ -1,0 +1,121 @@
+"""A checkpoint becomes a model whose weights lie as the compiled kernels read them.
+
+The linears of the blocks take the level that is asked for; at int8 and int4 the embedding, which is also the head,
+takes int8: it decides between tokens, and is a tenth of the work. Weights are quantised and packed while they are
+read, so the fp16 model is never there as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from chatglm_slim_llm.checkpoint.files import Shard, Weights, check_finite, open_shard, read_in_chunks
+from chatglm_slim_llm.checkpoint.filling import Filling, assign
+from chatglm_slim_llm.checkpoint.layout import EMBEDDING, is_block_linear, is_ignored
+from chatglm_slim_llm.checkpoint.progress import Meter, Progress
+from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
+from chatglm_slim_llm.kernels import PackedEmbedding, PackedFormat, PackedLinear, library, replace_linears
+from chatglm_slim_llm.kernels.memory import empty_huge
+from chatglm_slim_llm.kernels.packed import PANEL_ROWS, pack_rows, pack_scale, quantize_rows
+from chatglm_slim_llm.kernels.quantization import unpack
+from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_GROUP = 128
+_HEAD = PackedFormat(8)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How the weights of a model are to be packed."""
+
+    blocks: PackedFormat
+    head: PackedFormat
+    stored: ChatGLMConfig
+    """What the checkpoint itself holds: fp16, or the original's integers with one scale a row."""
+
+    @classmethod
+    def of(cls, stored: ChatGLMConfig, bits: int) -> Packing:
+        """The formats for a level; a quantised checkpoint keeps its integers, and so its scales."""
+        group = _GROUP if bits == 4 and not stored.quantization_bit else 0
+        head = PackedFormat(stored.quantization_bit) if stored.quantization_embeddings else _HEAD
+        return cls(PackedFormat(bits, group), head, stored)
+
+    def model_of(self, config: ChatGLMConfig) -> ChatGLMForConditionalGeneration:
+        """The model, its weights not there yet. ``config`` is the stored one, not quantised."""
+        with torch.device("meta"):
+            model = ChatGLMForConditionalGeneration(config)
+            replace_linears(model, lambda old: _packed(old, self.blocks))
+            head = model.lm_head = _packed(model.lm_head, self.head)
+            model.transformer.word_embeddings = PackedEmbedding(head)
+        model.config.quantization_bit = self.blocks.bits
+        return model
+
+    def fill(self, model: ChatGLMForConditionalGeneration, weights: Weights, progress: Progress | None) -> None:
+        """Read, quantise and pack every tensor of the checkpoint."""
+        allocate(model)
+        meter = Meter(progress, f"packing {weights.folder.name}", sum(s.size_bytes for s in weights.specs.values()))
+        plain = Filling(0, torch.device("cpu"), torch.float32)
+        for path, specs in weights.shards.items():
+            with open_shard(path) as shard:
+                for spec in specs.values():
+                    if not is_ignored(spec.name):
+                        self._read(plain, shard, spec, model)
+                    meter.advance(spec.size_bytes)
+
+    def _read(self, plain: Filling, shard: Shard, spec: TensorSpec, model: nn.Module) -> None:
+        name = spec.name.removesuffix("_scale")
+        if not (is_block_linear(name) or name == EMBEDDING):
+            plain.read(shard, spec, model)
+            return
+        form = self.head if name == EMBEDDING else self.blocks
+        out = model.get_parameter(spec.name).detach()
+        if spec.name != name:
+            for rows, scale in read_in_chunks(shard, spec):
+                pack_scale(scale[:, None], out[_panels(rows)])
+            return
+        for rows, levels, scale in self._integers(shard, spec, form):
+            pack_rows(levels, form, out[_panels(rows)])
+            if scale is not None:
+                pack_scale(scale, model.get_parameter(f"{name}_scale").detach()[_panels(rows)])
+
+    def _integers(
+        self, shard: Shard, spec: TensorSpec, form: PackedFormat
+    ) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
+        """Blocks of rows as (rows, int8 levels, scales); no scales where the checkpoint has them as a tensor."""
+        for rows, chunk in read_in_chunks(shard, spec):
+            if not chunk.is_floating_point():
+                yield rows, unpack(chunk, form.bits), None
+                continue
+            check_finite(chunk, spec.name, shard.path)
+            levels, scale = quantize_rows(chunk.half(), form)
+            yield rows, levels, scale
+
+
+def can_pack(device: torch.device, bits: int) -> bool:
+    """Whether a model of that level on that device runs on packed weights."""
+    return bits > 0 and device.type == "cpu" and library() is not None
+
+
+def allocate(model: ChatGLMForConditionalGeneration) -> None:
+    """Give every parameter memory; the embedding shares the head's."""
+    for name, old in list(model.named_parameters(remove_duplicate=False)):
+        if not name.startswith("transformer.word_embeddings."):
+            dtype = torch.float32 if old.dtype.is_floating_point and not name.endswith("_scale") else old.dtype
+            assign(model, name, empty_huge(tuple(old.shape), dtype))
+    for name, parameter in list(model.lm_head.named_parameters()):
+        setattr(model.transformer.word_embeddings, name, parameter)
+
+
+def _packed(old: nn.Linear, form: PackedFormat) -> PackedLinear:
+    return PackedLinear(old.in_features, old.out_features, form, bias=old.bias is not None)
+
+
+def _panels(rows: slice) -> slice:
+    return slice(rows.start // PANEL_ROWS, -(-rows.stop // PANEL_ROWS))

@@ -1,0 +1,82 @@
+"""``chatglm-slim bench``: how fast a model runs here, and how fast this machine could be."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from chatglm_slim_llm.errors import ConfigError
+
+_LEVELS = ("fp16", "int8", "int4")
+
+
+def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``bench`` to the command line."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure speed and memory, next to what this machine could do",
+        description="Run a model and print its speed and memory, next to the read bandwidth and the arithmetic peak of "
+        "this machine, measured in the same run. Close other programs first.",
+    )
+    parser.add_argument(
+        "--shape",
+        default="demo",
+        metavar="6b|demo|FOLDER",
+        help="6b: the sizes of ChatGLM-6B-Slim with random weights, nothing is downloaded; or a checkpoint",
+    )
+    parser.add_argument("--layers", type=_count, help="fewer layers of that shape, for a quick run (with 6b only)")
+    parser.add_argument("--level", choices=_LEVELS, default="int4", help="how the weights are stored (int4)")
+    parser.add_argument("--prompt", type=_count, default=128, help="tokens of the prompt (128)")
+    parser.add_argument("--new", type=_count, default=32, help="tokens of the reply (32)")
+    parser.add_argument("--batch", type=_count, default=1, help="sequences that decode together (1)")
+    parser.add_argument("--threads", type=_count, help="threads; torch's own number if not given")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    if args.prompt < 3:
+        raise ConfigError(f"--prompt is {args.prompt}; it must be 3 or more: a word, [gMASK] and <sop>", key="prompt")
+    if args.layers and args.shape != "6b":
+        raise ConfigError("--layers works with --shape 6b only; a checkpoint has the layers it has", key="layers")
+    import torch
+
+    from chatglm_slim_llm.cli.measuring import Workload, load_shape, measure
+
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    model, start_s = load_shape(args.shape, args.level, args.layers)
+    figures = measure(model, Workload(prompt=args.prompt, new=args.new, batch=args.batch), args.level)
+    figures = {"shape": args.shape, "layers": model.config.num_layers, "start_s": start_s} | figures
+    print(json.dumps(figures, indent=2) if args.json else as_text(figures))
+    return 0
+
+
+def as_text(figures: dict[str, Any]) -> str:
+    """The figures as lines for people."""
+    f = figures
+    lines = [
+        f"{f['shape']} at {f['level']}, {f['layers']} layers, {f['weights_gb']:.2f} GB of weights, "
+        f"{f['threads']} threads, {f['kernels']} kernels",
+        f"  prefill        {f['prefill_tokens_per_s']:8.1f} tokens/s   ({f['batch']} x {f['prompt']} tokens)",
+        f"  first token    {f['ttft_s']:8.2f} s",
+        f"  decode         {f['decode_tokens_per_s']:8.1f} tokens/s   ({f['batch']} at a time)",
+        f"  peak memory    {f['peak_memory_gb']:8.2f} GB",
+    ]
+    if f["bandwidth_gb_s"] is not None:
+        lines += [
+            f"  weights read   {f['decode_read_gb_s']:8.1f} GB/s       "
+            f"{f['decode_bandwidth_fraction']:.0%} of this machine's {f['bandwidth_gb_s']:.1f}",
+            f"  products       {f['prefill_gflop_s']:8.0f} GFLOP/s    "
+            f"{f['prefill_peak_fraction']:.0%} of this machine's {f['gemm_gflop_s']:.0f} (int8)",
+            f"  beside them    {f['other_share']:8.0%} of a decoding step",
+        ]
+    return "\n".join(lines)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; give a whole number of 1 or more")
+    return int(text)

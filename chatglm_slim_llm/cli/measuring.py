@@ -1,0 +1,244 @@
+"""How fast a model runs here, next to what this machine could do at most, measured in the same run."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chatglm_slim_llm.checkpoint import load
+from chatglm_slim_llm.checkpoint.filling import Filling
+from chatglm_slim_llm.checkpoint.packing import Packing, allocate, can_pack
+from chatglm_slim_llm.config import LoadOptions, Quantization
+from chatglm_slim_llm.errors import ConfigError
+from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, instruction_set, library
+from chatglm_slim_llm.model import (
+    BatchedForward,
+    ChatGLMConfig,
+    ChatGLMForConditionalGeneration,
+    SequentialForward,
+    forward_for,
+)
+
+_ROUNDS = 5
+"""Repetitions of what takes a fraction of a second; the median counts."""
+_DOT_REPEATS = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workload:
+    """What is run."""
+
+    prompt: int
+    """Tokens of each prompt, [gMASK] and <sop> included."""
+    new: int
+    """Tokens that each sequence makes."""
+    batch: int
+    """Sequences that share the steps of decoding."""
+
+
+@torch.inference_mode()
+def measure(model: ChatGLMForConditionalGeneration, workload: Workload, level: str) -> dict[str, Any]:
+    """Prefill and decode, then the layers alone and the machine's limits.
+
+    Returns:
+        Times in seconds, rates per second, memory in GB of 10^9 bytes; fractions of what the machine can do are
+        None where there are no compiled kernels to ask it.
+    """
+    forward: Any = forward_for(model)
+    figures = _run(forward, _prompts(model, workload), workload)
+    figures["peak_memory_gb"] = peak_memory_bytes() / 1e9
+    layers = [m for m in model.modules() if isinstance(m, Linear | PackedLinear | QuantizedLinear)]
+    figures |= _measure_layers(layers, workload, figures)
+    about = {
+        "level": level,
+        "prompt": workload.prompt,
+        "new": workload.new,
+        "batch": workload.batch,
+        "threads": torch.get_num_threads(),
+        "kernels": instruction_set() if isinstance(forward, BatchedForward) else "torch",
+        "machine": platform.processor() or platform.machine(),
+        "weights_gb": sum(_size_bytes(layer) for layer in layers) / 1e9,
+    }
+    return about | figures
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process ever had at once."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _prompts(model: ChatGLMForConditionalGeneration, workload: Workload) -> list[list[int]]:
+    """Random words; what they are changes no time."""
+    config = model.config
+    generator = torch.Generator().manual_seed(0)
+    size = (workload.batch, max(1, workload.prompt - 2))
+    words = torch.randint(10, min(config.vocab_size, config.gmask_token_id) - 10, size, generator=generator)
+    return [[*row, config.gmask_token_id, config.bos_token_id] for row in words.tolist()]
+
+
+def _run(
+    forward: BatchedForward | SequentialForward, prompts: Sequence[list[int]], workload: Workload
+) -> dict[str, float]:
+    started = time.perf_counter()
+    contexts, tokens = [], []
+    first_s = 0.0
+    for prompt in prompts:
+        context, scores = _exhaust(forward.prefill(prompt))
+        contexts.append(context)
+        tokens.append(int(scores.argmax()))
+        first_s = first_s or time.perf_counter() - started
+    prefill_s = time.perf_counter() - started
+    step_times = []
+    for _ in range(workload.new - 1):
+        started = time.perf_counter()
+        scores_of_all = forward.step(contexts, [[token] for token in tokens])
+        tokens = [int(scores[-1].argmax()) for scores in scores_of_all]
+        step_times.append(time.perf_counter() - started)
+    step_s = statistics.median(step_times) if step_times else float("nan")
+    return {
+        "prefill_tokens_per_s": sum(map(len, prompts)) / prefill_s,
+        "decode_tokens_per_s": len(prompts) / step_s,
+        "ttft_s": first_s,
+        "step_s": step_s,
+    }
+
+
+def _exhaust(pieces: Any) -> Any:
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as finished:
+            return finished.value
+
+
+def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[str, float]) -> dict[str, float | None]:
+    """The linear layers alone, a step's rows and a prompt's, in turn with the machine's limits."""
+    rates: dict[str, list[float]] = {"read": [], "bandwidth": [], "prefill": [], "peak": []}
+    for _ in range(_ROUNDS):
+        rates["bandwidth"].append(_bandwidth(layers))
+        rates["read"].append(sum(map(_size_bytes, layers)) / _time_layers(layers, workload.batch))
+        rates["peak"].append(_peak())
+    few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
+    for _ in range(3):
+        rates["peak"].append(_peak())
+        rates["prefill"].append(2 * workload.prompt * sum(map(_num_weights, few)) / _time_layers(few, workload.prompt))
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    linear_s = sum(map(_size_bytes, layers)) / middle["read"]
+    known = library() is not None
+    return {
+        "linear_step_s": linear_s,
+        "bandwidth_gb_s": middle["bandwidth"] / 1e9 if known else None,
+        "decode_read_gb_s": middle["read"] / 1e9,
+        "decode_bandwidth_fraction": middle["read"] / middle["bandwidth"] if known else None,
+        "gemm_gflop_s": middle["peak"] / 1e9 if known else None,
+        "prefill_gflop_s": middle["prefill"] / 1e9,
+        "prefill_peak_fraction": middle["prefill"] / middle["peak"] if known else None,
+        "other_share": 1 - linear_s / figures["step_s"],
+    }
+
+
+def _time_layers(layers: Sequence[nn.Module], rows: int) -> float:
+    inputs = {width: torch.randn(rows, width) for width in {_width(layer) for layer in layers}}
+    started = time.perf_counter()
+    for layer in layers:
+        layer(inputs[_width(layer)])
+    return time.perf_counter() - started
+
+
+def _bandwidth(layers: Sequence[nn.Module]) -> float:
+    """Bytes a second when all weights are read and nothing is done with them."""
+    if (native := library()) is None:
+        return float("nan")
+    started = time.perf_counter()
+    for layer in layers:
+        weight = layer.get_parameter("weight")
+        native.chatglm_read_all(weight.data_ptr(), weight.nbytes, torch.get_num_threads())
+    return sum(layer.get_parameter("weight").nbytes for layer in layers) / (time.perf_counter() - started)
+
+
+def _peak() -> float:
+    """Multiplications and additions a second of bytes that never leave their registers."""
+    if (native := library()) is None:
+        return float("nan")
+    threads = torch.get_num_threads()
+    started = time.perf_counter()
+    native.chatglm_dot_peak(_DOT_REPEATS, threads)
+    return 2 * 64 * 16 * _DOT_REPEATS * threads / (time.perf_counter() - started)
+
+
+def _tensors(layer: nn.Module) -> Iterator[Tensor]:
+    for name in ("weight", "weight_scale"):
+        if hasattr(layer, name):
+            yield layer.get_parameter(name)
+
+
+def _size_bytes(layer: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in _tensors(layer))
+
+
+def _width(layer: nn.Module) -> int:
+    return int(layer.in_features)  # type: ignore[arg-type]
+
+
+def _num_weights(layer: nn.Module) -> int:
+    return _width(layer) * int(layer.out_features)  # type: ignore[arg-type]
+
+
+
+def load_shape(shape: str, level: Quantization, num_layers: int | None) -> tuple[ChatGLMForConditionalGeneration, float]:
+    """The model to measure, and the seconds until it was ready.
+
+    Raises:
+        CheckpointError: ``shape`` is neither ``6b`` nor a checkpoint.
+        ConfigError: ``6b`` at int8 or int4 without the compiled kernels.
+    """
+    started = time.perf_counter()
+    if shape == "6b":
+        model = _random_6b(level, num_layers or 28)
+    else:
+        model = load(LoadOptions(model=shape, quantization=level, device="cpu"), allow_download=False).model
+    return model, time.perf_counter() - started
+
+
+def _random_6b(level: Quantization, num_layers: int) -> ChatGLMForConditionalGeneration:
+    """The sizes of ChatGLM-6B-Slim; the time a product takes does not depend on its numbers."""
+    config = ChatGLMConfig(num_layers=num_layers)
+    bits = {"fp16": 0, "int8": 8, "int4": 4}[level]
+    if bits and not can_pack(torch.device("cpu"), bits):
+        raise ConfigError(
+            f"random weights at {level} need the compiled kernels, which are not in use here; "
+            "take --level fp16, or a checkpoint",
+            key="level",
+        )
+    if bits:
+        model = Packing.of(config, bits).model_of(config)
+        allocate(model)
+    else:
+        with torch.device("meta"):
+            model = ChatGLMForConditionalGeneration(config)
+        Filling(0, torch.device("cpu"), torch.float16).allocate(model)
+    for parameter in model.parameters():
+        _randomize(parameter.detach())
+    model.train(False)
+    return model
+
+
+def _randomize(tensor: Tensor) -> None:
+    """Small numbers, so that nothing overflows; a block of them over and over, as drawing 6e9 would take a minute."""
+    if tensor.dtype == torch.uint8:
+        block = torch.randint(0, 256, (2**20,), dtype=torch.uint8)
+    else:
+        block = (torch.randn(2**20) * 0.02).to(tensor.dtype)
+    flat = tensor.view(-1)
+    for part in flat.split(len(block)):
+        part.copy_(block[: len(part)])

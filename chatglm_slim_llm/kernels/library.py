@@ -1,0 +1,136 @@
+"""The compiled kernels: found, loaded once, called through ctypes.
+
+The library links neither torch nor Python. It uses OpenMP by the name under which torch has loaded it already, so both
+share one pool of threads; `num_openmp_runtimes` tells whether that is so. Where there is no library (no C++ compiler
+at installation, another processor, ``CHATGLM_SLIM_KERNELS=torch``) everything runs on torch alone, slower.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from ctypes import POINTER, c_char_p, c_float, c_int, c_int64, c_uint64, c_void_p
+from functools import cache
+from pathlib import Path
+
+import torch  # loads OpenMP before the library asks for it
+from torch import Tensor
+
+VARIABLE = "CHATGLM_SLIM_KERNELS"
+"""Chooses an instruction set (``avx512``, ``avx2``, ``portable``), or ``torch`` to leave the library alone."""
+_WITHOUT = "torch"
+
+
+class WeightStruct(ctypes.Structure):
+    """`Weight` of native.h: a weight matrix in one of the library's formats."""
+
+    _fields_ = (
+        ("data", c_void_p),
+        ("scale", c_void_p),
+        ("n", c_int64),
+        ("k", c_int64),
+        ("group", c_int64),
+        ("bits", c_int64),
+    )
+
+
+class RowsStruct(ctypes.Structure):
+    """`Rows` of native.h: where the rows of a forward pass stand in their sequences."""
+
+    _fields_ = (("count", c_int64), ("tables", c_void_p), ("place", c_void_p), ("visible", c_void_p))
+
+
+class HeadsStruct(ctypes.Structure):
+    """`Heads` of native.h: one attention layer."""
+
+    _fields_ = (("layer", c_int64), ("heads", c_int64), ("d", c_int64))
+
+
+_WEIGHT, _ROWS, _HEADS = POINTER(WeightStruct), POINTER(RowsStruct), POINTER(HeadsStruct)
+_SIGNATURES = {
+    "chatglm_instruction_set": (c_char_p, (c_char_p,)),
+    "chatglm_page_tokens": (c_int64, ()),
+    "chatglm_padded_columns": (c_int64, (c_int64, c_int64)),
+    "chatglm_linear": (c_int, (_WEIGHT, c_void_p, c_int64, c_void_p, c_void_p, c_int)),
+    "chatglm_quantize": (None, (c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_int)),
+    "chatglm_pack": (None, (c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_int)),
+    "chatglm_rows_of": (None, (_WEIGHT, c_void_p, c_int64, c_void_p, c_int)),
+    "chatglm_store": (None, (_ROWS, _HEADS, c_void_p, c_void_p, c_void_p, c_void_p, c_int)),
+    "chatglm_attend_rows": (c_int, (_ROWS, _HEADS, c_void_p, c_void_p, c_int)),
+    "chatglm_attend_context": (c_int, (_ROWS, _HEADS, c_void_p, c_void_p, c_int)),
+    "chatglm_layer_norm": (
+        None,
+        (c_void_p, c_void_p, c_void_p, c_float, c_int64, c_int64, c_void_p, c_int),
+    ),
+    "chatglm_gelu": (None, (c_void_p, c_int64, c_int)),
+    "chatglm_scale_add": (None, (c_void_p, c_float, c_void_p, c_int64, c_int)),
+    "chatglm_read_all": (c_uint64, (c_void_p, c_int64, c_int)),
+    "chatglm_dot_peak": (c_int64, (c_int64, c_int)),
+}
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """The library with its functions' types declared, or None if torch has to do everything."""
+    wanted = os.environ.get(VARIABLE, "")
+    path = _find()
+    if wanted == _WITHOUT or path is None:
+        return None
+    try:
+        loaded = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(loaded, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError):  # built for another system, or left over from another version
+        return None
+    loaded.chatglm_instruction_set(wanted.encode())
+    return loaded
+
+
+def native() -> ctypes.CDLL:
+    """The library, where what is asked for exists only with it."""
+    found = library()
+    assert found is not None, "packed weights and pages exist only where the compiled kernels do"
+    return found
+
+
+def instruction_set() -> str:
+    """``avx512``, ``avx2`` or ``portable``; ``torch`` without the library."""
+    loaded = library()
+    return _WITHOUT if loaded is None else loaded.chatglm_instruction_set(None).decode()
+
+
+def why_not() -> str | None:
+    """Why the library is not used, in words for `doctor`; None if it is."""
+    if library() is not None:
+        return None
+    if os.environ.get(VARIABLE) == _WITHOUT:
+        return f"{VARIABLE} is {_WITHOUT}"
+    return "it was not built when the package was installed" if _find() is None else "it cannot be loaded here"
+
+
+def num_openmp_runtimes(maps: Path = Path("/proc/self/maps")) -> int | None:
+    """How many OpenMP libraries this process has loaded; more than one would fight for the cores. None = unknown."""
+    try:
+        lines = maps.read_text().splitlines()
+    except OSError:
+        return None
+    paths = {line.split(maxsplit=5)[5] for line in lines if line.count(" ") >= 5 and "/" in line}
+    return sum(Path(path).name.startswith(("libgomp", "libomp", "libiomp")) for path in paths)
+
+
+def runs_natively(*tensors: Tensor) -> bool:
+    """Whether the library can take these: fp32 on the processor, and nobody wants gradients."""
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        return False
+    return all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors) and library() is not None
+
+
+def check(status: int) -> None:
+    """Raise MemoryError if a kernel could not get its scratch memory."""
+    if status:
+        raise MemoryError("the kernels could not get memory for their intermediate results")
+
+
+def _find() -> Path | None:
+    return next(iter(sorted(Path(__file__).parent.glob("_native*.so"))), None)

@@ -1,0 +1,3 @@
+#include "simd_portable.h"
+
+#include "kernels.h"

@@ -1,0 +1,94 @@
+// Sixteen lanes at a time with AVX-512 and its dot products of bytes (VNNI).
+//
+// The three simd_*.h files give the same names the same meaning; the kernels are written once against them.
+//   F      16 floats            I   16 int32            B   64 bytes: 16 lanes of 4
+//   dot4_* acc[lane] += sum over j < 4 of w[lane][j] * x[j], exact; w is unsigned, x signed
+#pragma once
+#include <immintrin.h>
+#include <cstdint>
+#include <cstring>
+
+#define CHATGLM_ISA avx512
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
+namespace chatglm { namespace avx512 {
+
+typedef __m512 F;
+typedef __m512i I;
+typedef __m512i B;
+
+// Rows of activations and panels of weights that one tile of the integer matrix product holds in registers.
+constexpr int kTileRows = 12, kTilePanels = 2;
+// Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers.
+constexpr int kHeadVectors = 8, kContextHeight = 8, kContextVectors = 3;
+// Weight rows and activation rows of one tile of the 16-bit matrix product.
+constexpr int kHalfHeight = 4, kHalfWidth = 6;
+
+ALWAYS_INLINE __mmask16 first(int64_t n) { return (__mmask16)((1u << n) - 1); }  // n <= 16
+
+ALWAYS_INLINE F zero() { return _mm512_setzero_ps(); }
+ALWAYS_INLINE F splat(float v) { return _mm512_set1_ps(v); }
+ALWAYS_INLINE F load(const float *p) { return _mm512_loadu_ps(p); }
+ALWAYS_INLINE F load_tail(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+ALWAYS_INLINE void store(float *p, F v) { _mm512_storeu_ps(p, v); }
+ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
+ALWAYS_INLINE F load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p));
+}
+ALWAYS_INLINE void store_half(uint16_t *p, F v) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+ALWAYS_INLINE void store_half_tail(uint16_t *p, F v, int64_t n) {
+    _mm256_mask_storeu_epi16(p, first(n), _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+}
+ALWAYS_INLINE float half_to_float(uint16_t h) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
+ALWAYS_INLINE uint16_t float_to_half(float v) {
+    return (uint16_t)_mm_extract_epi16(_mm_cvtps_ph(_mm_set_ss(v), _MM_FROUND_TO_NEAREST_INT), 0);
+}
+
+ALWAYS_INLINE F add(F a, F b) { return _mm512_add_ps(a, b); }
+ALWAYS_INLINE F sub(F a, F b) { return _mm512_sub_ps(a, b); }
+ALWAYS_INLINE F mul(F a, F b) { return _mm512_mul_ps(a, b); }
+ALWAYS_INLINE F div(F a, F b) { return _mm512_div_ps(a, b); }
+ALWAYS_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }  // a * b + c
+ALWAYS_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
+ALWAYS_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
+ALWAYS_INLINE F abs(F a) { return _mm512_abs_ps(a); }
+ALWAYS_INLINE F square_root(F a) { return _mm512_sqrt_ps(a); }
+ALWAYS_INLINE F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+ALWAYS_INLINE F power_of_two(F n) { return _mm512_scalef_ps(_mm512_set1_ps(1), n); }  // n whole, -126 to 127
+ALWAYS_INLINE float sum(F a) { return _mm512_reduce_add_ps(a); }
+ALWAYS_INLINE F pairs_ps(F a, F b) { return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)); }
+ALWAYS_INLINE void sum_four(F a, F b, F c, F d, float *out) {  // the sum of each
+    const __m512d ab = _mm512_castps_pd(pairs_ps(a, b)), cd = _mm512_castps_pd(pairs_ps(c, d));
+    const F s = add(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+    const __m256 t = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
+    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
+}
+ALWAYS_INLINE float largest(F a) { return _mm512_reduce_max_ps(a); }
+
+ALWAYS_INLINE I izero() { return _mm512_setzero_si512(); }
+ALWAYS_INLINE I isplat(int32_t v) { return _mm512_set1_epi32(v); }
+ALWAYS_INLINE I iadd(I a, I b) { return _mm512_add_epi32(a, b); }
+ALWAYS_INLINE int32_t isum(I a) { return _mm512_reduce_add_epi32(a); }
+ALWAYS_INLINE F to_float(I a) { return _mm512_cvtepi32_ps(a); }
+ALWAYS_INLINE I to_int(F a) { return _mm512_cvtps_epi32(a); }  // rounds half to even
+ALWAYS_INLINE void store_bytes(int8_t *p, I v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(v)); }
+
+ALWAYS_INLINE B load_bytes(const uint8_t *p) { return _mm512_loadu_si512(p); }
+ALWAYS_INLINE void store_bytes64(uint8_t *p, B v) { _mm512_storeu_si512(p, v); }
+ALWAYS_INLINE B low_nibbles(B v) { return _mm512_and_si512(v, _mm512_set1_epi8(15)); }
+ALWAYS_INLINE B high_nibbles(B v) { return _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(15)); }
+
+// GCC 12 spills the accumulators of the intrinsic; the instruction itself, written out, keeps them in registers.
+ALWAYS_INLINE void dot4_byte(I &acc, B w, const int8_t *x) {
+    int32_t four;
+    std::memcpy(&four, x, 4);
+    asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(_mm512_set1_epi32(four)));
+}
+ALWAYS_INLINE void dot4_nibble(I &acc, B w, const int8_t *x) { dot4_byte(acc, w, x); }
+
+ALWAYS_INLINE void prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
+
+}}  // namespace chatglm::avx512

@@ -1,0 +1,174 @@
+"""Weights in the order in which the compiled kernels read them, and the layers that hold such weights.
+
+A packed weight is made once, from fp16 rows or from the original's integers, and cannot be turned back into a
+checkpoint; it lives in memory and in the program's cache.
+"""
+
+from __future__ import annotations
+
+from ctypes import byref
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from chatglm_slim_llm.kernels.library import WeightStruct, check, native
+
+PANEL_ROWS = 16
+
+
+@dataclass(frozen=True)
+class PackedFormat:
+    """How a weight is stored."""
+
+    bits: int
+    """8 or 4; 16 is a checkpoint's own fp16, which needs no packing."""
+    group: int = 0
+    """Columns that share a scale: 32 or 128; 0 means one scale a row."""
+
+    def shapes(self, out_features: int, in_features: int) -> tuple[tuple[int, int], tuple[int, int, int]]:
+        """Shapes of the packed integers, uint8 [panels, bytes], and of the scales, fp16 [panels, groups, 16]."""
+        panels = -(-out_features // PANEL_ROWS)
+        columns = native().chatglm_padded_columns(in_features, self.group)
+        groups = -(-in_features // self.group) if self.group else 1
+        return (panels, columns * PANEL_ROWS * self.bits // 8), (panels, groups, PANEL_ROWS)
+
+
+HALF = PackedFormat(16)
+
+
+def quantize_rows(weight: Tensor, form: PackedFormat) -> tuple[Tensor, Tensor]:
+    """Quantise rows of a weight, as `quantization.quantize_weight` does, at the speed of the memory.
+
+    Args:
+        weight: fp16 [n, k].
+        form: bits and group.
+
+    Returns:
+        The integers, int8 [n, k], and the scales, fp16 [n, groups].
+    """
+    n, k = weight.shape
+    weight = weight.contiguous()
+    levels = torch.empty(n, k, dtype=torch.int8)
+    scale = torch.empty(n, -(-k // form.group) if form.group else 1, dtype=torch.float16)
+    arguments = (weight.data_ptr(), n, k, form.bits, form.group, levels.data_ptr(), scale.data_ptr())
+    native().chatglm_quantize(*arguments, torch.get_num_threads())
+    return levels, scale
+
+
+def pack_rows(levels: Tensor, form: PackedFormat, out: Tensor) -> None:
+    """Write integers in panels.
+
+    Args:
+        levels: int8 [n, k]; n is a multiple of 16 unless these are a weight's last rows.
+        form: bits and group.
+        out: uint8 [panels, bytes], see `PackedFormat.shapes`.
+    """
+    n, k = levels.shape
+    assert out.is_contiguous()
+    pointers = (out.data_ptr(), torch.get_num_threads())
+    native().chatglm_pack(levels.contiguous().data_ptr(), n, k, form.bits, form.group, *pointers)
+
+
+def pack_scale(scale: Tensor, out: Tensor) -> None:
+    """Write scales, fp16 [n, groups], in panels: fp16 [panels, groups, 16]."""
+    full = torch.zeros(len(out) * PANEL_ROWS, scale.shape[1], dtype=torch.float16)
+    full[: len(scale)] = scale
+    out.copy_(full.view(len(out), PANEL_ROWS, -1).transpose(1, 2))
+
+
+class PackedLinear(nn.Module):
+    """A linear layer over a packed weight; for inference in fp32 on a processor."""
+
+    def __init__(self, in_features: int, out_features: int, form: PackedFormat, *, bias: bool = True) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self.form = in_features, out_features, form
+        packed, scale = form.shapes(out_features, in_features)
+        self.weight = _frozen(torch.empty(packed, dtype=torch.uint8))
+        self.weight_scale = _frozen(torch.empty(scale, dtype=torch.float16))
+        self.bias = _frozen(torch.zeros(out_features)) if bias else None
+        self._known = NativeWeight(out_features, in_features, form)
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear, form: PackedFormat) -> PackedLinear:
+        """Quantise and pack the weight of ``linear``."""
+        layer = cls(linear.in_features, linear.out_features, form, bias=linear.bias is not None)
+        levels, scale = quantize_rows(linear.weight.detach().half(), form)
+        pack_rows(levels, form, layer.weight)
+        pack_scale(scale, layer.weight_scale)
+        if layer.bias is not None:
+            layer.bias.copy_(linear.bias.detach())
+        return layer
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[..., in] -> [..., out], fp32.
+
+        Raises:
+            TypeError: the input is not fp32 on a processor.
+        """
+        if input.dtype != torch.float32 or input.device.type != "cpu":
+            raise TypeError(
+                f"weights packed for a processor take fp32 there, not {input.dtype} on {input.device}; load the "
+                "checkpoint for that device instead of moving this model"
+            )
+        return native_linear(self._known.of(self.weight, self.weight_scale), input, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, form={self.form}"
+
+
+class PackedEmbedding(nn.Module):
+    """An embedding table over the packed weight of the head, which has the same rows."""
+
+    def __init__(self, head: PackedLinear) -> None:
+        super().__init__()
+        self.num_embeddings, self.embedding_dim, self.form = head.out_features, head.in_features, head.form
+        self.weight, self.weight_scale = head.weight, head.weight_scale
+        self._known = NativeWeight(head.out_features, head.in_features, head.form)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """ids [...] -> fp32 rows [..., embedding_dim].
+
+        Raises:
+            IndexError: an id is not in the table.
+        """
+        ids = input_ids.reshape(-1).to(torch.int64).contiguous()
+        if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.num_embeddings:
+            raise IndexError(f"token ids must lie between 0 and {self.num_embeddings - 1}")
+        rows = torch.empty(len(ids), self.embedding_dim)
+        struct = self._known.of(self.weight, self.weight_scale)
+        threads = torch.get_num_threads()
+        native().chatglm_rows_of(byref(struct), ids.data_ptr(), len(ids), rows.data_ptr(), threads)
+        return rows.view(*input_ids.shape, self.embedding_dim)
+
+
+class NativeWeight:
+    """Remembers how the library wants a weight; made anew when the tensor has moved, left out of copies."""
+
+    def __init__(self, n: int, k: int, form: PackedFormat) -> None:
+        self._shape, self._struct = (n, k, form), WeightStruct(None, None, n, k, form.group, form.bits)
+
+    def of(self, weight: Tensor, scale: Tensor | None = None) -> WeightStruct:
+        """The description of ``weight`` with its scales."""
+        self._struct.data = weight.data_ptr()
+        self._struct.scale = None if scale is None else scale.data_ptr()
+        return self._struct
+
+    def __reduce__(self) -> tuple[type[NativeWeight], tuple[int, int, PackedFormat]]:
+        return NativeWeight, self._shape
+
+
+def native_linear(weight: WeightStruct, x: Tensor, bias: Tensor | None) -> Tensor:
+    """fp32 [..., k] -> [..., n] with a weight in one of the library's formats; ``bias`` is fp32 [n]."""
+    x = x.contiguous()
+    y = torch.empty(*x.shape[:-1], weight.n)
+    rows = x.numel() // weight.k
+    if rows:
+        bias_pointer = None if bias is None else bias.data_ptr()
+        threads = torch.get_num_threads()
+        check(native().chatglm_linear(byref(weight), x.data_ptr(), rows, bias_pointer, y.data_ptr(), threads))
+    return y
+
+
+def _frozen(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor, requires_grad=False)

@@ -1,0 +1,126 @@
+"""Keys and values of one sequence in pages of 64 tokens, and attention over them.
+
+A sequence that grows takes another page, so nothing is copied and what is kept is what is used. Sequences of any
+length share a forward pass: each row brings its own table of pages and the number of tokens that it sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ctypes import byref
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from chatglm_slim_llm.kernels.library import HeadsStruct, RowsStruct, check, native
+from chatglm_slim_llm.kernels.memory import empty_huge
+
+
+@dataclass(frozen=True)
+class CacheShape:
+    """Sizes that all pages of a model share."""
+
+    layers: int
+    heads: int
+    d: int
+    """Width of a head."""
+
+
+class Pages:
+    """The keys and values of one sequence, fp16 [layers, 2, heads, 64, d] a page."""
+
+    def __init__(self, shape: CacheShape) -> None:
+        self.shape, self.length = shape, 0
+        self._pages: list[Tensor] = []
+        self.table = torch.empty(0, dtype=torch.int64)
+        """Addresses of the pages."""
+
+    def grow(self, num_tokens: int) -> range:
+        """Make room for more tokens; return their places."""
+        places = range(self.length, self.length + num_tokens)
+        self.length = places.stop
+        self._fit()
+        return places
+
+    def shrink(self, num_tokens: int) -> None:
+        """Forget the last tokens."""
+        self.length -= num_tokens
+        self._fit()
+
+    def put(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Store the first tokens of a layer: key and value, [heads, tokens, d]."""
+        size = page_tokens()
+        for number in range(-(-key.shape[1] // size)):
+            part = slice(number * size, min((number + 1) * size, key.shape[1]))
+            self._pages[number][layer, 0, :, : part.stop - part.start] = key[:, part]
+            self._pages[number][layer, 1, :, : part.stop - part.start] = value[:, part]
+
+    def _fit(self) -> None:
+        wanted = -(-self.length // page_tokens())
+        if wanted == len(self._pages):
+            return
+        del self._pages[wanted:]
+        shape = (self.shape.layers, 2, self.shape.heads, page_tokens(), self.shape.d)
+        self._pages += [empty_huge(shape, torch.float16) for _ in range(wanted - len(self._pages))]
+        self.table = torch.tensor([page.data_ptr() for page in self._pages], dtype=torch.int64)
+
+
+class RowBatch:
+    """The rows of one forward pass: which token of which sequence each one is, and what it sees."""
+
+    def __init__(self, rows: Sequence[tuple[Pages, int, int]]) -> None:
+        """Rows are (sequence, place of the token, number of tokens it sees); the sequences do not grow meanwhile."""
+        self.shape = rows[0][0].shape
+        self._tables = torch.tensor([pages.table.data_ptr() for pages, _, _ in rows])
+        self._place = torch.tensor([place for _, place, _ in rows])
+        self._visible = torch.tensor([visible for _, _, visible in rows])
+
+    def store(self, layer: int, qkv: Tensor, cos: Tensor, sin: Tensor, first: int = 0) -> Tensor:
+        """Turn queries and keys by their angles and keep keys and values.
+
+        Args:
+            layer: which layer.
+            qkv: fp32 [rows, heads * 3 * d], q | k | v together per head.
+            cos: fp32 [rows, 2, d / 4].
+            sin: the same shape.
+            first: the row that ``qkv`` begins with.
+
+        Returns:
+            The turned queries, fp32 [rows, heads * d].
+        """
+        assert qkv.is_contiguous() and cos.is_contiguous() and sin.is_contiguous()
+        query = torch.empty(len(qkv), self.shape.heads * self.shape.d)
+        pointers = (qkv.data_ptr(), cos.data_ptr(), sin.data_ptr(), query.data_ptr())
+        native().chatglm_store(byref(self._rows(first, len(qkv))), self._heads(layer), *pointers, torch.get_num_threads())
+        return query
+
+    def attend(self, layer: int, query: Tensor) -> Tensor:
+        """Attention of each row over what it sees: fp32 [rows, heads * d] -> the same shape."""
+        return self._attend("chatglm_attend_rows", layer, query, 0)
+
+    def attend_context(self, layer: int, query: Tensor, first: int = 0) -> Tensor:
+        """The same for many rows of one sequence, from row ``first`` on."""
+        return self._attend("chatglm_attend_context", layer, query, first)
+
+    def _attend(self, function: str, layer: int, query: Tensor, first: int) -> Tensor:
+        assert query.is_contiguous()
+        out = torch.empty_like(query)
+        rows, threads = self._rows(first, len(query)), torch.get_num_threads()
+        kernel = getattr(native(), function)
+        check(kernel(byref(rows), self._heads(layer), query.data_ptr(), out.data_ptr(), threads))
+        return out
+
+    def _rows(self, first: int, count: int) -> RowsStruct:
+        tensors = (self._tables, self._place, self._visible)
+        return RowsStruct(count, *(tensor.data_ptr() + first * tensor.itemsize for tensor in tensors))
+
+    def _heads(self, layer: int) -> object:
+        return byref(HeadsStruct(layer, self.shape.heads, self.shape.d))
+
+
+@cache
+def page_tokens() -> int:
+    """Tokens that a page holds."""
+    return int(native().chatglm_page_tokens())

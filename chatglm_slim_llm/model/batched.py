@@ -1,0 +1,157 @@
+"""The model over any number of sequences at once, on the compiled kernels.
+
+Rows of different sequences share the linear layers, where they cost next to nothing more, and part for the attention,
+where each looks into its own pages. No row's result depends on its company, so a sequence gets exactly the
+scores that it would get alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from chatglm_slim_llm.kernels import CacheShape, Linear, PackedLinear, Pages, RowBatch, library
+from chatglm_slim_llm.model.positions import Layout
+from chatglm_slim_llm.model.rotary import rotary_angles
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration, GLMBlock
+
+_PIECE_ROWS = 384
+"""Most prompt tokens that pass a layer at a time: about 0.1 s of the 6B model at int4."""
+
+
+@dataclass
+class Context:
+    """What is remembered of one sequence."""
+
+    pages: Pages
+    mask_position: int
+    """Position that every token after <sop> has."""
+    context_length: int
+    """Index of <sop>."""
+    num_tokens: int
+    """Of prompt and reply so far; a P-tuning prefix is not counted."""
+
+
+class BatchedForward:
+    """Scores for any number of sequences at once; a `Forward` of the engine.
+
+    Only where `supports` holds; the model stays as it is, on the processor and in eval mode.
+    """
+
+    max_rows = 16
+
+    def __init__(self, model: ChatGLMForConditionalGeneration) -> None:
+        config = model.config
+        self._model, self._prefix_length = model, config.pre_seq_len or 0
+        self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size)
+
+    @staticmethod
+    def supports(model: ChatGLMForConditionalGeneration) -> bool:
+        """Whether every linear layer of the model is one that the compiled kernels multiply."""
+        if library() is None or model.config.head_size % 4:
+            return False
+        names = ("query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h", "lm_head")
+        return all(_is_native(m) for name, m in model.named_modules() if name.rpartition(".")[2] in names)
+
+    @torch.inference_mode()
+    def prefill(self, prompt_ids: Sequence[int]) -> Generator[None, None, tuple[Context, Tensor]]:
+        """Read a prompt in pieces; return its context and the next token's scores, fp32 [vocab].
+
+        The context is bidirectional: a layer needs the keys of all tokens before it can attend, so a piece is some
+        tokens of one layer, not some tokens of the prompt.
+
+        Raises:
+            ValueError: the prompt has no [gMASK] or no <sop>.
+        """
+        ids = torch.tensor(prompt_ids)
+        layout = Layout.of(ids[None], self._model.config)
+        context = Context(self._new_pages(), int(layout.mask_position), int(layout.context_length), len(ids))
+        context.pages.grow(len(ids))
+        rows = RowBatch([(context.pages, *self._place(context, index)) for index in range(len(ids))])
+        cos, sin = self._rotation(layout.position_ids(0, len(ids))[0].T)
+        hidden = self._embed(ids)
+        for layer, block in enumerate(self._blocks()):
+            last = layer == len(self._model.transformer.layers) - 1
+            query = torch.empty_like(hidden)
+            for piece in _pieces(0, len(ids)):
+                qkv = block.attention.query_key_value(block.input_layernorm(hidden[piece]))
+                query[piece] = rows.store(layer, qkv, cos[piece], sin[piece], piece.start)
+                yield
+            for piece in _pieces(len(ids) - 1 if last else 0, len(ids)):  # only the last token is asked for more
+                mixed = rows.attend_context(layer, query[piece], piece.start)
+                attention_input = block.input_layernorm(hidden[piece])
+                hidden[piece] = block.finish(attention_input, block.attention.dense(mixed))
+                yield
+        return context, self._scores(hidden[-1:])[0]
+
+    @torch.inference_mode()
+    def step(self, contexts: Sequence[Context], new_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Append tokens to each context; return the scores after each, fp32 [tokens, vocab] a context."""
+        rows, positions = [], []
+        for context, ids in zip(contexts, new_ids, strict=True):
+            context.pages.grow(len(ids))
+            for index in range(context.num_tokens, context.num_tokens + len(ids)):
+                rows.append((context.pages, *self._place(context, index)))
+                positions.append((context.mask_position, index - context.context_length + 1))
+            context.num_tokens += len(ids)
+        batch = RowBatch(rows)
+        cos, sin = self._rotation(torch.tensor(positions))
+        hidden = self._embed(torch.tensor([token for ids in new_ids for token in ids]))
+        for layer, block in enumerate(self._blocks()):
+            attention_input = block.input_layernorm(hidden)
+            query = batch.store(layer, block.attention.query_key_value(attention_input), cos, sin)
+            hidden = block.finish(attention_input, block.attention.dense(batch.attend(layer, query)))
+        return list(self._scores(hidden).split([len(ids) for ids in new_ids]))
+
+    def forget(self, context: Context, num_tokens: int) -> None:
+        """Take back the last tokens that were appended."""
+        context.pages.shrink(num_tokens)
+        context.num_tokens -= num_tokens
+
+    def _blocks(self) -> Sequence[GLMBlock]:
+        return cast("Sequence[GLMBlock]", self._model.transformer.layers)
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        embedded: Tensor = self._model.transformer.word_embeddings(ids)
+        return embedded.float()  # [tokens, hidden]
+
+    def _scores(self, hidden: Tensor) -> Tensor:
+        return self._model.lm_head(self._model.transformer.final_layernorm(hidden))  # [tokens, vocab]
+
+    def _place(self, context: Context, index: int) -> tuple[int, int]:
+        """Where the token of that index is kept, and how many tokens it sees: the context sees itself as a whole."""
+        visible = context.context_length if index < context.context_length else index + 1
+        return self._prefix_length + index, self._prefix_length + visible
+
+    def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines for positions [tokens, 2]: fp32 [tokens, 2, d / 4]."""
+        angles = rotary_angles(positions.contiguous(), self._shape.d // 2)
+        return angles.cos(), angles.sin()
+
+    def _new_pages(self) -> Pages:
+        pages = Pages(self._shape)
+        if self._prefix_length:
+            pages.grow(self._prefix_length)
+            prefix = self._model.transformer.prefix_encoder(1, torch.float16)[:, 0]  # [2 * layers, heads, prefix, d]
+            for layer in range(self._shape.layers):
+                pages.put(layer, prefix[2 * layer], prefix[2 * layer + 1])
+        return pages
+
+
+def _is_native(module: torch.nn.Module) -> bool:
+    if isinstance(module, PackedLinear):
+        return True
+    return isinstance(module, Linear) and module.weight.dtype == torch.float16 and module.weight.device.type == "cpu"
+
+
+def _pieces(start: int, stop: int) -> list[slice]:
+    """Equal parts of at most `_PIECE_ROWS`."""
+    count = -(-(stop - start) // _PIECE_ROWS)
+    size = -(-(stop - start) // count)
+    return [slice(at, min(at + size, stop)) for at in range(start, stop, size)]

@@ -1,0 +1,58 @@
+"""Builds the kernels for processors; everything else stands in pyproject.toml.
+
+Each instruction set has a source file of its own with flags of its own, and the library chooses among them when it
+runs, so one wheel serves every processor of an architecture. Without a C++ compiler the package installs all the
+same, and torch does the work, slower.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+FOLDER = Path("chatglm_slim_llm/kernels/native")
+IS_X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
+# No -ffast-math: sums keep their order, so that a row comes out the same alone and in a batch.
+FLAGS = ["-std=c++17", "-O3", "-fopenmp", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off", "-Wno-psabi"]
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+SETS = {
+    "portable": [],
+    "avx2": AVX2,
+    "avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"],
+}
+if not IS_X86:
+    SETS = {"portable": []}
+
+
+class BuildNative(build_ext):
+    """Compiles each source with the flags of its instruction set."""
+
+    def build_extension(self, ext: Extension) -> None:
+        """Compile and link one library."""
+        objects = []
+        for source in ext.sources:
+            flags = [*FLAGS, *SETS.get(Path(source).stem, [])]
+            objects += self.compiler.compile(
+                [source], output_dir=self.build_temp, macros=ext.define_macros, extra_postargs=flags, depends=ext.depends
+            )
+        target = self.get_ext_fullpath(ext.name)
+        self.compiler.link_shared_object(objects, target, extra_postargs=["-fopenmp"], target_lang="c++")
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "chatglm_slim_llm.kernels._native",
+            sources=[str(FOLDER / f"{name}.cpp") for name in ("api", *SETS)],
+            depends=[str(path) for path in sorted(FOLDER.glob("*.h"))],
+            define_macros=[("CHATGLM_X86", None)] if IS_X86 else [],
+            language="c++",
+            optional=True,
+        )
+    ],
+    cmdclass={"build_ext": BuildNative},
+)

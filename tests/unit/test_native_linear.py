@@ -1,0 +1,141 @@
+"""The integer linear layer against the same sums in float64, number by number."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from chatglm_slim_llm.kernels.packed import (
+    PackedEmbedding,
+    PackedFormat,
+    PackedLinear,
+    pack_rows,
+    pack_scale,
+)
+from chatglm_slim_llm.kernels.quantization import quantize_weight, unpack
+from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+
+pytestmark = needs_library
+
+FORMATS = [PackedFormat(8), PackedFormat(4), PackedFormat(4, 32), PackedFormat(4, 128)]
+SHAPES = [(1, 1), (16, 4), (17, 5), (15, 127), (33, 128), (48, 129), (64, 576), (100, 300)]
+
+
+def random_weight(n: int, k: int, form: PackedFormat) -> tuple[PackedLinear, Tensor]:
+    """A layer of random integers and scales, and its weight in float64."""
+    largest = 2 ** (form.bits - 1)
+    levels = torch.randint(-largest, largest, (n, k), dtype=torch.int8)
+    groups = -(-k // form.group) if form.group else 1
+    scale = torch.randn(n, groups).half() * 0.05
+    layer = PackedLinear(k, n, form)
+    pack_rows(levels, form, layer.weight)
+    pack_scale(scale, layer.weight_scale)
+    layer.bias.copy_(torch.randn(n))
+    wide = scale.double().repeat_interleave(form.group or k, dim=1)[:, :k]
+    return layer, levels.double() * wide
+
+
+def quantize_activations(x: Tensor, form: PackedFormat) -> Tensor:
+    """Activations as the kernels see them: int8 with one scale for 128 (or 32) columns of a row; float64."""
+    width = 32 if form.group == 32 else 128
+    parts = []
+    for part in x.split(width, dim=1):
+        top = part.abs().amax(dim=1, keepdim=True)
+        inverse = torch.where(top > 1e-30, torch.full_like(top, 127) / top, 0)  # 127 / top would be 127 * (1 / top)
+        parts.append((part * inverse).round().double() * (top / 127).double())
+    return torch.cat(parts, dim=1)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+def test_a_product_equals_the_same_sum_in_float64(instruction_set, form, n, k):  # noqa: F811
+    torch.manual_seed(n * k)
+    layer, weight = random_weight(n, k, form)
+    for rows in (1, 2, 3, 5, 8, 12, 13, 31):
+        x = torch.randn(rows, k)
+        expected = quantize_activations(x, form) @ weight.T + layer.bias.double()
+        torch.testing.assert_close(layer(x).double(), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("rows", [577, 2048])
+def test_many_rows_in_several_blocks_equal_the_sum_in_float64(instruction_set, form, rows):  # noqa: F811
+    layer, weight = random_weight(40, 260, form)
+    x = torch.randn(rows, 260)
+    expected = quantize_activations(x, form) @ weight.T + layer.bias.double()
+    torch.testing.assert_close(layer(x).double(), expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set, form):  # noqa: F811
+    layer, _ = random_weight(70, 1100, form)
+    x = torch.randn(600, 1100)
+    together = layer(x)
+    with threads(1):
+        assert torch.equal(layer(x), together)
+    for start, stop in ((0, 1), (0, 600), (3, 5), (7, 19), (100, 113), (599, 600), (12, 598)):
+        assert torch.equal(layer(x[start:stop]), together[start:stop])
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+def test_rows_of_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_set, form):  # noqa: F811
+    layer, weight = random_weight(32, 256, form)
+    layer.bias.zero_()
+    x = torch.zeros(4, 256)
+    x[1], x[2], x[3, 7] = 1e-38, 1e30, 65504.0
+    y = layer(x)
+    assert torch.equal(y[:2], torch.zeros(2, 32))
+    torch.testing.assert_close(y[2].double(), x[2].double() @ weight.T, rtol=1e-5, atol=1e-5 * 1e30)
+    torch.testing.assert_close(y[3].double(), x[3].double() @ weight.T, rtol=1e-5, atol=1e-2)
+
+
+def test_no_rows_give_no_rows():
+    layer, _ = random_weight(16, 128, PackedFormat(4, 128))
+    assert layer(torch.empty(0, 128)).shape == (0, 16)
+    assert layer(torch.empty(2, 0, 128)).shape == (2, 0, 16)
+
+
+def test_a_layer_packed_from_the_originals_integers_multiplies_what_they_stand_for(instruction_set):  # noqa: F811
+    for bits in (8, 4):
+        weight = torch.randn(48, 200).half()
+        packed, scale = quantize_weight(weight, bits)
+        layer = PackedLinear(200, 48, PackedFormat(bits), bias=False)
+        pack_rows(unpack(packed, bits), layer.form, layer.weight)
+        pack_scale(scale[:, None], layer.weight_scale)
+        wide = unpack(packed, bits).double() * scale.double()[:, None]
+        x = torch.randn(9, 200)
+        torch.testing.assert_close(
+            layer(x).double(), quantize_activations(x, layer.form) @ wide.T, rtol=1e-5, atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+def test_an_embedding_row_is_the_weights_row(instruction_set, form):  # noqa: F811
+    layer, weight = random_weight(37, 150, form)
+    ids = torch.tensor([[0, 36, 5], [16, 15, 36]])
+    torch.testing.assert_close(PackedEmbedding(layer)(ids).double(), weight[ids], rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("token", [-1, 37])
+def test_an_id_outside_the_table_is_refused(token):
+    layer, _ = random_weight(37, 150, PackedFormat(8))
+    with pytest.raises(IndexError, match="between 0 and 36"):
+        PackedEmbedding(layer)(torch.tensor([0, token]))
+
+
+def test_half_precision_input_is_refused_with_what_to_do():
+    layer, _ = random_weight(16, 128, PackedFormat(8))
+    with pytest.raises(TypeError, match="load the checkpoint for that device"):
+        layer(torch.randn(1, 128).half())
+
+
+def test_a_copy_of_a_layer_multiplies_with_its_own_weight():
+    layer, _ = random_weight(16, 128, PackedFormat(8))
+    x = torch.randn(2, 128)
+    expected = layer(x)
+    twin = copy.deepcopy(layer)
+    layer.weight.zero_()
+    assert torch.equal(twin(x), expected)
