@@ -16,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -42,18 +43,18 @@ class Contender:
     """(prompts, new tokens) -> a record for each prompt, then one about the process."""
 
 
-def ours(program: str, level: str, threads: int) -> Contender:
+def ours(program: str, level: str, shape: Shape, threads: int) -> Contender:
     """`chatglm-slim bench`, one process for each prompt."""
 
     def run(prompts: Sequence[int], new: int) -> list[Record]:
         records = []
         for prompt in prompts:
-            sizes = ["--prompt", str(prompt), "--new", str(new)]
-            command = [program, "bench", "--shape", "6b", "--level", level, *sizes, "--json"]
-            records.append({"prompt": prompt, "new": new} | _json_lines(command, threads)[-1])
+            sizes = ["--layers", str(shape.layers), "--prompt", str(prompt), "--new", str(new)]
+            command = [program, "bench", "--shape", "6b", "--level", level, *sizes, "--threads", str(threads), "--json"]
+            records.append({"prompt": prompt, "new": new} | _records(command, threads)[-1])
         return [*records, {"threads": threads, "peak_memory_gb": max(record["peak_memory_gb"] for record in records)}]
 
-    return Contender(f"ours {level}", "ours", int(level.removeprefix("int")), chatglm_6b(), run)
+    return Contender(f"ours {level}", "ours", int(level.removeprefix("int")), shape, run)
 
 
 def peer(engine: str, python: str, encoding: str, shape: Shape, folder: Path, threads: int) -> Contender:
@@ -63,7 +64,7 @@ def peer(engine: str, python: str, encoding: str, shape: Shape, folder: Path, th
     def run(prompts: Sequence[int], new: int) -> list[Record]:
         _ensure(model, shape, encoding, write_llama if engine == "llama.cpp" else write_chatglm)
         sizes = ["--prompts", *map(str, prompts), "--new", str(new), "--threads", str(threads)]
-        return _json_lines([python, str(_WORKER), engine, str(model), *sizes], threads)
+        return _records([python, str(_WORKER), engine, str(model), *sizes], threads)
 
     return Contender(f"{engine} {encoding}", engine, int(encoding[1]), shape, run)
 
@@ -78,21 +79,52 @@ def _ensure(path: Path, shape: Shape, encoding: str, write: Callable[[Path, Shap
     unfinished.replace(path)
 
 
-def _json_lines(command: list[str], threads: int) -> list[Record]:
+def _records(command: list[str], threads: int) -> list[Record]:
     environ = os.environ | {"OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environ)
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    decoder, text, records = json.JSONDecoder(), done.stdout.lstrip(), []
+    while text:
+        record, end = decoder.raw_decode(text)
+        records.append(record)
+        text = text[end:].lstrip()
+    return records
 
 
-def race(contenders: Sequence[Contender], prompts: Sequence[int], new: int, repeats: int) -> list[Record]:
-    """Run everyone in turn ``repeats`` times; return one summary for each, in the same order."""
+def race(
+    contenders: Sequence[Contender], prompts: Sequence[int], new: int, repeats: int, patience_s: float = 0.0
+) -> list[Record]:
+    """Run everyone in turn ``repeats`` times; return one summary for each, in the same order.
+
+    Each run waits up to ``patience_s`` for a machine that does nothing else.
+    """
     runs: dict[str, list[list[Record]]] = {contender.name: [] for contender in contenders}
     for turn in range(repeats):
         for contender in contenders:
             print(f"round {turn + 1}/{repeats}: {contender.name}", file=sys.stderr)
+            wait_for_quiet(patience_s)
             runs[contender.name].append(contender.run(prompts, new))
             print(f"  {runs[contender.name][-1][:-1]}", file=sys.stderr)
     return [summary(contender, runs[contender.name]) for contender in contenders]
+
+
+def wait_for_quiet(patience_s: float, idle: float = 0.95) -> None:
+    """Return once the processors were idle for two seconds in a row, or when patience ends.
+
+    Engines whose threads spin for each other lose far more than the share of the processor that others take.
+    """
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        before = _processor_ticks()
+        time.sleep(2)
+        idle_ticks, all_ticks = (after - start for after, start in zip(_processor_ticks(), before, strict=True))
+        if idle_ticks >= idle * all_ticks:
+            return
+
+
+def _processor_ticks() -> tuple[int, int]:
+    """Idle ticks and all ticks since the machine started."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return ticks[3], sum(ticks)
 
 
 def summary(contender: Contender, runs: Sequence[Sequence[Record]]) -> Record:
@@ -166,7 +198,8 @@ def contenders(args: argparse.Namespace) -> list[Contender]:
     """Who takes part, from the command line."""
     everyone: list[Contender] = []
     if args.ours:
-        everyone += [ours(args.ours, level, args.threads) for level in args.levels]
+        shape = chatglm_6b(args.layers or chatglm_6b().layers)
+        everyone += [ours(args.ours, level, shape, args.threads) for level in args.levels]
     if args.llama_python:
         shape = llama_7b(args.layers or llama_7b().layers)
         encodings = args.llama_encodings
@@ -193,7 +226,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--new", type=int, default=32, help="tokens to decode after each prompt")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3, help="rounds")
-    parser.add_argument("--layers", type=int, help="the peers' layers, to try the script; figures then mean nothing")
+    parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine before a run")
+    parser.add_argument("--layers", type=int, help="fewer layers, to try the script; such figures mean little")
     parser.add_argument("--note", default="", help="a word about the builds, kept in the file")
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
     return parser.parse_args(argv)
@@ -207,7 +241,7 @@ def main() -> None:
         raise SystemExit("nobody takes part: give --ours, --llama-python or --chatglm-python")
     prompts = [*args.prompts, *([2000] if args.long else [])]
     load_before = os.getloadavg()[0]
-    summaries = race(everyone, prompts, args.new, args.repeats)
+    summaries = race(everyone, prompts, args.new, args.repeats, args.patience)
     print(table(summaries))
     report = {
         "date": date.today().isoformat(),
