@@ -1,0 +1,208 @@
+// y = x w^T for fp16 weights as they lie in a checkpoint; activations and sums are fp32.
+//
+// Sixteen lanes run over k, each pair of a weight row and an activation row has one vector of sums, which meets the
+// columns in ascending order, zeros after the last one:
+//     y = (sum over the lanes of  sum over k of w[k] * x[k]) + bias
+// Every path below does exactly this, so a row of the result is the same to the last bit alone and in any batch.
+#pragma once
+#include <stdlib.h>
+
+#include "native.h"
+
+namespace chatglm { namespace CHATGLM_ISA {
+
+// Sums that the registers hold; up to so many rows of activations (at most eight) are bound by reading the weights.
+constexpr int kHalfSums = kHalfHeight * kHalfWidth;
+constexpr int kHalfFewRows = kHalfSums < 8 ? kHalfSums : 8;
+// Columns of a tile's activations that stay in the L1 cache while a block of weight rows, widened to fp32, passes by
+// from the L2 cache, where the sums of a block of activation rows stay as well.
+constexpr int64_t kHalfColumns = 512, kHalfWeights = 64, kHalfRows = 96;
+// How far ahead, in columns, the weights of few rows are fetched.
+constexpr int64_t kHalfAhead = 1024;
+
+struct HalfProduct {
+    const uint16_t *w;  // [n, k]
+    const float *x;     // [rows, k]
+    const float *bias;
+    float *y;  // [rows, n]
+    int64_t n, k, rows;
+};
+
+ALWAYS_INLINE F widened(const float *p, int64_t left) { return left < 16 ? load_tail(p, left) : load(p); }
+ALWAYS_INLINE F widened(const uint16_t *p, int64_t left) {
+    return left < 16 ? load_half_tail(p, left) : load_half(p);
+}
+
+// Sixteen columns, or the `left` last ones, of H weight rows and W activation rows.
+template <int H, int W, typename Number>
+ALWAYS_INLINE void half_step(F (&sums)[W][H], const Number *w, int64_t stride, const float *x, int64_t k, int64_t left) {
+    F v[H];
+#pragma GCC unroll 8
+    for (int r = 0; r < H; r++) v[r] = widened(w + r * stride, left);
+#pragma GCC unroll 8
+    for (int m = 0; m < W; m++) {
+        const F u = widened(x + m * k, left);
+#pragma GCC unroll 8
+        for (int r = 0; r < H; r++) sums[m][r] = fma(v[r], u, sums[m][r]);
+    }
+}
+
+// Adds up the lanes of a tile that starts at weight row `first` and activation row `row`; rows beyond n are left out.
+template <int H, int W>
+ALWAYS_INLINE void half_finish(const HalfProduct &p, F (&sums)[W][H], int64_t first, int64_t row) {
+#pragma GCC unroll 8
+    for (int r = 0; r < H; r++) {
+        if (first + r >= p.n) continue;
+        const float bias = p.bias ? p.bias[first + r] : 0.0f;
+#pragma GCC unroll 8
+        for (int m = 0; m < W; m++) p.y[(row + m) * p.n + first + r] = sum(sums[m][r]) + bias;
+    }
+}
+
+// ---- few rows: the weights are read once, straight from memory ----
+
+// After a row's end comes the row that the next tile starts with, H rows further on.
+template <int H>
+ALWAYS_INLINE void half_fetch(const uint16_t *w, int64_t k, int64_t at) {
+    const int64_t ahead = at + kHalfAhead, jump = ahead < k ? 0 : (H - 1) * k;
+#pragma GCC unroll 8
+    for (int r = 0; r < H; r++) prefetch(w + r * k + ahead + jump);
+}
+
+template <int H, int W>
+static void half_stream(const HalfProduct &p, int64_t first) {
+    const uint16_t *w = p.w + first * p.k;
+    F sums[W][H];
+#pragma GCC unroll 8
+    for (int m = 0; m < W; m++)
+#pragma GCC unroll 8
+        for (int r = 0; r < H; r++) sums[m][r] = zero();
+    int64_t at = 0;
+    for (; at + 32 <= p.k; at += 32) {
+        half_fetch<H>(w, p.k, at);
+        half_step(sums, w + at, p.k, p.x + at, p.k, 16);
+        half_step(sums, w + at + 16, p.k, p.x + at + 16, p.k, 16);
+    }
+    for (; at < p.k; at += 16) half_step(sums, w + at, p.k, p.x + at, p.k, p.k - at);
+    half_finish(p, sums, first, 0);
+}
+
+template <int W>
+static void half_few(const HalfProduct &p, int64_t first, int64_t end) {
+    if (p.rows == W) {
+        constexpr int most = kHalfSums / W, H = most < 1 ? 1 : most > 4 ? 4 : most;
+        for (; first + H <= end; first += H) half_stream<H, W>(p, first);
+        for (; first < end; first++) half_stream<1, W>(p, first);
+    } else if constexpr (W > 1) {
+        half_few<W - 1>(p, first, end);
+    }
+}
+
+static int linear_half_few(const HalfProduct &p, int threads) {
+    const int64_t share = p.n / (threads * 8) / 8 * 8, chunk = share < 8 ? 8 : share > 64 ? 64 : share;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t first = 0; first < p.n; first += chunk)
+        half_few<kHalfFewRows>(p, first, first + chunk < p.n ? first + chunk : p.n);
+    return 0;
+}
+
+// ---- many rows: weights are widened once for a block of activation rows ----
+
+// Scratch of one thread: weights [tile][step of 16 columns][row of the tile][16], and the sums of the tiles.
+struct HalfScratch {
+    float weights[kHalfWeights * kHalfColumns];
+    float sums[kHalfWeights * kHalfRows * 16];
+};
+
+// A block of activation rows, columns and weight rows.
+struct HalfBlock {
+    int64_t row, rows, column, columns, first, tiles;
+};
+
+// Also fetches the next block of columns, which is needed when this one has met all activation rows.
+static void widen_tile(const HalfProduct &p, const HalfBlock &b, int64_t first, float *out) {
+    const uint16_t *w = p.w + first * p.k + b.column;
+    const int64_t real = p.n - first;  // zeros fill up the last tile
+    for (int64_t at = 0; at < b.columns; at += 16, out += kHalfHeight * 16)
+#pragma GCC unroll 8
+        for (int r = 0; r < kHalfHeight; r++) {
+            prefetch(w + r * p.k + at + kHalfColumns);
+            store(out + r * 16, r < real ? widened(w + r * p.k + at, b.columns - at) : zero());
+        }
+}
+
+template <int W>
+static void half_tile(const HalfProduct &p, const HalfBlock &b, const float *w, int64_t row, int64_t first,
+                      float *saved) {
+    constexpr int H = kHalfHeight;
+    const float *x = p.x + row * p.k + b.column;
+    F sums[W][H];
+#pragma GCC unroll 8
+    for (int m = 0; m < W; m++)
+#pragma GCC unroll 8
+        for (int r = 0; r < H; r++) sums[m][r] = b.column ? load(saved + (m * H + r) * 16) : zero();
+    int64_t at = 0;
+    for (; at + 16 <= b.columns; at += 16, w += H * 16) half_step(sums, w, 16, x + at, p.k, 16);
+    if (at < b.columns) half_step(sums, w, 16, x + at, p.k, b.columns - at);
+    if (b.column + b.columns == p.k) return half_finish(p, sums, first, row);
+#pragma GCC unroll 8
+    for (int m = 0; m < W; m++)
+#pragma GCC unroll 8
+        for (int r = 0; r < H; r++) store(saved + (m * H + r) * 16, sums[m][r]);
+}
+
+// W rows of activations, or as many as are left, meet all weights of the block.
+template <int W>
+static void half_row_tile(const HalfProduct &p, const HalfBlock &b, int64_t m, HalfScratch *scratch) {
+    if (b.rows - m >= W) {
+        const int64_t tile = (b.columns + 15) / 16 * kHalfHeight * 16;
+        for (int64_t t = 0; t < b.tiles; t++)
+            half_tile<W>(p, b, scratch->weights + t * tile, b.row + m, b.first + t * kHalfHeight,
+                         scratch->sums + (t * kHalfRows + m) * kHalfHeight * 16);
+    } else if constexpr (W > 1) {
+        half_row_tile<W - 1>(p, b, m, scratch);
+    }
+}
+
+static void half_block(const HalfProduct &p, HalfBlock b, HalfScratch *scratch) {
+    const int64_t left = (p.n - b.first + kHalfHeight - 1) / kHalfHeight, most = kHalfWeights / kHalfHeight;
+    b.tiles = left < most ? left : most;
+    for (b.column = 0; b.column < p.k; b.column += kHalfColumns) {
+        b.columns = p.k - b.column < kHalfColumns ? p.k - b.column : kHalfColumns;
+        const int64_t tile = (b.columns + 15) / 16 * kHalfHeight * 16;
+        for (int64_t t = 0; t < b.tiles; t++)
+            widen_tile(p, b, b.first + t * kHalfHeight, scratch->weights + t * tile);
+        for (int64_t m = 0; m < b.rows; m += kHalfWidth) half_row_tile<kHalfWidth>(p, b, m, scratch);
+    }
+}
+
+// Equal blocks: a last one of a few rows would cost a pass over the weights of its own.
+static int64_t half_block_rows(int64_t rows) {
+    const int64_t blocks = (rows + kHalfRows - 1) / kHalfRows, equal = (rows + blocks - 1) / blocks;
+    return (equal + kHalfWidth - 1) / kHalfWidth * kHalfWidth;
+}
+
+static int linear_half_many(const HalfProduct &p, int threads) {
+    void *memory = nullptr;
+    if (posix_memalign(&memory, 64, sizeof(HalfScratch) * (size_t)threads)) return -1;
+    const int64_t block = half_block_rows(p.rows);
+#pragma omp parallel num_threads(threads)
+    {
+        HalfScratch *own = (HalfScratch *)memory + omp_get_thread_num();
+        for (int64_t row = 0; row < p.rows; row += block) {
+            const int64_t rows = p.rows - row < block ? p.rows - row : block;
+#pragma omp for schedule(dynamic, 1) nowait
+            for (int64_t first = 0; first < p.n; first += kHalfWeights)
+                half_block(p, HalfBlock{row, rows, 0, 0, first, 0}, own);
+        }
+    }
+    free(memory);
+    return 0;
+}
+
+static int linear_half(const Weight &w, const float *x, int64_t rows, const float *bias, float *y, int threads) {
+    const HalfProduct p = {(const uint16_t *)w.data, x, bias, y, w.n, w.k, rows};
+    return rows <= kHalfFewRows ? linear_half_few(p, threads) : linear_half_many(p, threads);
+}
+
+}}  // namespace chatglm::CHATGLM_ISA
