@@ -37,19 +37,20 @@ static float row_squares(const float *x, int64_t n) {
     return sum(add(add(a, b), add(c, d)));
 }
 
-// The variance is the mean square of the differences, which wait in y: the mean square minus the squared mean would
-// lose all digits where the mean is large.
+// The differences from the mean wait in y. What the rounding of a large mean has left in them is taken out as well:
+// they are so small that their own mean is exact enough.
 static void normalize_row(const float *x, const float *weight, const float *bias, float eps, int64_t n, float *y) {
     const F mean = splat(row_sum(x, n) / (float)n);
     int64_t i = 0;
     for (; i + 16 <= n; i += 16) store(y + i, sub(load(x + i), mean));
     if (i < n) store_tail(y + i, sub(load_tail(x + i, n - i), mean), n - i);
-    const F scale = div(splat(1.0f), square_root(splat(row_squares(y, n) / (float)n + eps)));
+    const float rest = row_sum(y, n) / (float)n, variance = row_squares(y, n) / (float)n - rest * rest;
+    const F scale = div(splat(1.0f), square_root(splat(variance + eps))), shift = splat(rest);
     for (i = 0; i + 16 <= n; i += 16)
-        store(y + i, fma(mul(load(y + i), scale), load(weight + i), load(bias + i)));
+        store(y + i, fma(mul(sub(load(y + i), shift), scale), load(weight + i), load(bias + i)));
     if (i < n) {
         const int64_t left = n - i;
-        const F v = mul(load_tail(y + i, left), scale);
+        const F v = mul(sub(load_tail(y + i, left), shift), scale);
         store_tail(y + i, fma(v, load_tail(weight + i, left), load_tail(bias + i, left)), left);
     }
 }
