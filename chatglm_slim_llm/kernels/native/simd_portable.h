@@ -15,7 +15,7 @@ struct I { int32_t v[16]; };
 struct B { uint8_t v[64]; };
 
 constexpr int kTileRows = 4, kTilePanels = 1;
-constexpr int kHeadVectors = 1, kContextHeight = 2, kContextVectors = 1;
+constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
 constexpr int kHalfHeight = 1, kHalfWidth = 3;
 
 ALWAYS_INLINE float half_to_float(uint16_t h) {

@@ -1,0 +1,195 @@
+// Attention of many rows of one sequence: bound by arithmetic.
+//
+// Queries lie side by side in the lanes: [d][kLanes], scores [kPageTokens][kLanes], sums [d][kLanes]. Keys and values
+// are then what a tile of registers broadcasts, and the softmax needs no sums across lanes.
+#pragma once
+#include <float.h>
+#include <math.h>
+#include <omp.h>
+#include <stdlib.h>
+
+#include "native.h"
+#include "pages.h"
+#include "vector_math.h"
+
+namespace chatglm { namespace CHATGLM_ISA {
+
+constexpr int64_t kLanes = 16 * kContextVectors;
+constexpr int64_t kBlocksOfTask = 6;  // blocks of kLanes queries that share a page's conversion to fp32
+
+// Of one block: queries and sums are [depth][kLanes], depth being d in whole vectors; the rest is [kLanes].
+struct Block {
+    float *queries, *sums, *largest, *total, *visible;
+};
+
+// Of one thread: the page in hand as fp32, keys [kPageTokens][depth], values [depth / 16][kPageTokens][16].
+struct Desk {
+    float *keys, *values, *scores, *shrink;
+    Block blocks[kBlocksOfTask];
+};
+
+static int64_t depth_of(const Heads &at) { return (at.d + 15) / 16 * 16; }
+
+static int64_t desk_floats(const Heads &at) {
+    const int64_t depth = depth_of(at);
+    return kPageTokens * (2 * depth + kLanes) + kLanes + kBlocksOfTask * kLanes * (2 * depth + 3);
+}
+
+static Desk lay_out(float *p, const Heads &at) {
+    const int64_t depth = depth_of(at), page = kPageTokens * depth;
+    Desk desk = {p, p + page, p + 2 * page, p + 2 * page + kPageTokens * kLanes, {}};
+    p = desk.shrink + kLanes;
+    for (Block &b : desk.blocks) {
+        b = {p, p + depth * kLanes, p + 2 * depth * kLanes, p + (2 * depth + 1) * kLanes, p + (2 * depth + 2) * kLanes};
+        p += (2 * depth + 3) * kLanes;
+    }
+    return desk;
+}
+
+// c[i][lane] = c[i][lane] * shrink[lane] + sum over k of a[i * row + k * step] * b[k][lane], for kContextHeight i and
+// N vectors of lanes; without shrink what c held does not count.
+template <int N>
+static void attend_tile(const float *a, int64_t row, int64_t step, const float *b, int64_t count, const float *shrink,
+                        float *c) {
+    F sum[kContextHeight][N];
+    for (int i = 0; i < kContextHeight; i++)
+        for (int j = 0; j < N; j++)
+            sum[i][j] = shrink ? mul(load(c + i * kLanes + 16 * j), load(shrink + 16 * j)) : zero();
+    for (int64_t k = 0; k < count; k++) {
+        F lanes[N];
+        for (int j = 0; j < N; j++) lanes[j] = load(b + k * kLanes + 16 * j);
+        for (int i = 0; i < kContextHeight; i++) {
+            const F one = splat(a[i * row + k * step]);
+            for (int j = 0; j < N; j++) sum[i][j] = fma(one, lanes[j], sum[i][j]);
+        }
+    }
+    for (int i = 0; i < kContextHeight; i++)
+        for (int j = 0; j < N; j++) store(c + i * kLanes + 16 * j, sum[i][j]);
+}
+
+// Keys from `start` on that a lane does not see get the lowest score, or (weights) the weight zero.
+template <bool weights>
+static void hide(const Block &block, int64_t start, int vector, float *scores) {
+    const F visible = load(block.visible + 16 * vector);
+    for (int64_t t = 0; t < kPageTokens; t++) {
+        float *at = scores + t * kLanes + 16 * vector;
+        const F seen = max(min(sub(visible, splat((float)(start + t))), splat(1.0f)), zero());  // 1 or 0
+        store(at, weights ? mul(load(at), seen) : min(load(at), mul(sub(seen, splat(0.5f)), splat(FLT_MAX))));
+    }
+}
+
+// The softmax of a page for one vector of lanes: scores become weights.
+static void weigh_lanes(const Block &block, int64_t start, bool all_visible, int vector, const Desk &desk) {
+    float *scores = desk.scores + 16 * vector;
+    const int64_t lane = 16 * vector;
+    if (!all_visible) hide<false>(block, start, vector, desk.scores);
+    const F before = load(block.largest + lane);
+    F top = before, total = zero();
+    for (int64_t t = 0; t < kPageTokens; t++) top = max(load(scores + t * kLanes), top);
+    for (int64_t t = 0; t < kPageTokens; t++)
+        store(scores + t * kLanes, exp(sub(load(scores + t * kLanes), top)));
+    if (!all_visible) hide<true>(block, start, vector, desk.scores);
+    for (int64_t t = 0; t < kPageTokens; t++) total = add(total, load(scores + t * kLanes));
+    const F shrink = exp(sub(before, top));
+    store(desk.shrink + lane, shrink);
+    store(block.largest + lane, top);
+    store(block.total + lane, add(mul(load(block.total + lane), shrink), total));
+}
+
+// One page for N vectors of a block's lanes.
+template <int N>
+static void attend_block(const Block &block, int64_t start, const Heads &at, const Desk &desk) {
+    const int64_t depth = depth_of(at);
+    float least = FLT_MAX, most = 0;
+    for (int i = 0; i < 16 * N; i++) {
+        if (block.visible[i] < least) least = block.visible[i];
+        if (block.visible[i] > most) most = block.visible[i];
+    }
+    if (most <= (float)start) return;
+    for (int64_t t = 0; t < kPageTokens; t += kContextHeight)
+        attend_tile<N>(desk.keys + t * depth, depth, 1, block.queries, at.d, nullptr, desk.scores + t * kLanes);
+    for (int j = 0; j < N; j++) weigh_lanes(block, start, least >= (float)(start + kPageTokens), j, desk);
+    for (int64_t i = 0; i < depth; i += kContextHeight)
+        attend_tile<N>(desk.values + i / 16 * 16 * kPageTokens + i % 16, 1, 16, desk.scores, kPageTokens, desk.shrink,
+                       block.sums + i * kLanes);
+}
+
+static void attend_lanes(const Block &block, int64_t rows, int64_t start, const Heads &at, const Desk &desk) {
+    static_assert(kContextVectors <= 3, "a case for each number of vectors");
+    if (rows <= 16) return attend_block<1>(block, start, at, desk);
+    if (rows <= 32) return attend_block<(kContextVectors < 2 ? kContextVectors : 2)>(block, start, at, desk);
+    attend_block<kContextVectors>(block, start, at, desk);
+}
+
+// Puts a page of one head on the desk. Tokens from `tokens` on have not been written yet; they become zeros.
+static void convert_page(uint16_t *page, int64_t tokens, int64_t head, const Heads &at, const Desk &desk) {
+    const int64_t depth = depth_of(at);
+    const uint16_t *key = in_page(page, at, 0, head), *value = in_page(page, at, 1, head);
+    for (int64_t t = 0; t < kPageTokens; t++, key += at.d, value += at.d)
+        for (int64_t i = 0; i < depth; i += 16) {
+            const bool there = t < tokens;
+            store(desk.keys + t * depth + i, there ? get(key + i, at.d - i) : zero());
+            store(desk.values + i * kPageTokens + t * 16, there ? get(value + i, at.d - i) : zero());
+        }
+}
+
+// Lanes without a row get zeros for a query, and see what the last row sees.
+static void begin_block(const Rows &rows, int64_t first, int64_t count, const Heads &at, int64_t head,
+                        const float *query, const Block &block) {
+    const float scale = 1 / sqrtf((float)at.d);
+    const int64_t depth = depth_of(at);
+    for (int64_t lane = 0; lane < kLanes; lane++) {
+        const int64_t row = first + at_most(lane, count - 1);
+        const float *q = query + (row * at.heads + head) * at.d;
+        for (int64_t i = 0; i < at.d; i++) block.queries[i * kLanes + lane] = lane < count ? q[i] * scale : 0;
+        block.visible[lane] = (float)rows.visible[row];
+        block.largest[lane] = -FLT_MAX;
+        block.total[lane] = 0;
+    }
+    for (int64_t i = 0; i < depth * kLanes; i++) block.sums[i] = 0;
+}
+
+static void end_block(int64_t first, int64_t count, const Heads &at, int64_t head, const Block &block, float *out) {
+    for (int64_t lane = 0; lane < count; lane++)
+        for (int64_t i = 0; i < at.d; i++)
+            out[((first + lane) * at.heads + head) * at.d + i] = block.sums[i * kLanes + lane] / block.total[lane];
+}
+
+// Rows first .. first + count - 1, at most kBlocksOfTask * kLanes, of one head.
+static void attend_task(const Rows &rows, int64_t first, int64_t count, const Heads &at, int64_t head,
+                        const float *query, float *out, const Desk &desk) {
+    int64_t last = 0;
+    for (int64_t r = first; r < first + count; r++)
+        if (rows.visible[r] > last) last = rows.visible[r];
+    for (int64_t r = 0; r < count; r += kLanes)
+        begin_block(rows, first + r, at_most(count - r, kLanes), at, head, query, desk.blocks[r / kLanes]);
+    for (int64_t start = 0; start < last; start += kPageTokens) {
+        convert_page(rows.tables[first][start / kPageTokens], last - start, head, at, desk);
+        for (int64_t r = 0; r < count; r += kLanes) attend_lanes(desk.blocks[r / kLanes], count - r, start, at, desk);
+    }
+    for (int64_t r = 0; r < count; r += kLanes)
+        end_block(first + r, at_most(count - r, kLanes), at, head, desk.blocks[r / kLanes], out);
+}
+
+// Rows of a task: as many as a desk holds, unless threads would then be left without one.
+static int64_t rows_of_task(int64_t rows, int64_t heads, int threads) {
+    const int64_t blocks = (rows + kLanes - 1) / kLanes, share = blocks * heads / (4 * threads);
+    return kLanes * (share < 1 ? 1 : at_most(share, kBlocksOfTask));
+}
+
+static int attend_context(const Rows &rows, const Heads &at, const float *query, float *out, int threads) {
+    const int64_t desk = desk_floats(at), step = rows_of_task(rows.count, at.heads, threads);
+    const int64_t steps = (rows.count + step - 1) / step;
+    void *memory;
+    if (posix_memalign(&memory, 64, (size_t)(desk * threads) * sizeof(float))) return -1;
+#pragma omp parallel for schedule(dynamic) num_threads(threads) if (worth_threads(rows, at))
+    for (int64_t i = 0; i < steps * at.heads; i++) {
+        const int64_t first = i % steps * step;
+        attend_task(rows, first, at_most(step, rows.count - first), at, i / steps, query, out,
+                    lay_out((float *)memory + omp_get_thread_num() * desk, at));
+    }
+    free(memory);
+    return 0;
+}
+
+}}  // namespace chatglm::CHATGLM_ISA
