@@ -12,7 +12,7 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 
-from chatglm_slim_llm.engine.engine import Delta
+from chatglm_slim_llm.engine.reply import Delta
 from chatglm_slim_llm.model import process_response
 
 _DATE_MARK = "[[训练时间]]"  # becomes "2023年"

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from chatglm_slim_llm.checkpoint import load_model, load_tokenizer
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.engine import Delta, Engine, Request
+from chatglm_slim_llm.engine.scheduler import READ_AHEAD
 from chatglm_slim_llm.errors import GenerationError, PromptTooLongError
 from chatglm_slim_llm.model import process_response
 
@@ -42,18 +44,36 @@ def engine() -> Engine:
 def count_steps(engine: Engine) -> Iterator[Callable[[], int]]:
     """How many forward passes there were so far."""
     counted = []
-    hook = engine.model.register_forward_hook(lambda *_: counted.append(1))
+    hook = engine.model.lm_head.register_forward_hook(lambda *_: counted.append(1))
     yield lambda: len(counted)
     hook.remove()
 
 
+class Script:
+    """A model that says just these tokens, one a step."""
+
+    max_rows = 1
+
+    def __init__(self, token_ids: list[int], before_prefill: Callable[[], object] = lambda: None) -> None:
+        self._scores = torch.nn.functional.one_hot(torch.tensor(token_ids)).float()
+        self._before_prefill = before_prefill
+
+    def prefill(self, _prompt_ids: Sequence[int]) -> Generator[None, None, tuple[Iterator[Tensor], Tensor]]:
+        yield
+        self._before_prefill()
+        scores = iter(self._scores)
+        return scores, next(scores)
+
+    def step(self, contexts: Sequence[Iterator[Tensor]], _new_ids: Sequence[Sequence[int]]) -> list[Tensor]:
+        return [next(context)[None] for context in contexts]
+
+    def forget(self, _context: Iterator[Tensor], _num_tokens: int) -> None:
+        raise AssertionError("nothing was guessed")
+
+
 def scripted(engine: Engine, token_ids: list[int]) -> Engine:
     """An engine whose model says just these tokens."""
-
-    def steps(*_: Any, **__: Any) -> Iterator[int]:
-        yield from token_ids
-
-    return Engine(engine.model, engine.tokenizer, steps=steps)
+    return Engine(engine.model, engine.tokenizer, forward=Script(token_ids))
 
 
 def say(engine: Engine, text: str) -> Engine:
@@ -178,15 +198,18 @@ def test_closing_the_stream_stops_the_work_at_once(engine: Engine, count_steps: 
     for _ in range(5):
         next(stream)
     stream.close()
-    assert count_steps() == 5
     assert engine.generate(ask(max_tokens=2)).finish_reason == "length"
+    assert count_steps() <= 5 + READ_AHEAD + 2
 
 
-def test_nothing_is_computed_until_the_next_delta_is_asked_for(engine: Engine, count_steps: Callable[[], int]) -> None:
+def test_nothing_is_computed_before_the_first_delta_is_asked_for_and_little_ahead_of_the_reader(
+    engine: Engine, count_steps: Callable[[], int]
+) -> None:
     stream = engine.stream(Request(query="你好", options=RAMBLING))
     assert count_steps() == 0
     next(stream)
-    assert count_steps() == 1
+    assert engine.generate(ask(max_tokens=20)).finish_reason == "length"
+    assert count_steps() == 1 + READ_AHEAD + 20
     stream.close()
 
 
@@ -203,7 +226,7 @@ def test_a_cancelled_request_ends_with_what_was_said(engine: Engine, count_steps
     cancel.set()
     (last,) = stream
     assert last.finish_reason == "cancelled"
-    assert count_steps() == 3
+    assert count_steps() <= 3 + READ_AHEAD
     assert last.statistics is not None
     assert last.statistics.generated_tokens == len(texts)
 
@@ -211,12 +234,13 @@ def test_a_cancelled_request_ends_with_what_was_said(engine: Engine, count_steps
 def test_a_request_cancelled_while_it_waits_for_its_turn_computes_nothing(engine: Engine) -> None:
     at_work, go_on, cancel = threading.Event(), threading.Event(), threading.Event()
 
-    def slow(*_: Any, **__: Any) -> Iterator[int]:
+    def wait() -> None:
+        prefills.append(1)
         at_work.set()
         go_on.wait(10)
-        yield EOS
 
-    slow_engine = Engine(engine.model, engine.tokenizer, steps=slow)
+    prefills: list[int] = []
+    slow_engine = Engine(engine.model, engine.tokenizer, forward=Script([EOS], wait))
     first = threading.Thread(target=slow_engine.generate, args=(ask(),))
     first.start()
     at_work.wait(10)
@@ -226,6 +250,7 @@ def test_a_request_cancelled_while_it_waits_for_its_turn_computes_nothing(engine
     assert first.is_alive()
     go_on.set()
     first.join()
+    assert len(prefills) == 1
 
 
 def test_ctrl_c_in_the_middle_of_a_token_leaves_the_engine_usable(engine: Engine) -> None:
@@ -234,9 +259,9 @@ def test_ctrl_c_in_the_middle_of_a_token_leaves_the_engine_usable(engine: Engine
 
     stream = engine.stream(Request(query="你好", options=RAMBLING))
     next(stream)
-    hook = engine.model.register_forward_hook(interrupt)
+    hook = engine.model.lm_head.register_forward_hook(interrupt)
     with pytest.raises(KeyboardInterrupt):
-        next(stream)
+        list(stream)
     hook.remove()
     assert engine.generate(ask(max_tokens=3)).finish_reason == "length"
 

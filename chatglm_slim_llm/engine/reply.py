@@ -1,0 +1,101 @@
+"""What a reader sees of one reply: its text as the tokens arrive, why it ended, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Literal
+
+from chatglm_slim_llm.engine.fitting import FittedPrompt
+from chatglm_slim_llm.engine.speculation import Tally
+from chatglm_slim_llm.engine.stopping import StopScanner
+from chatglm_slim_llm.model import StreamDecoder
+
+FinishReason = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What one reply cost."""
+
+    prompt_tokens: int
+    generated_tokens: int
+    """Tokens the model made, its end mark included."""
+    time_to_first_token_s: float
+    """From the request to the first token, steps shared with other requests included."""
+    tokens_per_s: float
+    """Speed after the first token (of the whole reply if it has only one)."""
+    dropped_rounds: int
+    """Rounds of the history that did not fit."""
+    drafted_tokens: int = 0
+    """Tokens that were guessed from the text so far, and checked together with the one before."""
+    accepted_tokens: int = 0
+    """Those of them that the model would have said anyway: so many steps were saved."""
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What one token added to the reply. The text is empty while something has to be held back."""
+
+    text: str
+    finish_reason: FinishReason | None = None
+    """Set on the last delta only, and so are the statistics."""
+    statistics: Statistics | None = None
+
+
+class Reply:
+    """The text of one reply as its tokens arrive, and why it ended."""
+
+    def __init__(self, decoder: StreamDecoder, stops: StopScanner, eos_token_id: int) -> None:
+        self._decoder, self._stops, self._eos_token_id = decoder, stops, eos_token_id
+        self.finish_reason: FinishReason | None = None
+
+    def push(self, token_id: int, *, is_last: bool) -> str:
+        """Take the next token; return the text that can be shown now."""
+        if token_id == self._eos_token_id:
+            return self._end("stop")
+        text = self._stops.push(self._decoder.push(token_id))
+        if self._stops.stopped:
+            self.finish_reason = "stop"
+        elif is_last:
+            text += self._end("length")
+        return text
+
+    def cancel(self) -> str:
+        """The reply ends here because nobody wants more of it."""
+        return self._end("cancelled")
+
+    def _end(self, reason: FinishReason) -> str:
+        """Show what was held back, but for the bytes of a character that was never completed."""
+        text = self._stops.flush()
+        self.finish_reason = "stop" if self._stops.stopped else reason
+        return text
+
+
+class Meter:
+    """Counts tokens and takes the times."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.tokens = 0
+        self._started = self._first = self._last = perf_counter()
+
+    def count_token(self) -> None:
+        self._last = perf_counter()
+        self.tokens += 1
+        if self.tokens == 1:
+            self._first = self._last
+
+    def statistics(self, prompt: FittedPrompt) -> Statistics:
+        tokens, elapsed_s = self.tokens - 1, self._last - self._first
+        if self.tokens < 2:
+            tokens, elapsed_s = self.tokens, self._last - self._started
+        return Statistics(
+            prompt_tokens=len(prompt.input_ids),
+            generated_tokens=self.tokens,
+            time_to_first_token_s=self._first - self._started,
+            tokens_per_s=tokens / elapsed_s if elapsed_s else 0.0,
+            dropped_rounds=prompt.dropped_rounds,
+            drafted_tokens=self.tally.drafted,
+            accepted_tokens=self.tally.accepted,
+        )
