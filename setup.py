@@ -36,9 +36,8 @@ class BuildNative(build_ext):
         objects = []
         for source in ext.sources:
             flags = [*FLAGS, *SETS.get(Path(source).stem, [])]
-            objects += self.compiler.compile(
-                [source], output_dir=self.build_temp, macros=ext.define_macros, extra_postargs=flags, depends=ext.depends
-            )
+            places = {"output_dir": self.build_temp, "depends": ext.depends}
+            objects += self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
         target = self.get_ext_fullpath(ext.name)
         self.compiler.link_shared_object(objects, target, extra_postargs=["-fopenmp"], target_lang="c++")
 

@@ -116,7 +116,8 @@ def _keep(model: ChatGLMForConditionalGeneration, path: Path, progress: Progress
     except OSError as error:
         _log.warning("no packed copy is kept: %s cannot be written (%s)", path, error)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
 
 
 def _write(tensors: dict[str, torch.Tensor], path: Path, meter: Meter) -> None:

@@ -8,10 +8,9 @@ read, so the fp16 model is never there as a whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from chatglm_slim_llm.checkpoint.files import Shard, Weights, check_finite, open_shard, read_in_chunks
 from chatglm_slim_llm.checkpoint.filling import Filling, assign
@@ -23,9 +22,6 @@ from chatglm_slim_llm.kernels.memory import empty_huge
 from chatglm_slim_llm.kernels.packed import PANEL_ROWS, pack_rows, pack_scale, quantize_rows
 from chatglm_slim_llm.kernels.quantization import unpack
 from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _GROUP = 128
 _HEAD = PackedFormat(8)
@@ -76,26 +72,17 @@ class Packing:
             return
         form = self.head if name == EMBEDDING else self.blocks
         out = model.get_parameter(spec.name).detach()
-        if spec.name != name:
-            for rows, scale in read_in_chunks(shard, spec):
-                pack_scale(scale[:, None], out[_panels(rows)])
-            return
-        for rows, levels, scale in self._integers(shard, spec, form):
-            pack_rows(levels, form, out[_panels(rows)])
-            if scale is not None:
-                pack_scale(scale, model.get_parameter(f"{name}_scale").detach()[_panels(rows)])
-
-    def _integers(
-        self, shard: Shard, spec: TensorSpec, form: PackedFormat
-    ) -> Iterator[tuple[slice, Tensor, Tensor | None]]:
-        """Blocks of rows as (rows, int8 levels, scales); no scales where the checkpoint has them as a tensor."""
         for rows, chunk in read_in_chunks(shard, spec):
-            if not chunk.is_floating_point():
-                yield rows, unpack(chunk, form.bits), None
-                continue
-            check_finite(chunk, spec.name, shard.path)
-            levels, scale = quantize_rows(chunk.half(), form)
-            yield rows, levels, scale
+            panels = slice(rows.start // PANEL_ROWS, -(-rows.stop // PANEL_ROWS))
+            if spec.name != name:  # a stored scale
+                pack_scale(chunk[:, None], out[panels])
+            elif not chunk.is_floating_point():
+                pack_rows(unpack(chunk, form.bits), form, out[panels])
+            else:
+                check_finite(chunk, spec.name, shard.path)
+                levels, scale = quantize_rows(chunk.half(), form)
+                pack_rows(levels, form, out[panels])
+                pack_scale(scale, model.get_parameter(f"{name}_scale").detach()[panels])
 
 
 def can_pack(device: torch.device, bits: int) -> bool:
@@ -115,7 +102,3 @@ def allocate(model: ChatGLMForConditionalGeneration) -> None:
 
 def _packed(old: nn.Linear, form: PackedFormat) -> PackedLinear:
     return PackedLinear(old.in_features, old.out_features, form, bias=old.bias is not None)
-
-
-def _panels(rows: slice) -> slice:
-    return slice(rows.start // PANEL_ROWS, -(-rows.stop // PANEL_ROWS))

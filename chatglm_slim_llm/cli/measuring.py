@@ -54,9 +54,10 @@ def measure(model: ChatGLMForConditionalGeneration, workload: Workload, level: s
         None where there are no compiled kernels to ask it.
     """
     forward: Any = forward_for(model)
-    figures = _run(forward, _prompts(model, workload), workload)
+    figures: dict[str, Any] = _run(forward, _prompts(model, workload), workload)
     figures["peak_memory_gb"] = peak_memory_bytes() / 1e9
-    layers = [m for m in model.modules() if isinstance(m, Linear | PackedLinear | QuantizedLinear)]
+    kinds = Linear | PackedLinear | QuantizedLinear
+    layers: list[nn.Module] = [m for m in model.modules() if isinstance(m, kinds)]
     figures |= _measure_layers(layers, workload, figures)
     about = {
         "level": level,
@@ -80,9 +81,10 @@ def peak_memory_bytes() -> int:
 def _prompts(model: ChatGLMForConditionalGeneration, workload: Workload) -> list[list[int]]:
     """Random words; what they are changes no time."""
     config = model.config
+    assert config.gmask_token_id is not None  # the config fills it in
     generator = torch.Generator().manual_seed(0)
     size = (workload.batch, max(1, workload.prompt - 2))
-    words = torch.randint(10, min(config.vocab_size, config.gmask_token_id) - 10, size, generator=generator)
+    words = torch.randint(10, config.gmask_token_id - 10, size, generator=generator)
     return [[*row, config.gmask_token_id, config.bos_token_id] for row in words.tolist()]
 
 
@@ -194,8 +196,9 @@ def _num_weights(layer: nn.Module) -> int:
     return _width(layer) * int(layer.out_features)  # type: ignore[arg-type]
 
 
-
-def load_shape(shape: str, level: Quantization, num_layers: int | None) -> tuple[ChatGLMForConditionalGeneration, float]:
+def load_shape(
+    shape: str, level: Quantization, num_layers: int | None
+) -> tuple[ChatGLMForConditionalGeneration, float]:
     """The model to measure, and the seconds until it was ready.
 
     Raises:
@@ -240,5 +243,6 @@ def _randomize(tensor: Tensor) -> None:
     else:
         block = (torch.randn(2**20) * 0.02).to(tensor.dtype)
     flat = tensor.view(-1)
-    for part in flat.split(len(block)):
+    for start in range(0, len(flat), len(block)):
+        part = flat[start : start + len(block)]
         part.copy_(block[: len(part)])

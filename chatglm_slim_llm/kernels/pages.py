@@ -93,7 +93,9 @@ class RowBatch:
         assert qkv.is_contiguous() and cos.is_contiguous() and sin.is_contiguous()
         query = torch.empty(len(qkv), self.shape.heads * self.shape.d)
         pointers = (qkv.data_ptr(), cos.data_ptr(), sin.data_ptr(), query.data_ptr())
-        native().chatglm_store(byref(self._rows(first, len(qkv))), self._heads(layer), *pointers, torch.get_num_threads())
+        native().chatglm_store(
+            byref(self._rows(first, len(qkv))), self._heads(layer), *pointers, torch.get_num_threads()
+        )
         return query
 
     def attend(self, layer: int, query: Tensor) -> Tensor:
@@ -105,11 +107,10 @@ class RowBatch:
         return self._attend("chatglm_attend_context", layer, query, first)
 
     def _attend(self, function: str, layer: int, query: Tensor, first: int) -> Tensor:
-        assert query.is_contiguous()
         out = torch.empty_like(query)
         rows, threads = self._rows(first, len(query)), torch.get_num_threads()
         kernel = getattr(native(), function)
-        check(kernel(byref(rows), self._heads(layer), query.data_ptr(), out.data_ptr(), threads))
+        check(kernel(byref(rows), self._heads(layer), _pointer(query), _pointer(out), threads))
         return out
 
     def _rows(self, first: int, count: int) -> RowsStruct:
@@ -124,3 +125,8 @@ class RowBatch:
 def page_tokens() -> int:
     """Tokens that a page holds."""
     return int(native().chatglm_page_tokens())
+
+
+def _pointer(tensor: Tensor) -> int:
+    assert tensor.is_contiguous()
+    return tensor.data_ptr()

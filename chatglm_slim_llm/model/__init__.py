@@ -4,9 +4,9 @@ Importing this package registers the classes with transformers' Auto classes.
 """
 
 from chatglm_slim_llm.model.auto import register
+from chatglm_slim_llm.model.batched import BatchedForward
 from chatglm_slim_llm.model.chat import InvalidScoreLogitsProcessor, build_prompt, process_response
 from chatglm_slim_llm.model.configuration_chatglm import ChatGLMConfig
-from chatglm_slim_llm.model.batched import BatchedForward
 from chatglm_slim_llm.model.decoding import SequentialForward, decode_steps, forward_for
 from chatglm_slim_llm.model.detokenize import StreamDecoder
 from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration, ChatGLMModel

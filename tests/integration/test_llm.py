@@ -66,7 +66,7 @@ class _on_each_step:  # noqa: N801
     def __init__(self, llm: ChatGLMSlim, act: Callable[[], Any]) -> None:
         llm.load()
         assert llm._weights.loaded is not None
-        self._hook = llm._weights.loaded.model.register_forward_hook(lambda *_: act() and None)
+        self._hook = llm._weights.loaded.model.lm_head.register_forward_hook(lambda *_: act() and None)
 
     def __enter__(self) -> None:
         pass

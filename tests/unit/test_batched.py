@@ -1,0 +1,128 @@
+"""The batched forward pass against the plain one of transformers, token by token."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+from chatglm_slim_llm.checkpoint import load_model
+from chatglm_slim_llm.checkpoint.loading import load_packed_model
+from chatglm_slim_llm.kernels import PackedFormat, PackedLinear, replace_linears
+from chatglm_slim_llm.model import BatchedForward, ChatGLMForConditionalGeneration, SequentialForward, forward_for
+from chatglm_slim_llm.model import batched as batched_module
+from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from tests.unit.test_model import small_config
+
+pytestmark = needs_library
+
+DEMO = Path(__file__).parents[2] / "chatglm_slim_llm" / "demo"
+PROMPTS = [[9, 8, 67, 70], [5, 70 - 3, 70], list(range(10, 64)) * 3 + [67, 70]]
+REPLY = [11, 12, 13, 14, 15, 16, 17]
+
+
+def half_model(**changes) -> ChatGLMForConditionalGeneration:
+    torch.manual_seed(0)
+    model = ChatGLMForConditionalGeneration(small_config(**changes)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn_like(parameter) * 0.3)
+    for name, parameter in model.named_parameters():
+        if "layernorm" not in name and "prefix" not in name:
+            parameter.data = parameter.data.half()
+    return model
+
+
+@pytest.fixture(scope="module")
+def model() -> ChatGLMForConditionalGeneration:
+    return half_model()
+
+
+def read(forward, prompt):
+    pieces = forward.prefill(prompt)
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as finished:
+            return finished.value
+
+
+def scores_of(forward, prompt, reply) -> torch.Tensor:
+    """Scores after the prompt and after each token of the reply, one step a token."""
+    context, first = read(forward, prompt)
+    return torch.stack([first, *(forward.step([context], [[token]])[0][0] for token in reply)])
+
+
+def test_the_fastest_forward_is_chosen(model):
+    assert isinstance(forward_for(model), BatchedForward)
+    assert isinstance(forward_for(half_model().float()), SequentialForward)
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=len)
+@pytest.mark.parametrize("changes", [{}, {"position_variant": "v1.0"}, {"pre_seq_len": 70}], ids=str)
+def test_scores_equal_those_of_the_plain_forward_pass(instruction_set, prompt, changes):  # noqa: F811
+    model = half_model(**changes)
+    expected = scores_of(SequentialForward(model), prompt, REPLY)
+    torch.testing.assert_close(scores_of(BatchedForward(model), prompt, REPLY), expected, rtol=1e-3, atol=5e-3)
+
+
+def test_several_tokens_in_a_step_score_as_one_by_one(instruction_set, model):  # noqa: F811
+    forward = BatchedForward(model)
+    expected = scores_of(forward, PROMPTS[0], REPLY)
+    context, first = read(forward, PROMPTS[0])
+    assert torch.equal(torch.cat([first[None], *forward.step([context], [REPLY])]), expected)
+
+
+def test_company_changes_no_bit_of_a_sequence(instruction_set, model):  # noqa: F811
+    forward = BatchedForward(model)
+    alone = [scores_of(forward, prompt, REPLY) for prompt in PROMPTS]
+    contexts = [read(forward, prompt)[0] for prompt in PROMPTS]
+    cuts = [[0, 1, 3, 7], [0, 3, 4, 7], [0, 4, 5, 7]]  # how many tokens each sequence takes a step
+    parts = [[REPLY[a:b] for a, b in itertools.pairwise(cut)] for cut in cuts]
+    steps = [forward.step(contexts, [part[i] for part in parts]) for i in range(3)]
+    for number, expected in enumerate(alone):
+        assert torch.equal(torch.cat([step[number] for step in steps]), expected[1:])
+
+
+def test_the_size_of_the_pieces_and_the_threads_change_no_bit_of_a_prompt(instruction_set, model, monkeypatch):  # noqa: F811
+    forward = BatchedForward(model)
+    expected = scores_of(forward, PROMPTS[2], REPLY)
+    monkeypatch.setattr(batched_module, "_PIECE_ROWS", 7)
+    with threads(1):
+        assert torch.equal(scores_of(forward, PROMPTS[2], REPLY), expected)
+
+
+@pytest.mark.parametrize("forward_type", [BatchedForward, SequentialForward])
+def test_forgotten_tokens_leave_no_trace(forward_type, model):
+    forward = forward_type(model)
+    expected = scores_of(forward, PROMPTS[2], REPLY)
+    context, _ = read(forward, PROMPTS[2])
+    forward.step([context], [[40] * 70])  # more than a page
+    forward.forget(context, 70)
+    forward.forget(context, 0)
+    for token, scores in zip(REPLY, expected[1:], strict=True):
+        assert torch.equal(forward.step([context], [[token]])[0][0], scores)
+
+
+@pytest.mark.parametrize(("level", "limit"), [("int8", 2), ("int4", 1)])
+def test_int8_activations_cost_no_more_than_int8_weights_and_groups_of_int4_gain_more(level, limit):
+    prompt = [500, 600, 700, 5987, 5990]
+    expected = scores_of(SequentialForward(load_model(DEMO)), prompt, [100, 200])
+    originals_format = scores_of(SequentialForward(load_model(DEMO, quantization=level)), prompt, [100, 200])
+    ours = scores_of(BatchedForward(load_packed_model(DEMO, quantization=level)), prompt, [100, 200])
+    assert (ours - expected).norm() < limit * (originals_format - expected).norm()
+
+
+def test_packed_linears_equal_the_linears_they_were_made_from(model):
+    packed = half_model()
+    replace_linears(packed, lambda linear: PackedLinear.from_linear(linear, PackedFormat(8)))
+    expected = scores_of(BatchedForward(model), PROMPTS[0], REPLY)
+    scores = scores_of(BatchedForward(packed), PROMPTS[0], REPLY)
+    assert 0 < (scores - expected).norm() / expected.norm() < 0.05
+
+
+def test_a_prompt_without_its_end_is_refused(model):
+    with pytest.raises(ValueError, match="has no <sop>"):
+        read(BatchedForward(model), [9, 8, 67])

@@ -1,0 +1,110 @@
+"""The packed copy of a checkpoint: made once, read back exactly, made again when it has to be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from chatglm_slim_llm.checkpoint import packed_file
+from chatglm_slim_llm.checkpoint.loading import load_packed_model
+from chatglm_slim_llm.checkpoint.packed_file import packed_folder
+from tests.unit.checkpoint_samples import copy_reference, edit_weights
+from tests.unit.native import needs_library
+
+pytestmark = needs_library
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A small checkpoint whose packed copy is worth keeping, and a home of its own for the copy."""
+    monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(packed_file, "_WORTH_KEEPING_BYTES", 0)
+    return copy_reference("tiny_v11", tmp_path / "checkpoint")
+
+
+def copies() -> list[Path]:
+    return sorted(packed_folder().iterdir()) if packed_folder().exists() else []
+
+
+def weights_of(model) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def assert_same(model, expected) -> None:
+    found = weights_of(model)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+
+
+@pytest.mark.parametrize("level", ["int8", "int4"])
+def test_the_second_start_reads_what_the_first_one_packed(folder, level):
+    first = weights_of(load_packed_model(folder, quantization=level))
+    (copy,) = copies()
+    before = copy.stat()
+    assert_same(load_packed_model(folder, quantization=level), first)
+    assert copies() == [copy]
+    assert copy.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_the_copy_is_what_the_second_start_reads(folder):
+    load_packed_model(folder, quantization="int8")
+    content = copies()[0].read_bytes()
+    copies()[0].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # one bit of the last tensor
+    second = weights_of(load_packed_model(folder, quantization="int8"))
+    shutil.rmtree(packed_folder())
+    third = weights_of(load_packed_model(folder, quantization="int8"))
+    assert sum(not torch.equal(second[name], third[name]) for name in third) in (1, 2)  # 2: head and embedding
+
+
+def test_a_changed_checkpoint_is_packed_again_and_its_old_copy_removed(folder):
+    before = weights_of(load_packed_model(folder, quantization="int8"))
+    old = copies()
+    edit_weights(folder, lambda tensors: tensors["transformer.layers.0.attention.dense.weight"].mul_(-1))
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    after = weights_of(load_packed_model(folder, quantization="int8"))
+    assert copies() != old
+    assert len(copies()) == 1
+    name = "transformer.layers.0.attention.dense.weight"
+    assert not torch.equal(before[name], after[name])
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"\xff" * 64])
+def test_a_damaged_copy_is_made_again(folder, spoil, caplog):
+    expected = weights_of(load_packed_model(folder, quantization="int4"))
+    (copy,) = copies()
+    copy.write_bytes(spoil(copy.read_bytes()))
+    assert_same(load_packed_model(folder, quantization="int4"), expected)
+    assert "made again" in caplog.text
+    caplog.clear()
+    assert_same(load_packed_model(folder, quantization="int4"), expected)
+    assert not caplog.text
+
+
+def test_levels_have_copies_of_their_own(folder):
+    for level in ("int8", "int4"):
+        load_packed_model(folder, quantization=level)
+    assert len(copies()) == 2
+
+
+def test_without_room_for_a_copy_the_model_loads_all_the_same(folder, monkeypatch, caplog):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+    load_packed_model(folder, quantization="int4")
+    assert copies() == []
+    assert "the disk is nearly full" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(folder, tmp_path, caplog):
+    (tmp_path / "home").write_text("a file where the folder should be")
+    load_packed_model(folder, quantization="int4")
+    assert "no packed copy is kept" in caplog.text
+
+
+def test_a_small_checkpoint_leaves_no_copy(folder, monkeypatch):
+    monkeypatch.setattr(packed_file, "_WORTH_KEEPING_BYTES", 2**28)
+    load_packed_model(folder, quantization="int4")
+    assert copies() == []
