@@ -6,7 +6,9 @@ once. The model is then built without memory and filled tensor by tensor.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -28,8 +30,11 @@ from chatglm_slim_llm.errors import (
     QuantizationError,
     VocabularyMismatchError,
 )
+from chatglm_slim_llm.kernels.library import is_switched_off, why_not
 from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration, ChatGLMTokenizer
 from chatglm_slim_llm.model.ice_text import ICE_TEXT
+
+_log = logging.getLogger(__name__)
 
 _BITS: dict[Quantization, int] = {"fp16": 0, "int8": 8, "int4": 4}
 _LEVELS: dict[int, Quantization] = {bits: level for level, bits in _BITS.items()}
@@ -67,6 +72,8 @@ def load(options: LoadOptions, *, allow_download: bool = True, progress: Progres
     tokenizer = load_tokenizer(folder)
     _want_one_vocabulary(tokenizer, config, folder)
     bits = _choose_bits(config.quantization_bit, options.quantization, folder)
+    if device.type == "cpu":
+        _warn_without_kernels()
     if can_pack(device, bits):
         model = load_packed_model(folder, quantization=options.quantization, progress=progress)
     else:
@@ -177,6 +184,13 @@ def pick_device(name: str) -> torch.device:
         raise ConfigError(
             f"device {name!r} cannot be used by this build of torch on this machine; choose auto or cpu", key="device"
         ) from error
+
+
+@cache
+def _warn_without_kernels() -> None:
+    """Say once that this installation is slow, and why."""
+    if (reason := why_not()) is not None and not is_switched_off():
+        _log.warning("the compiled kernels are not used, so replies come slowly: %s", reason)
 
 
 def _choose_bits(stored: int, wanted: Quantization | None, folder: Path) -> int:

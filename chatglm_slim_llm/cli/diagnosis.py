@@ -122,6 +122,8 @@ def _look_at_machine() -> _Finding:
             "devices": ", ".join(devices) or f"torch cannot be imported: {failure}",
         }
     )
+    if not failure:
+        _look_at_kernels(finding)
     if failure:
         finding.problems.append(
             {
@@ -133,6 +135,24 @@ def _look_at_machine() -> _Finding:
     return finding
 
 
+def _look_at_kernels(finding: _Finding) -> None:
+    """Whether the compiled kernels run, and on which threads."""
+    from chatglm_slim_llm.kernels import instruction_set, shares_threads_with_torch, why_not
+
+    reason = why_not()
+    if reason is not None:
+        finding.rows["kernels"] = f"torch only, much slower on a processor: {reason}"
+        return
+    finding.rows["kernels"] = f"compiled, {instruction_set()}"
+    if not shares_threads_with_torch():
+        finding.problems.append(
+            {
+                "found": "the compiled kernels and torch use two different OpenMP libraries, which fight for the cores",
+                "do": "set CHATGLM_SLIM_KERNELS=torch, or install torch and this package again with pip",
+            }
+        )
+
+
 def _size(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else size_text(size_bytes)
 
@@ -142,7 +162,11 @@ def _look_at_folders(environ: Mapping[str, str]) -> Table:
 
     folders = Folders.of_user(environ)
     paths = {"settings": folders.config, "data": folders.data, "cache": folders.cache, "hub cache": Path(HF_HUB_CACHE)}
-    return {name: f"{path}{'' if path.exists() else ' (not there yet)'}" for name, path in paths.items()}
+    table = {name: f"{path}{'' if path.exists() else ' (not there yet)'}" for name, path in paths.items()}
+    packed = [path.stat().st_size for path in (folders.cache / "packed").glob("*.safetensors")]
+    if packed:
+        table["packed weights"] = f"{size_text(sum(packed))} in {folders.cache / 'packed'}; may be deleted"
+    return table
 
 
 def _look_at_environment(environ: Mapping[str, str]) -> Table:

@@ -1,7 +1,7 @@
 """How weights are stored and multiplied, and what else a token costs; knows nothing of the model above it."""
 
 from chatglm_slim_llm.kernels.elementwise import gelu, layer_norm, scale_add
-from chatglm_slim_llm.kernels.library import instruction_set, library, num_openmp_runtimes, why_not
+from chatglm_slim_llm.kernels.library import instruction_set, library, shares_threads_with_torch, why_not
 from chatglm_slim_llm.kernels.linear import (
     KERNELS,
     QUANTIZED_LINEARS,
@@ -31,9 +31,9 @@ __all__ = [
     "instruction_set",
     "layer_norm",
     "library",
-    "num_openmp_runtimes",
     "quantize_weight",
     "replace_linears",
     "scale_add",
+    "shares_threads_with_torch",
     "why_not",
 ]

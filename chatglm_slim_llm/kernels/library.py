@@ -1,7 +1,7 @@
 """The compiled kernels: found, loaded once, called through ctypes.
 
 The library links neither torch nor Python. It uses OpenMP by the name under which torch has loaded it already, so both
-share one pool of threads; `num_openmp_runtimes` tells whether that is so. Where there is no library (no C++ compiler
+share one pool of threads; `shares_threads_with_torch` verifies it. Where there is no library (no C++ compiler
 at installation, another processor, ``CHATGLM_SLIM_KERNELS=torch``) everything runs on torch alone, slower.
 """
 
@@ -49,6 +49,7 @@ class HeadsStruct(ctypes.Structure):
 _WEIGHT, _ROWS, _HEADS = POINTER(WeightStruct), POINTER(RowsStruct), POINTER(HeadsStruct)
 _SIGNATURES = {
     "chatglm_instruction_set": (c_char_p, (c_char_p,)),
+    "chatglm_max_threads": (c_int, ()),
     "chatglm_page_tokens": (c_int64, ()),
     "chatglm_padded_columns": (c_int64, (c_int64, c_int64)),
     "chatglm_linear": (c_int, (_WEIGHT, c_void_p, c_int64, c_void_p, c_void_p, c_int)),
@@ -72,9 +73,8 @@ _SIGNATURES = {
 @cache
 def library() -> ctypes.CDLL | None:
     """The library with its functions' types declared, or None if torch has to do everything."""
-    wanted = os.environ.get(VARIABLE, "")
     path = _find()
-    if wanted == _WITHOUT or path is None:
+    if is_switched_off() or path is None:
         return None
     try:
         loaded = ctypes.CDLL(str(path))
@@ -83,7 +83,7 @@ def library() -> ctypes.CDLL | None:
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError):  # built for another system, or left over from another version
         return None
-    loaded.chatglm_instruction_set(wanted.encode())
+    loaded.chatglm_instruction_set(os.environ.get(VARIABLE, "").encode())
     return loaded
 
 
@@ -100,23 +100,32 @@ def instruction_set() -> str:
     return _WITHOUT if loaded is None else loaded.chatglm_instruction_set(None).decode()
 
 
+def is_switched_off() -> bool:
+    """Whether the user wants torch to do everything."""
+    return os.environ.get(VARIABLE) == _WITHOUT
+
+
 def why_not() -> str | None:
     """Why the library is not used, in words for `doctor`; None if it is."""
     if library() is not None:
         return None
-    if os.environ.get(VARIABLE) == _WITHOUT:
+    if is_switched_off():
         return f"{VARIABLE} is {_WITHOUT}"
-    return "it was not built when the package was installed" if _find() is None else "it cannot be loaded here"
+    if _find() is not None:
+        return "they cannot be loaded on this system; install the package again"
+    return (
+        "no C++ compiler was there when the package was installed; install one (g++ or clang++), then the package again"
+    )
 
 
-def num_openmp_runtimes(maps: Path = Path("/proc/self/maps")) -> int | None:
-    """How many OpenMP libraries this process has loaded; more than one would fight for the cores. None = unknown."""
+def shares_threads_with_torch() -> bool:
+    """Whether torch and the library use one OpenMP: two would fight for the cores."""
+    before = torch.get_num_threads()
     try:
-        lines = maps.read_text().splitlines()
-    except OSError:
-        return None
-    paths = {line.split(maxsplit=5)[5] for line in lines if line.count(" ") >= 5 and "/" in line}
-    return sum(Path(path).name.startswith(("libgomp", "libomp", "libiomp")) for path in paths)
+        torch.set_num_threads(before + 1)
+        return native().chatglm_max_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def runs_natively(*tensors: Tensor) -> bool:

@@ -90,12 +90,10 @@ class RowBatch:
         Returns:
             The turned queries, fp32 [rows, heads * d].
         """
-        assert qkv.is_contiguous() and cos.is_contiguous() and sin.is_contiguous()
         query = torch.empty(len(qkv), self.shape.heads * self.shape.d)
-        pointers = (qkv.data_ptr(), cos.data_ptr(), sin.data_ptr(), query.data_ptr())
-        native().chatglm_store(
-            byref(self._rows(first, len(qkv))), self._heads(layer), *pointers, torch.get_num_threads()
-        )
+        pointers = [_pointer(tensor) for tensor in (qkv, cos, sin, query)]
+        rows, threads = self._rows(first, len(qkv)), torch.get_num_threads()
+        native().chatglm_store(byref(rows), self._heads(layer), *pointers, threads)
         return query
 
     def attend(self, layer: int, query: Tensor) -> Tensor:

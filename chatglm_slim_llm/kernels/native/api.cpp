@@ -1,6 +1,7 @@
 // The C interface: picks the best table of kernels for this processor and forwards to it.
 #include "native.h"
 
+#include <omp.h>
 #include <string.h>
 
 using namespace chatglm;
@@ -39,6 +40,9 @@ API const char *chatglm_instruction_set(const char *wanted) {
         if (wanted && !strcmp(k->name, wanted) && usable(k)) kernels = k;
     return kernels->name;
 }
+
+// Threads that OpenMP would give this thread by itself; torch's number if both use one OpenMP.
+API int chatglm_max_threads() { return omp_get_max_threads(); }
 
 API int64_t chatglm_page_tokens() { return kPageTokens; }
 API int64_t chatglm_padded_columns(int64_t k, int64_t group) { return padded_columns(k, group); }

@@ -67,29 +67,30 @@ static void attend_tile(const float *a, int64_t row, int64_t step, const float *
         for (int j = 0; j < N; j++) store(c + i * kLanes + 16 * j, sum[i][j]);
 }
 
-// Keys from `start` on that a lane does not see get the lowest score, or (weights) the weight zero.
-template <bool weights>
-static void hide(const Block &block, int64_t start, int vector, float *scores) {
-    const F visible = load(block.visible + 16 * vector);
-    for (int64_t t = 0; t < kPageTokens; t++) {
-        float *at = scores + t * kLanes + 16 * vector;
-        const F seen = max(min(sub(visible, splat((float)(start + t))), splat(1.0f)), zero());  // 1 or 0
-        store(at, weights ? mul(load(at), seen) : min(load(at), mul(sub(seen, splat(0.5f)), splat(FLT_MAX))));
-    }
+// 1 for lanes that see the token, 0 for the others.
+ALWAYS_INLINE F sees(F visible, int64_t token) {
+    return max(min(sub(visible, splat((float)token)), splat(1.0f)), zero());
 }
 
-// The softmax of a page for one vector of lanes: scores become weights.
-static void weigh_lanes(const Block &block, int64_t start, bool all_visible, int vector, const Desk &desk) {
-    float *scores = desk.scores + 16 * vector;
-    const int64_t lane = 16 * vector;
-    if (!all_visible) hide<false>(block, start, vector, desk.scores);
-    const F before = load(block.largest + lane);
+// The softmax of a page for one vector of lanes: scores become weights. What a lane does not see gets the lowest score
+// that there is, and no weight.
+template <bool all_visible>
+static void weigh_lanes(const Block &block, int64_t start, int64_t lane, const Desk &desk) {
+    float *scores = desk.scores + lane;
+    const F visible = load(block.visible + lane), before = load(block.largest + lane);
     F top = before, total = zero();
-    for (int64_t t = 0; t < kPageTokens; t++) top = max(load(scores + t * kLanes), top);
-    for (int64_t t = 0; t < kPageTokens; t++)
-        store(scores + t * kLanes, exp(sub(load(scores + t * kLanes), top)));
-    if (!all_visible) hide<true>(block, start, vector, desk.scores);
-    for (int64_t t = 0; t < kPageTokens; t++) total = add(total, load(scores + t * kLanes));
+    for (int64_t t = 0; t < kPageTokens; t++) {
+        F score = load(scores + t * kLanes);
+        if (!all_visible) score = min(score, mul(sub(sees(visible, start + t), splat(0.5f)), splat(FLT_MAX)));
+        if (!all_visible) store(scores + t * kLanes, score);
+        top = max(score, top);
+    }
+    for (int64_t t = 0; t < kPageTokens; t++) {
+        F weight = exp(sub(load(scores + t * kLanes), top));
+        if (!all_visible) weight = mul(weight, sees(visible, start + t));
+        store(scores + t * kLanes, weight);
+        total = add(total, weight);
+    }
     const F shrink = exp(sub(before, top));
     store(desk.shrink + lane, shrink);
     store(block.largest + lane, top);
@@ -108,7 +109,8 @@ static void attend_block(const Block &block, int64_t start, const Heads &at, con
     if (most <= (float)start) return;
     for (int64_t t = 0; t < kPageTokens; t += kContextHeight)
         attend_tile<N>(desk.keys + t * depth, depth, 1, block.queries, at.d, nullptr, desk.scores + t * kLanes);
-    for (int j = 0; j < N; j++) weigh_lanes(block, start, least >= (float)(start + kPageTokens), j, desk);
+    const auto weigh = least >= (float)(start + kPageTokens) ? weigh_lanes<true> : weigh_lanes<false>;
+    for (int64_t lane = 0; lane < 16 * N; lane += 16) weigh(block, start, lane, desk);
     for (int64_t i = 0; i < depth; i += kContextHeight)
         attend_tile<N>(desk.values + i / 16 * 16 * kPageTokens + i % 16, 1, 16, desk.scores, kPageTokens, desk.shrink,
                        block.sums + i * kLanes);
@@ -121,16 +123,21 @@ static void attend_lanes(const Block &block, int64_t rows, int64_t start, const 
     attend_block<kContextVectors>(block, start, at, desk);
 }
 
-// Puts a page of one head on the desk. Tokens from `tokens` on have not been written yet; they become zeros.
-static void convert_page(uint16_t *page, int64_t tokens, int64_t head, const Heads &at, const Desk &desk) {
+// Puts a page of one head on the desk, and fetches the next one meanwhile. Tokens from `tokens` on have not been
+// written yet; they become zeros.
+static void convert_page(uint16_t *page, uint16_t *next, int64_t tokens, int64_t head, const Heads &at,
+                         const Desk &desk) {
     const int64_t depth = depth_of(at);
     const uint16_t *key = in_page(page, at, 0, head), *value = in_page(page, at, 1, head);
-    for (int64_t t = 0; t < kPageTokens; t++, key += at.d, value += at.d)
+    for (int64_t t = 0; t < kPageTokens; t++, key += at.d, value += at.d) {
+        fetch(in_page(next, at, 0, head) + t * at.d, at.d);
+        fetch(in_page(next, at, 1, head) + t * at.d, at.d);
         for (int64_t i = 0; i < depth; i += 16) {
             const bool there = t < tokens;
             store(desk.keys + t * depth + i, there ? get(key + i, at.d - i) : zero());
             store(desk.values + i * kPageTokens + t * 16, there ? get(value + i, at.d - i) : zero());
         }
+    }
 }
 
 // Lanes without a row get zeros for a query, and see what the last row sees.
@@ -150,9 +157,11 @@ static void begin_block(const Rows &rows, int64_t first, int64_t count, const He
 }
 
 static void end_block(int64_t first, int64_t count, const Heads &at, int64_t head, const Block &block, float *out) {
+    for (int64_t i = 0; i < at.d * kLanes; i += 16)
+        store(block.sums + i, div(load(block.sums + i), load(block.total + i % kLanes)));
     for (int64_t lane = 0; lane < count; lane++)
         for (int64_t i = 0; i < at.d; i++)
-            out[((first + lane) * at.heads + head) * at.d + i] = block.sums[i * kLanes + lane] / block.total[lane];
+            out[((first + lane) * at.heads + head) * at.d + i] = block.sums[i * kLanes + lane];
 }
 
 // Rows first .. first + count - 1, at most kBlocksOfTask * kLanes, of one head.
@@ -164,7 +173,8 @@ static void attend_task(const Rows &rows, int64_t first, int64_t count, const He
     for (int64_t r = 0; r < count; r += kLanes)
         begin_block(rows, first + r, at_most(count - r, kLanes), at, head, query, desk.blocks[r / kLanes]);
     for (int64_t start = 0; start < last; start += kPageTokens) {
-        convert_page(rows.tables[first][start / kPageTokens], last - start, head, at, desk);
+        uint16_t *const *page = rows.tables[first] + start / kPageTokens;
+        convert_page(page[0], page[start + kPageTokens < last], last - start, head, at, desk);
         for (int64_t r = 0; r < count; r += kLanes) attend_lanes(desk.blocks[r / kLanes], count - r, start, at, desk);
     }
     for (int64_t r = 0; r < count; r += kLanes)

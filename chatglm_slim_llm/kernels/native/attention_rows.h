@@ -21,17 +21,13 @@ struct HeadRows {
     int64_t stride, d;
 };
 
-// One head of a page, of which `tokens` are seen, and the keys that will be wanted after it.
+// One head of a page, of which `tokens` are seen, and the keys that will be wanted after it. Every 16 KiB lie somewhere
+// else: too short for the processor to see them coming, so each key fetches a value of those that follow, and each
+// value a key of the next page.
 struct HeadPage {
     const uint16_t *keys, *values, *next;
     int64_t tokens;
 };
-
-// Fetches n numbers. Every 16 KiB lie somewhere else: too short for the processor to see them coming, so each row of
-// keys fetches a row of the values that follow, and those the keys of the next page.
-ALWAYS_INLINE void fetch(const uint16_t *p, int64_t n) {
-    for (int64_t i = 0; i < n; i += 32) prefetch(p + i);
-}
 
 // scores[r][t] = query of row r . key of token t, four at a time, so that it takes fewer steps to sum across lanes.
 // The tokens are rounded up to whole steps; who reads the scores ignores the last ones.

@@ -14,9 +14,11 @@ namespace chatglm { namespace CHATGLM_ISA {
 // Sums that the registers hold; up to so many rows of activations (at most eight) are bound by reading the weights.
 constexpr int kHalfSums = kHalfHeight * kHalfWidth;
 constexpr int kHalfFewRows = kHalfSums < 8 ? kHalfSums : 8;
-// A block of columns is so wide that a tile's activations stay in the L1 cache while a block of weight rows passes by.
-// The sums of a block wait in the L2 cache, and for many rows the weights, widened to fp32, as well.
+// Columns of a tile's activations that stay in the L1 cache while a block of weight rows, widened to fp32, passes by
+// from the L2 cache, where the sums of a block of activation rows stay as well.
 constexpr int64_t kHalfColumns = 512, kHalfWeights = 64, kHalfRows = 96;
+// How far ahead, in columns, the weights of few rows are fetched.
+constexpr int64_t kHalfAhead = 1024;
 
 struct HalfProduct {
     const uint16_t *w;  // [n, k]
@@ -31,31 +33,16 @@ ALWAYS_INLINE F widened(const uint16_t *p, int64_t left) {
     return left < 16 ? load_half_tail(p, left) : load_half(p);
 }
 
-// Weights [step of 16 columns][weight row] with so many numbers between steps and between rows; `ahead` of those in
-// fp16 stand the ones to fetch meanwhile.
-template <typename Number>
-struct HalfWeights {
-    const Number *w;
-    int64_t step, row, ahead;
-};
-
-// A block of activation rows, columns and weight rows.
-struct HalfBlock {
-    int64_t row, rows, column, columns, first, tiles;
-};
-
 // Sixteen columns, or the `left` last ones, of H weight rows and W activation rows.
 template <int H, int W, typename Number>
-ALWAYS_INLINE void half_step(F (&sums)[W][H], const HalfWeights<Number> &from, const float *x, int64_t k, int64_t left) {
+ALWAYS_INLINE void half_step(F (&sums)[W][H], const Number *w, int64_t stride, const float *x, int64_t k, int64_t left) {
     F v[H];
 #pragma GCC unroll 8
-    for (int r = 0; r < H; r++) {
-        if (sizeof(Number) == 2) prefetch(from.w + r * from.row + from.ahead);
-        v[r] = widened(from.w + r * from.row, left);
-    }
+    for (int r = 0; r < H; r++) v[r] = widened(w + r * stride, left);
 #pragma GCC unroll 8
     for (int m = 0; m < W; m++) {
-        const F u = widened(x + m * k, left);
+        F u = widened(x + m * k, left);
+        keep(u);
 #pragma GCC unroll 8
         for (int r = 0; r < H; r++) sums[m][r] = fma(v[r], u, sums[m][r]);
     }
@@ -73,56 +60,47 @@ ALWAYS_INLINE void half_finish(const HalfProduct &p, F (&sums)[W][H], int64_t fi
     }
 }
 
-// A block's columns of one tile; its sums come from and go to `saved` [W][H][16] between blocks.
-template <int H, int W, typename Number>
-static void half_tile(const HalfProduct &p, const HalfBlock &b, HalfWeights<Number> from, int64_t row, int64_t first,
-                      float *saved) {
-    const float *x = p.x + row * p.k + b.column;
+// ---- few rows: the weights are read once, straight from memory ----
+
+// After a row's end comes the row that the next tile starts with, H rows further on.
+template <int H>
+ALWAYS_INLINE void half_fetch(const uint16_t *w, int64_t k, int64_t at) {
+    const int64_t ahead = at + kHalfAhead, jump = ahead < k ? 0 : (H - 1) * k;
+#pragma GCC unroll 8
+    for (int r = 0; r < H; r++) prefetch(w + r * k + ahead + jump);
+}
+
+template <int H, int W>
+static void half_stream(const HalfProduct &p, int64_t first) {
+    const uint16_t *w = p.w + first * p.k;
     F sums[W][H];
 #pragma GCC unroll 8
     for (int m = 0; m < W; m++)
 #pragma GCC unroll 8
-        for (int r = 0; r < H; r++) sums[m][r] = b.column ? load(saved + (m * H + r) * 16) : zero();
+        for (int r = 0; r < H; r++) sums[m][r] = zero();
     int64_t at = 0;
-    for (; at + 16 <= b.columns; at += 16, from.w += from.step) half_step(sums, from, x + at, p.k, 16);
-    if (at < b.columns) half_step(sums, from, x + at, p.k, b.columns - at);
-    if (b.column + b.columns == p.k) return half_finish(p, sums, first, row);
-#pragma GCC unroll 8
-    for (int m = 0; m < W; m++)
-#pragma GCC unroll 8
-        for (int r = 0; r < H; r++) store(saved + (m * H + r) * 16, sums[m][r]);
-}
-
-// ---- few rows: the weights are read once, straight from memory ----
-
-template <int H, int W>
-static void half_stream(const HalfProduct &p, int64_t first, int64_t tiles, float *sums) {
-    HalfBlock b = {0, W, 0, 0, first, tiles};
-    for (; b.column < p.k; b.column += kHalfColumns) {
-        b.columns = p.k - b.column < kHalfColumns ? p.k - b.column : kHalfColumns;
-        for (int64_t t = 0; t < tiles; t++) {
-            const int64_t row = first + t * H, ahead = t + 1 < tiles ? H * p.k : b.columns - (tiles - 1) * H * p.k;
-            const HalfWeights<uint16_t> from = {p.w + row * p.k + b.column, 16, p.k, ahead};
-            half_tile<H, W>(p, b, from, 0, row, sums + t * H * W * 16);
-        }
+    for (; at + 32 <= p.k; at += 32) {
+        half_fetch<H>(w, p.k, at);
+        half_step(sums, w + at, p.k, p.x + at, p.k, 16);
+        half_step(sums, w + at + 16, p.k, p.x + at + 16, p.k, 16);
     }
+    for (; at < p.k; at += 16) half_step(sums, w + at, p.k, p.x + at, p.k, p.k - at);
+    half_finish(p, sums, first, 0);
 }
 
 template <int W>
 static void half_few(const HalfProduct &p, int64_t first, int64_t end) {
     if (p.rows == W) {
-        constexpr int most = kHalfSums / W, H = most < 1 ? 1 : most > 8 ? 8 : most;
-        float sums[kHalfWeights * W * 16];
-        const int64_t tiles = (end - first) / H;
-        half_stream<H, W>(p, first, tiles, sums);
-        half_stream<1, W>(p, first + tiles * H, end - first - tiles * H, sums);
+        constexpr int most = kHalfSums / W, H = most > 8 ? 8 : most;
+        for (; first + H <= end; first += H) half_stream<H, W>(p, first);
+        for (; first < end; first++) half_stream<1, W>(p, first);
     } else if constexpr (W > 1) {
         half_few<W - 1>(p, first, end);
     }
 }
 
 static int linear_half_few(const HalfProduct &p, int threads) {
-    const int64_t share = p.n / (threads * 8) / 8 * 8, chunk = share < 8 ? 8 : share < kHalfWeights ? share : kHalfWeights;
+    const int64_t share = p.n / (threads * 8) / 8 * 8, chunk = share < 8 ? 8 : share > 64 ? 64 : share;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int64_t first = 0; first < p.n; first += chunk)
         half_few<kHalfFewRows>(p, first, first + chunk < p.n ? first + chunk : p.n);
@@ -137,6 +115,11 @@ struct HalfScratch {
     float sums[kHalfWeights * kHalfRows * 16];
 };
 
+// A block of activation rows, columns and weight rows.
+struct HalfBlock {
+    int64_t row, rows, column, columns, first, tiles;
+};
+
 // Also fetches the next block of columns, which is needed when this one has met all activation rows.
 static void widen_tile(const HalfProduct &p, const HalfBlock &b, int64_t first, float *out) {
     const uint16_t *w = p.w + first * p.k + b.column;
@@ -149,15 +132,34 @@ static void widen_tile(const HalfProduct &p, const HalfBlock &b, int64_t first, 
         }
 }
 
+template <int W>
+static void half_tile(const HalfProduct &p, const HalfBlock &b, const float *w, int64_t row, int64_t first,
+                      float *saved) {
+    constexpr int H = kHalfHeight;
+    const float *x = p.x + row * p.k + b.column;
+    F sums[W][H];
+#pragma GCC unroll 8
+    for (int m = 0; m < W; m++)
+#pragma GCC unroll 8
+        for (int r = 0; r < H; r++) sums[m][r] = b.column ? load(saved + (m * H + r) * 16) : zero();
+    int64_t at = 0;
+    for (; at + 16 <= b.columns; at += 16, w += H * 16) half_step(sums, w, 16, x + at, p.k, 16);
+    if (at < b.columns) half_step(sums, w, 16, x + at, p.k, b.columns - at);
+    if (b.column + b.columns == p.k) return half_finish(p, sums, first, row);
+#pragma GCC unroll 8
+    for (int m = 0; m < W; m++)
+#pragma GCC unroll 8
+        for (int r = 0; r < H; r++) store(saved + (m * H + r) * 16, sums[m][r]);
+}
+
 // W rows of activations, or as many as are left, meet all weights of the block.
 template <int W>
 static void half_row_tile(const HalfProduct &p, const HalfBlock &b, int64_t m, HalfScratch *scratch) {
     if (b.rows - m >= W) {
         const int64_t tile = (b.columns + 15) / 16 * kHalfHeight * 16;
         for (int64_t t = 0; t < b.tiles; t++)
-            half_tile<kHalfHeight, W>(p, b, HalfWeights<float>{scratch->weights + t * tile, kHalfHeight * 16, 16, 0},
-                                      b.row + m, b.first + t * kHalfHeight,
-                                      scratch->sums + (t * kHalfRows + m) * kHalfHeight * 16);
+            half_tile<W>(p, b, scratch->weights + t * tile, b.row + m, b.first + t * kHalfHeight,
+                         scratch->sums + (t * kHalfRows + m) * kHalfHeight * 16);
     } else if constexpr (W > 1) {
         half_row_tile<W - 1>(p, b, m, scratch);
     }

@@ -15,6 +15,10 @@ ALWAYS_INLINE uint16_t *in_page(uint16_t *page, const Heads &at, int64_t part, i
     return page + ((at.layer * 2 + part) * at.heads + head) * kPageTokens * at.d;
 }
 
+ALWAYS_INLINE void fetch(const uint16_t *p, int64_t n) {  // n numbers into the cache
+    for (int64_t i = 0; i < n; i += 32) prefetch(p + i);
+}
+
 // Whether there is so much to attend to that threads pay for waking up.
 static bool worth_threads(const Rows &rows, const Heads &at) {
     int64_t seen = 0;

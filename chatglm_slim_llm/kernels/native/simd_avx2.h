@@ -25,6 +25,7 @@ ALWAYS_INLINE F load_tail(const float *p, int64_t n) {
     std::memcpy(t, p, (size_t)n * 4);
     return load(t);
 }
+ALWAYS_INLINE void keep(F &v) { asm("" : "+x"(v.a), "+x"(v.b)); }
 ALWAYS_INLINE void store(float *p, F v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) {
     float t[16];

@@ -30,6 +30,8 @@ ALWAYS_INLINE F zero() { return _mm512_setzero_ps(); }
 ALWAYS_INLINE F splat(float v) { return _mm512_set1_ps(v); }
 ALWAYS_INLINE F load(const float *p) { return _mm512_loadu_ps(p); }
 ALWAYS_INLINE F load_tail(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+// Loaded once and kept: the compiler would rather load again for every use, and loads are scarcer than sums.
+ALWAYS_INLINE void keep(F &v) { asm("" : "+v"(v)); }
 ALWAYS_INLINE void store(float *p, F v) { _mm512_storeu_ps(p, v); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
 ALWAYS_INLINE F load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }

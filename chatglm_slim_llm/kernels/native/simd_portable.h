@@ -49,6 +49,7 @@ ALWAYS_INLINE F zero() { return F{}; }
 ALWAYS_INLINE F splat(float v) { F r; LANES r.v[i] = v; return r; }
 ALWAYS_INLINE F load(const float *p) { F r; std::memcpy(r.v, p, 64); return r; }
 ALWAYS_INLINE F load_tail(const float *p, int64_t n) { F r{}; std::memcpy(r.v, p, (size_t)n * 4); return r; }
+ALWAYS_INLINE void keep(F &) {}
 ALWAYS_INLINE void store(float *p, F v) { std::memcpy(p, v.v, 64); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { std::memcpy(p, v.v, (size_t)n * 4); }
 ALWAYS_INLINE F load_half(const uint16_t *p) { F r; LANES r.v[i] = half_to_float(p[i]); return r; }

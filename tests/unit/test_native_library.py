@@ -1,0 +1,58 @@
+"""Finding the compiled kernels, choosing among them, and doing without them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from chatglm_slim_llm.kernels.library import instruction_set, shares_threads_with_torch
+from tests.unit.native import available_sets, needs_library, threads
+
+ASK = """
+from chatglm_slim_llm.kernels import instruction_set, why_not
+print(instruction_set(), why_not())
+"""
+
+
+def ask(script: str = ASK, **variables: str) -> str:
+    environ = os.environ | variables
+    return subprocess.run(
+        [sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True
+    ).stdout
+
+
+@needs_library
+@pytest.mark.parametrize("name", available_sets())
+def test_the_environment_chooses_an_instruction_set(name):
+    assert ask(CHATGLM_SLIM_KERNELS=name) == f"{name} None\n"
+
+
+@needs_library
+def test_an_unknown_instruction_set_leaves_the_best_one():
+    assert ask(CHATGLM_SLIM_KERNELS="mmx") == f"{available_sets()[0]} None\n"
+
+
+def test_torch_does_the_work_where_it_is_told_to():
+    assert ask(CHATGLM_SLIM_KERNELS="torch") == "torch CHATGLM_SLIM_KERNELS is torch\n"
+
+
+@needs_library
+def test_torch_and_the_kernels_share_their_threads():
+    assert shares_threads_with_torch()
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert shares_threads_with_torch()
+    assert torch.get_num_threads() == before
+
+
+@needs_library
+def test_the_answer_without_the_library_is_the_answer_with_it():
+    script = "from chatglm_slim_llm import ChatGLMSlim; print(ChatGLMSlim(temperature=0, quantization='int8').invoke('你好').content)"
+    with_it = ask(script)
+    assert with_it.strip()
+    assert ask(script, CHATGLM_SLIM_KERNELS="torch") == with_it
+    assert instruction_set() != "torch"
