@@ -5,6 +5,7 @@
 //     y = (sum over the lanes of  sum over k of w[k] * x[k]) + bias
 // Every path below does exactly this, so a row of the result is the same to the last bit alone and in any batch.
 #pragma once
+#include <omp.h>
 #include <stdlib.h>
 
 #include "native.h"
@@ -35,14 +36,15 @@ ALWAYS_INLINE F widened(const uint16_t *p, int64_t left) {
 
 // Sixteen columns, or the `left` last ones, of H weight rows and W activation rows.
 template <int H, int W, typename Number>
-ALWAYS_INLINE void half_step(F (&sums)[W][H], const Number *w, int64_t stride, const float *x, int64_t k, int64_t left) {
+ALWAYS_INLINE void half_step(F (&sums)[W][H], const Number *w, int64_t stride, const float *x, int64_t k,
+                             int64_t left) {
     F v[H];
 #pragma GCC unroll 8
     for (int r = 0; r < H; r++) v[r] = widened(w + r * stride, left);
 #pragma GCC unroll 8
     for (int m = 0; m < W; m++) {
         F u = widened(x + m * k, left);
-        keep(u);
+        if (sizeof(Number) == 4) keep(u);  // few rows wait for the memory and rather save registers
 #pragma GCC unroll 8
         for (int r = 0; r < H; r++) sums[m][r] = fma(v[r], u, sums[m][r]);
     }
@@ -91,7 +93,8 @@ static void half_stream(const HalfProduct &p, int64_t first) {
 template <int W>
 static void half_few(const HalfProduct &p, int64_t first, int64_t end) {
     if (p.rows == W) {
-        constexpr int most = kHalfSums / W, H = most > 8 ? 8 : most;
+        // Many weight rows share a load of activations; more than eight get into each other's way in the L1 cache.
+        constexpr int most = kHalfSums / W, limit = W < 4 ? 8 : 4, H = most < limit ? most : limit;
         for (; first + H <= end; first += H) half_stream<H, W>(p, first);
         for (; first < end; first++) half_stream<1, W>(p, first);
     } else if constexpr (W > 1) {
