@@ -6,6 +6,7 @@ TORCH  ?= torch==2.13.0
 ARGS   ?=
 
 VENV := .venv
+NATIVE := setup.py $(wildcard chatglm_slim_llm/kernels/native/*)
 BIN  := $(VENV)/bin
 
 .PHONY: run setup test test-slow check lint types contracts fmt bench train clean
@@ -44,7 +45,7 @@ train: $(VENV)/.installed-dev
 	@$(BIN)/python -m training.train $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist *.egg-info chatglm_slim_llm/kernels/_native*
 
 $(VENV)/.torch:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; choose another with: make PYTHON=python3.12" % sys.version.split()[0])'
@@ -53,10 +54,10 @@ $(VENV)/.torch:
 	@$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
 	@touch $@
 
-$(VENV)/.installed: pyproject.toml | $(VENV)/.torch
+$(VENV)/.installed: pyproject.toml $(NATIVE) | $(VENV)/.torch
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/.torch
+$(VENV)/.installed-dev: pyproject.toml $(NATIVE) | $(VENV)/.torch
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(VENV)/.installed $@

@@ -22,6 +22,9 @@ from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 
 _ALWAYS_FP32 = re.compile(rf"layernorm\.(weight|bias)$|^{re.escape(PREFIX)}")
 
+INT4_GROUP_SIZE = 128
+"""Columns that share a scale when a checkpoint is quantised to int4 while it is loaded."""
+
 
 @dataclass(frozen=True)
 class Filling:
@@ -79,8 +82,10 @@ class Filling:
 
     def _read_quantized(self, shard: Shard, spec: TensorSpec, packed: Tensor, scale: Tensor) -> None:
         for rows, chunk in read_in_chunks(shard, spec):
-            packed[rows], scale[rows] = quantize_weight(chunk.half().to(self.device), self.quantize_to)
-            check_finite(scale[rows], spec.name, shard.path)  # of NaN or infinity the scale is not finite either
+            half = chunk.half()
+            check_finite(half, spec.name, shard.path)
+            group_size = INT4_GROUP_SIZE if self.quantize_to == 4 else 0
+            packed[rows], scale[rows] = quantize_weight(half.to(self.device), self.quantize_to, group_size)
 
 
 def assign(model: nn.Module, name: str, tensor: Tensor) -> None:

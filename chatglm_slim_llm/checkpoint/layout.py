@@ -109,7 +109,8 @@ def _block(config: ChatGLMConfig) -> dict[str, Slot]:
     }
     slots = _norm("input_layernorm", hidden) | _norm("post_attention_layernorm", hidden)
     for name, (rows, columns) in linears.items():
-        slots |= _matrix(f"{name}.weight", rows, columns, bits) | {f"{name}.bias": Slot((rows,))}
+        slots |= _matrix(f"{name}.weight", rows, columns, bits, config.quantization_group_size)
+        slots[f"{name}.bias"] = Slot((rows,))
     return slots
 
 
@@ -117,10 +118,11 @@ def _norm(name: str, width: int) -> dict[str, Slot]:
     return {f"{name}.weight": Slot((width,)), f"{name}.bias": Slot((width,))}
 
 
-def _matrix(name: str, rows: int, columns: int, bits: int) -> dict[str, Slot]:
+def _matrix(name: str, rows: int, columns: int, bits: int, group_size: int = 0) -> dict[str, Slot]:
     if not bits:
         return {name: Slot((rows, columns))}
-    return {name: Slot((rows, columns * bits // 8), is_packed=True), f"{name}_scale": Slot((rows,))}
+    scale = (rows, -(-columns // group_size)) if group_size else (rows,)
+    return {name: Slot((rows, columns * bits // 8), is_packed=True), f"{name}_scale": Slot(scale)}
 
 
 def _embedding_bits(config: ChatGLMConfig) -> int:

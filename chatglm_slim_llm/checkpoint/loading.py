@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from chatglm_slim_llm.checkpoint.files import list_weights
-from chatglm_slim_llm.checkpoint.filling import Filling
+from chatglm_slim_llm.checkpoint.filling import INT4_GROUP_SIZE, Filling
 from chatglm_slim_llm.checkpoint.ice_text import read_ice_text
 from chatglm_slim_llm.checkpoint.layout import check_columns, check_tensors
 from chatglm_slim_llm.checkpoint.packed_file import fill_packed
@@ -115,8 +115,10 @@ def load_model(
     bits = _choose_bits(stored.quantization_bit, quantization, folder)
     quantize_to = bits if bits != stored.quantization_bit else 0
     check_columns(weights, quantize_to)
+    group_size = INT4_GROUP_SIZE if quantize_to == 4 else stored.quantization_group_size
+    level = {"quantization_bit": bits, "quantization_group_size": group_size}
     with torch.device("meta"):
-        model = ChatGLMForConditionalGeneration(parse_config(raw | {"quantization_bit": bits}, folder / CONFIG))
+        model = ChatGLMForConditionalGeneration(parse_config(raw | level, folder / CONFIG))
     if device.type == "meta":
         return model
     filling = Filling(quantize_to, device, dtype or torch.float16)
@@ -144,7 +146,7 @@ def load_packed_model(
     weights = list_weights(folder)
     check_tensors(weights, stored)
     packing = Packing.of(stored, _choose_bits(stored.quantization_bit, quantization, folder))
-    plain = {"quantization_bit": 0, "quantization_embeddings": False}
+    plain = {"quantization_bit": 0, "quantization_group_size": 0, "quantization_embeddings": False}
     model = packing.model_of(parse_config(raw | plain, folder / CONFIG))
     fill_packed(model, weights, packing, progress)
     model.train(False)

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from chatglm_slim_llm.checkpoint.files import Shard, Weights, check_finite, open_shard, read_in_chunks
-from chatglm_slim_llm.checkpoint.filling import Filling, assign
+from chatglm_slim_llm.checkpoint.filling import INT4_GROUP_SIZE, Filling, assign
 from chatglm_slim_llm.checkpoint.layout import EMBEDDING, is_block_linear, is_ignored
 from chatglm_slim_llm.checkpoint.progress import Meter, Progress
 from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
@@ -23,7 +23,6 @@ from chatglm_slim_llm.kernels.packed import PANEL_ROWS, pack_rows, pack_scale, q
 from chatglm_slim_llm.kernels.quantization import unpack
 from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration
 
-_GROUP = 128
 _HEAD = PackedFormat(8)
 
 
@@ -34,12 +33,12 @@ class Packing:
     blocks: PackedFormat
     head: PackedFormat
     stored: ChatGLMConfig
-    """What the checkpoint itself holds: fp16, or the original's integers with one scale a row."""
+    """What the checkpoint itself holds: fp16, or integers with their scales."""
 
     @classmethod
     def of(cls, stored: ChatGLMConfig, bits: int) -> Packing:
         """The formats for a level; a quantised checkpoint keeps its integers, and so its scales."""
-        group = _GROUP if bits == 4 and not stored.quantization_bit else 0
+        group = stored.quantization_group_size if stored.quantization_bit else {4: INT4_GROUP_SIZE, 8: 0}[bits]
         head = PackedFormat(stored.quantization_bit) if stored.quantization_embeddings else _HEAD
         return cls(PackedFormat(bits, group), head, stored)
 
@@ -75,12 +74,13 @@ class Packing:
         for rows, chunk in read_in_chunks(shard, spec):
             panels = slice(rows.start // PANEL_ROWS, -(-rows.stop // PANEL_ROWS))
             if spec.name != name:  # a stored scale
-                pack_scale(chunk[:, None], out[panels])
+                pack_scale(chunk.reshape(len(chunk), -1), out[panels])
             elif not chunk.is_floating_point():
                 pack_rows(unpack(chunk, form.bits), form, out[panels])
             else:
-                check_finite(chunk, spec.name, shard.path)
-                levels, scale = quantize_rows(chunk.half(), form)
+                half = chunk.half()
+                check_finite(half, spec.name, shard.path)
+                levels, scale = quantize_rows(half, form)
                 pack_rows(levels, form, out[panels])
                 pack_scale(scale, model.get_parameter(f"{name}_scale").detach()[panels])
 

@@ -9,6 +9,7 @@ from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.cli.converted import add_paths, convert
 
 _BITS = {"int8": 8, "int4": 4}
+_GROUPS = {"row": 0, "128": 128, "32": 32}
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,10 +17,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser = commands.add_parser(
         "quantize",
         help="write a checkpoint with fewer bits a weight",
-        description="Write a quantised copy of a checkpoint, in the original's format; it loads without the full one.",
+        description="Write a quantised copy of a checkpoint; it loads without the full one.",
     )
     add_paths(parser)
     parser.add_argument("--level", required=True, choices=_BITS, help="how the linear layers are stored")
+    parser.add_argument(
+        "--group",
+        choices=_GROUPS,
+        default="row",
+        help="columns that share a scale at int4: row is the original's format; 128 and 32 keep more of the model",
+    )
     parser.set_defaults(run=run)
 
 
@@ -28,4 +35,9 @@ def run(args: argparse.Namespace) -> int:
     source = resolve_folder(args.source)  # before torch is imported, which takes seconds
     from chatglm_slim_llm.checkpoint import quantize_checkpoint
 
-    return convert(args, source, partial(quantize_checkpoint, bits=_BITS[args.level]), level=args.level)
+    return convert(
+        args,
+        source,
+        partial(quantize_checkpoint, bits=_BITS[args.level], group_size=_GROUPS[args.group]),
+        level=args.level,
+    )

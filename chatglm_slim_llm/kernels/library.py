@@ -113,9 +113,7 @@ def why_not() -> str | None:
         return f"{VARIABLE} is {_WITHOUT}"
     if _find() is not None:
         return "they cannot be loaded on this system; install the package again"
-    return (
-        "no C++ compiler was there when the package was installed; install one (g++ or clang++), then the package again"
-    )
+    return "no C++ compiler was there at installation; install one (g++ or clang++), then this package again"
 
 
 def shares_threads_with_torch() -> bool:
@@ -123,7 +121,7 @@ def shares_threads_with_torch() -> bool:
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(before + 1)
-        return native().chatglm_max_threads() == before + 1
+        return int(native().chatglm_max_threads()) == before + 1
     finally:
         torch.set_num_threads(before)
 

@@ -61,22 +61,26 @@ class Linear(nn.Linear):
 
 
 class QuantizedLinear(nn.Module):
-    """A linear layer over int8 or packed int4 weights in the original's format."""
+    """A linear layer over int8 or packed int4 weights in the original's format, or with a scale for each group."""
 
-    def __init__(self, in_features: int, out_features: int, bits: int, *, bias: bool = True) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bits: int, *, group_size: int = 0, bias: bool = True
+    ) -> None:
         super().__init__()
-        check_bits(bits)
-        self.in_features, self.out_features, self.bits = in_features, out_features, bits
+        check_bits(bits, group_size)
+        self.in_features, self.out_features, self.bits, self.group_size = in_features, out_features, bits, group_size
         self.weight = _frozen(torch.zeros(out_features, in_features * bits // 8, dtype=torch.int8))
-        self.weight_scale = _frozen(torch.zeros(out_features, dtype=torch.float16))
+        groups = (-(-in_features // group_size),) if group_size else ()
+        self.weight_scale = _frozen(torch.zeros(out_features, *groups, dtype=torch.float16))
         self.bias = nn.Parameter(torch.zeros(out_features), requires_grad=False) if bias else None
 
     @classmethod
-    def from_linear(cls, linear: nn.Linear, bits: int) -> QuantizedLinear:
+    def from_linear(cls, linear: nn.Linear, bits: int, group_size: int = 0) -> QuantizedLinear:
         """Quantise the weight of ``linear``; the bias is taken over as it is."""
+        sizes = (linear.in_features, linear.out_features, bits)
         with torch.device("meta"):
-            quantized = cls(linear.in_features, linear.out_features, bits, bias=linear.bias is not None)
-        packed, scale = quantize_weight(linear.weight.detach(), bits)
+            quantized = cls(*sizes, group_size=group_size, bias=linear.bias is not None)
+        packed, scale = quantize_weight(linear.weight.detach(), bits, group_size)
         quantized.weight, quantized.weight_scale = _frozen(packed), _frozen(scale)
         if linear.bias is not None:
             quantized.bias = _frozen(linear.bias.detach())
@@ -87,7 +91,8 @@ class QuantizedLinear(nn.Module):
         return _add_bias(KERNELS["torch"](input, self.weight, self.weight_scale, self.bits), self.bias)
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bits={self.bits}"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bits={self.bits}, group_size={self.group_size}"
 
 
 class QuantizedEmbedding(nn.Module):
@@ -122,7 +127,9 @@ def replace_linears(
 
 def dequantize_then_matmul(x: Tensor, packed: Tensor, scale: Tensor, bits: int) -> Tensor:
     """x [..., m] times the dequantised weight, [..., n]; correct everywhere, fast nowhere."""
-    if x.dtype == torch.float32:  # there is room for unscaled sums: one product an output, not one a weight
+    if (
+        x.dtype == torch.float32 and scale.dim() == 1
+    ):  # there is room for unscaled sums: one product an output, not one a weight
         unscaled = _matmul_in_blocks(x, len(packed), x.shape[-1], lambda rows: unpack(packed[rows], bits).to(x.dtype))
         return unscaled * scale.float()
     return _matmul_in_blocks(

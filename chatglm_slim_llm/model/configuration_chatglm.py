@@ -6,6 +6,8 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from chatglm_slim_llm.kernels.quantization import GROUPS
+
 _NUMBERS: dict[str, Any] = {
     **dict.fromkeys(("vocab_size", "hidden_size", "num_layers", "num_attention_heads", "inner_hidden_size"), int),
     **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id", "mask_token_id", "gmask_token_id"), int),
@@ -29,6 +31,8 @@ class ChatGLMConfig(PreTrainedConfig):
         position_variant: ``v1.1`` is what training used; ``v1.0`` gives <sop> its own index, as the code of
             March 2023 did.
         quantization_bit: 0, 8 or 4 bits in the linears of each block.
+        quantization_group_size: columns of a linear that share a scale, 32 or 128 at 4 bits; 0, the original's
+            format, is the whole row.
         quantization_embeddings: the embedding and the head are quantised too.
         pre_seq_len: P-tuning v2 prefix length, or ``None``.
         prefix_projection: the prefix comes from an MLP over its embedding.
@@ -59,6 +63,7 @@ class ChatGLMConfig(PreTrainedConfig):
     position_variant: str = "v1.1"
     deepnorm_layers: float = 28
     quantization_bit: int = 0
+    quantization_group_size: int = 0
     quantization_embeddings: bool = False
     pre_seq_len: int | None = None
     prefix_projection: bool = False
@@ -94,6 +99,11 @@ class ChatGLMConfig(PreTrainedConfig):
             raise ValueError("position_encoding_2d is false, but ChatGLM-6B has 2-D positions only; set it to true")
         if self.quantization_bit not in (0, 4, 8):
             raise ValueError(f"quantization_bit is {self.quantization_bit!r}; it must be 0, 4 or 8")
+        if self.quantization_group_size and (self.quantization_bit != 4 or self.quantization_group_size not in GROUPS):
+            raise ValueError(
+                f"quantization_group_size is {self.quantization_group_size!r} at {self.quantization_bit} bits; "
+                "there are groups of 32 and 128, at 4 bits"
+            )
 
     @property
     def head_size(self) -> int:

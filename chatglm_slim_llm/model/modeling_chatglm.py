@@ -364,7 +364,8 @@ def _activation_dtype(embedded: Tensor) -> torch.dtype:
 
 def _linear(config: ChatGLMConfig, in_features: int, out_features: int) -> nn.Module:
     if config.quantization_bit:
-        return QuantizedLinear(in_features, out_features, config.quantization_bit)
+        group_size = config.quantization_group_size
+        return QuantizedLinear(in_features, out_features, config.quantization_bit, group_size=group_size)
     return Linear(in_features, out_features)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ from chatglm_slim_llm.errors import (
     QuantizationError,
     VocabularyMismatchError,
 )
-from chatglm_slim_llm.kernels import quantize_weight
+from chatglm_slim_llm.kernels import QuantizedLinear, quantize_weight, replace_linears
 
 TINY, FULL, INT4 = (REFERENCE / name for name in ("tiny_v11", "tiny_v10_full", "quant_int4"))
 EMBEDDING, HEAD = "transformer.word_embeddings.weight", "lm_head.weight"
@@ -105,9 +106,10 @@ def test_the_head_is_the_embedding_whether_the_file_has_it_or_not(tiny):
 
 
 def test_quantising_while_reading_is_quantising_the_loaded_model():
-    for bits, level in ((8, "int8"), (4, "int4")):
-        expected, found = load_model(TINY).quantize(bits), load_model(TINY, quantization=level)
-        assert found.config.quantization_bit == bits
+    for bits, group_size, level in ((8, 0, "int8"), (4, 128, "int4")):
+        expected, found = load_model(TINY), load_model(TINY, quantization=level)
+        replace_linears(expected, partial(QuantizedLinear.from_linear, bits=bits, group_size=group_size))
+        assert (found.config.quantization_bit, found.config.quantization_group_size) == (bits, group_size)
         for name, tensor in expected.state_dict().items():
             assert torch.equal(found.state_dict()[name], tensor), name
 

@@ -40,9 +40,9 @@ def test_int8_is_within_half_a_step_of_every_weight(tmp_path):
     assert error_in_steps < 0.6  # half a step, and the rounding of the scale and the quotient to fp16
 
 
-@pytest.mark.parametrize("bits", [4, 8])
-def test_the_result_loads_without_the_source(tiny, tmp_path, bits):
-    quantize_checkpoint(tiny, tmp_path / "q", bits)
+@pytest.mark.parametrize(("bits", "group_size"), [(4, 128), (8, 0)])
+def test_the_result_loads_without_the_source(tiny, tmp_path, bits, group_size):
+    quantize_checkpoint(tiny, tmp_path / "q", bits, group_size=group_size)
     at_load_time = load_model(tiny, quantization="int4" if bits == 4 else "int8")
     for path in tiny.iterdir():
         path.unlink()

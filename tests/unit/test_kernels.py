@@ -17,6 +17,7 @@ from chatglm_slim_llm.kernels import (
     quantize_weight,
     replace_linears,
 )
+from chatglm_slim_llm.kernels.quantization import quantize_levels, unpack
 
 
 def half(value):
@@ -95,3 +96,42 @@ def test_only_linears_with_the_given_names_are_replaced():
     assert replace_linears(model, lambda layer: QuantizedLinear.from_linear(layer, 8), names=["dense"]) == ["dense"]
     assert isinstance(model["dense"], QuantizedLinear)
     assert isinstance(model["other"], nn.Linear)
+
+
+@pytest.mark.parametrize("group_size", [32, 128])
+def test_groups_of_columns_come_back_closer_than_rows(group_size):
+    torch.manual_seed(0)
+    weight = torch.randn(24, 300).half()
+    packed, scale = quantize_weight(weight, 4, group_size)
+    assert packed.shape == (24, 150)
+    assert scale.shape == (24, -(-300 // group_size))
+    back = dequantize_weight(packed, scale, 4).double()
+    by_hand = unpack(packed, 4).double() * scale.double().repeat_interleave(group_size, dim=1)[:, :300]
+    torch.testing.assert_close(back, by_hand, rtol=1e-6, atol=0)
+    per_row = dequantize_weight(*quantize_weight(weight, 4), 4)
+    assert (back - weight).norm() < 0.8 * (per_row - weight).norm()
+
+
+@pytest.mark.parametrize("group_size", [0, 32, 128])
+def test_the_plain_quantiser_finds_what_the_compiled_one_finds(group_size):
+    weight = torch.randn(40, 300).half() * 0.02
+    levels, scale = quantize_levels(weight, 4, group_size)
+    packed, same_scale = quantize_weight(weight, 4, group_size)
+    back = levels.double() * (scale.double().repeat_interleave(group_size or 300, dim=1)[:, :300])
+    other = dequantize_weight(packed, same_scale, 4, torch.float64)
+    error, other_error = ((found - weight.double()).square().sum() for found in (back, other))
+    torch.testing.assert_close(error, other_error, rtol=1e-5, atol=0)  # ties may fall either way
+
+
+def test_a_linear_with_groups_multiplies_the_dequantised_weight():
+    linear = nn.Linear(300, 20).half()
+    quantized = QuantizedLinear.from_linear(linear, 4, 32)
+    x = torch.randn(3, 300)
+    expected = x.double() @ dequantize_weight(quantized.weight, quantized.weight_scale, 4, torch.float64).T
+    torch.testing.assert_close(quantized(x).double(), expected + linear.bias.double(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("bits", "group_size"), [(4, 64), (8, 128), (4, -1)])
+def test_a_group_size_that_no_format_has_is_refused(bits, group_size):
+    with pytest.raises(ValueError, match="choose 32 or 128 at 4 bits"):
+        quantize_weight(torch.randn(4, 128), bits, group_size)

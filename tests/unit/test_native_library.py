@@ -16,6 +16,10 @@ ASK = """
 from chatglm_slim_llm.kernels import instruction_set, why_not
 print(instruction_set(), why_not())
 """
+CHAT = """
+from chatglm_slim_llm import ChatGLMSlim
+print(ChatGLMSlim(temperature=0, quantization="int8").invoke("你好").content)
+"""
 
 
 def ask(script: str = ASK, **variables: str) -> str:
@@ -51,8 +55,7 @@ def test_torch_and_the_kernels_share_their_threads():
 
 @needs_library
 def test_the_answer_without_the_library_is_the_answer_with_it():
-    script = "from chatglm_slim_llm import ChatGLMSlim; print(ChatGLMSlim(temperature=0, quantization='int8').invoke('你好').content)"
-    with_it = ask(script)
+    with_it = ask(CHAT)
     assert with_it.strip()
-    assert ask(script, CHATGLM_SLIM_KERNELS="torch") == with_it
+    assert ask(CHAT, CHATGLM_SLIM_KERNELS="torch") == with_it
     assert instruction_set() != "torch"

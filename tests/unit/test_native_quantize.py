@@ -10,7 +10,7 @@ from torch import Tensor
 
 from chatglm_slim_llm.kernels.library import native
 from chatglm_slim_llm.kernels.packed import NativeWeight, PackedFormat, pack_rows, pack_scale, quantize_rows
-from chatglm_slim_llm.kernels.quantization import quantize_weight, unpack
+from chatglm_slim_llm.kernels.quantization import quantize_levels
 from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
 
 pytestmark = needs_library
@@ -38,9 +38,9 @@ def odd_rows() -> Tensor:
 @pytest.mark.parametrize("rows", [odd_rows(), torch.randn(64, 1000).half(), torch.zeros(3, 34).half()])
 def test_one_scale_a_row_gives_the_bits_of_the_original_format(instruction_set, bits, rows):  # noqa: F811
     levels, scale = quantize_rows(rows, PackedFormat(bits))
-    packed, expected_scale = quantize_weight(rows, bits)
-    assert torch.equal(scale[:, 0], expected_scale)
-    assert torch.equal(levels, unpack(packed, bits))
+    expected_levels, expected_scale = quantize_levels(rows, bits)
+    assert torch.equal(scale, expected_scale)
+    assert torch.equal(levels, expected_levels)
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -49,9 +49,9 @@ def test_every_half_as_a_rows_largest_weight_gets_the_original_scale(instruction
     rows = torch.stack([largest, -largest / 3, largest / 7], dim=1)
     rows = torch.cat([rows, rows[:, :1] * torch.tensor(0.5).half()], dim=1).contiguous()
     levels, scale = quantize_rows(rows, PackedFormat(bits))
-    packed, expected_scale = quantize_weight(rows, bits)
-    assert torch.equal(scale[:, 0], expected_scale)
-    assert torch.equal(levels, unpack(packed, bits))
+    expected_levels, expected_scale = quantize_levels(rows, bits)
+    assert torch.equal(scale, expected_scale)
+    assert torch.equal(levels, expected_levels)
 
 
 def best_of_sixteen(group: Tensor) -> tuple[Tensor, Tensor]:
