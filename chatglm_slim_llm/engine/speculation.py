@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
+from math import inf
+from statistics import median_low
 
 _LONGEST_MATCH, _SHORTEST_MATCH = 4, 2
 _LENGTHS = (1, 2, 4, 7)
@@ -23,7 +24,7 @@ _SAVINGS_CAP = 8
 """Most steps' time that success may save up for failures: 0.8 % of a thousand steps on top of the allowance."""
 _ASSUMED_ROW_COST, _LEAST_ROW_COST = 0.04, 0.01
 """Of a row that was not measured yet; and of any, lest noise makes rows look free."""
-_SAMPLES = 9
+_SAMPLES, _STEPS_REMEMBERED = 9, 500
 _LEARNING_RATE = 0.1
 
 
@@ -91,18 +92,27 @@ class PromptLookup:
 
 
 class StepCosts:
-    """How long a step takes, by its number of rows, in units of a step of one row."""
+    """How long a step takes, by its number of rows, in units of a step of one row.
+
+    Machines are interrupted, never sped up: so medians, one sample that contradicts what was thought before is not
+    believed when it is the slower, and no step is thought slower than one of more rows.
+    """
 
     def __init__(self, max_rows: int) -> None:
         self._samples: list[deque[float]] = [deque(maxlen=_SAMPLES) for _ in range(max_rows + 1)]
-        self._seconds = [0.0] * (max_rows + 1)  # medians, so that a step which the machine interrupted counts little
-        self._relative = self._compare()
+        self._seconds = [0.0] * (max_rows + 1)  # 0: not measured
+        self._num_steps = 0
+        self._compare()
 
     def record(self, rows: int, elapsed_s: float) -> None:
         """Take the time of one step."""
         self._samples[rows].append(elapsed_s)
-        self._seconds[rows] = median(self._samples[rows])
-        self._relative = self._compare()
+        expected_s = self._relative[rows] * self._one_row_s or elapsed_s
+        self._seconds[rows] = median_low([*self._samples[rows], expected_s])
+        self._num_steps += 1
+        if self._num_steps % _STEPS_REMEMBERED == 0:
+            self._forget()
+        self._compare()
 
     def __getitem__(self, rows: int) -> float:
         return self._relative[rows]
@@ -111,14 +121,25 @@ class StepCosts:
         """What 0, 1, .. ``spare`` rows more than ``rows`` cost."""
         return [self._relative[rows + more] - self._relative[rows] for more in range(spare + 1)]
 
-    def _compare(self) -> list[float]:
+    def _forget(self) -> None:
+        """Drop the oldest samples, so that what seemed too slow to be tried again is tried again at times."""
+        for rows, samples in enumerate(self._samples):
+            if samples:
+                samples.popleft()
+            if not samples:
+                self._seconds[rows] = 0.0
+
+    def _compare(self) -> None:
+        seconds, fastest_s = [*self._seconds], inf
+        for rows in range(len(seconds) - 1, 0, -1):
+            seconds[rows] = fastest_s = min(seconds[rows] or inf, fastest_s)
         measured = next((rows for rows, elapsed_s in enumerate(self._seconds) if elapsed_s), 1)
-        one_row = self._seconds[measured] / (1 + _ASSUMED_ROW_COST * (measured - 1)) or 1.0
-        relative = [0.0, 1.0]
-        for elapsed_s in self._seconds[2:]:
-            known = elapsed_s / one_row if elapsed_s else relative[-1] + _ASSUMED_ROW_COST
-            relative.append(max(known, relative[-1] + _LEAST_ROW_COST))
-        return relative
+        self._one_row_s = self._seconds[measured] and seconds[measured] / (1 + _ASSUMED_ROW_COST * (measured - 1))
+        self._relative = [0.0, 1.0]
+        for rows in range(2, len(seconds)):
+            below = self._relative[-1]
+            known = seconds[rows] / self._one_row_s if self._seconds[rows] else below + _ASSUMED_ROW_COST
+            self._relative.append(max(known, below + _LEAST_ROW_COST))
 
 
 class Budget:

@@ -65,12 +65,36 @@ def test_measured_rows_cost_what_was_measured_and_the_next_build_on_them() -> No
     assert [costs[1], costs[2], costs[4], costs[5]] == pytest.approx([1, 1.04, 1.5, 1.54])
 
 
-def test_a_step_that_was_interrupted_changes_nothing() -> None:
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_a_step_that_was_interrupted_changes_nothing(rows: int) -> None:
     costs = StepCosts(8)
-    for elapsed_s in (0.1, 0.1, 0.1, 30.0, 0.1):
-        costs.record(1, elapsed_s)
-    costs.record(2, 0.12)
-    assert costs[2] == pytest.approx(1.2)
+    for _ in range(5):
+        costs.record(1, 0.1)
+    costs.record(rows, 30.0)
+    for _ in range(5):
+        costs.record(2, 0.12)
+    assert [costs[2], costs[8]] == pytest.approx([1.2, 1.44], abs=0.05)  # what was thought of 8 before may stay
+
+
+def test_a_step_of_fewer_rows_is_never_thought_slower_than_one_of_more() -> None:
+    costs = StepCosts(8)
+    for _ in range(5):
+        costs.record(1, 0.1)
+        costs.record(5, 0.9)
+        costs.record(6, 0.15)
+    assert costs[5] == pytest.approx(1.5)
+    assert costs[6] == pytest.approx(1.51)
+
+
+def test_rows_that_once_seemed_too_slow_are_believed_to_be_cheap_again_after_a_while() -> None:
+    costs = StepCosts(8)
+    for _ in range(3):
+        costs.record(1, 0.1)
+        costs.record(8, 0.9)
+    assert costs[8] == pytest.approx(9)
+    for _ in range(1500):
+        costs.record(1, 0.1)
+    assert costs[8] == pytest.approx(1.28)
 
 
 def test_more_rows_never_look_free() -> None:
