@@ -18,8 +18,8 @@ constexpr int kHalfFewRows = kHalfSums < 8 ? kHalfSums : 8;
 // Columns of a tile's activations that stay in the L1 cache while a block of weight rows, widened to fp32, passes by
 // from the L2 cache, where the sums of a block of activation rows stay as well.
 constexpr int64_t kHalfColumns = 512, kHalfWeights = 64, kHalfRows = 96;
-// How far ahead, in columns, the weights of few rows are fetched.
-constexpr int64_t kHalfAhead = 1024;
+// How many weights of few rows are on their way: 8 KiB cover the latency and leave the activations in the L1 cache.
+constexpr int64_t kHalfAhead = 4096;
 
 struct HalfProduct {
     const uint16_t *w;  // [n, k]
@@ -67,7 +67,7 @@ ALWAYS_INLINE void half_finish(const HalfProduct &p, F (&sums)[W][H], int64_t fi
 // After a row's end comes the row that the next tile starts with, H rows further on.
 template <int H>
 ALWAYS_INLINE void half_fetch(const uint16_t *w, int64_t k, int64_t at) {
-    const int64_t ahead = at + kHalfAhead, jump = ahead < k ? 0 : (H - 1) * k;
+    const int64_t ahead = at + kHalfAhead / H, jump = ahead < k ? 0 : (H - 1) * k;
 #pragma GCC unroll 8
     for (int r = 0; r < H; r++) prefetch(w + r * k + ahead + jump);
 }
