@@ -52,9 +52,16 @@ def ours(program: str, level: str, shape: Shape, threads: int) -> Contender:
             sizes = ["--layers", str(shape.layers), "--prompt", str(prompt), "--new", str(new)]
             command = [program, "bench", "--shape", "6b", "--level", level, *sizes, "--threads", str(threads), "--json"]
             records.append({"prompt": prompt, "new": new} | _records(command, threads)[-1])
-        return [*records, {"threads": threads, "peak_memory_gb": max(record["peak_memory_gb"] for record in records)}]
+        peak_gb = max(record["peak_memory_gb"] for record in records)
+        about = {"version": _commit(), "build": records[-1].get("kernels", ""), "threads": threads}
+        return [*records, {**about, "peak_memory_gb": peak_gb}]
 
     return Contender(f"ours {level}", "ours", int(level.removeprefix("int")), shape, run)
+
+
+def _commit() -> str:
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip()
 
 
 def peer(engine: str, python: str, encoding: str, shape: Shape, folder: Path, threads: int) -> Contender:
