@@ -39,13 +39,21 @@ def random_weight(n: int, k: int, form: PackedFormat) -> tuple[PackedLinear, Ten
 
 
 def quantize_activations(x: Tensor, form: PackedFormat) -> Tensor:
-    """Activations as the kernels see them: int8 with one scale for 128 (or 32) columns of a row; float64."""
+    """Activations as the kernels see them: int8 with one scale for 128 (or 32) columns of a row; float64.
+
+    Where a value is more than five times the root mean square, what the rounding left over is quantised again.
+    """
     width = 32 if form.group == 32 else 128
     parts = []
     for part in x.split(width, dim=1):
         top = part.abs().amax(dim=1, keepdim=True)
         inverse = torch.where(top > 1e-30, torch.full_like(top, 127) / top, 0)  # 127 / top would be 127 * (1 / top)
-        parts.append((part * inverse).round().double() * (top / 127).double())
+        levels, step = (part * inverse).round(), top / 127
+        rest, rest_top = part - step * levels, step * 0.5
+        rest_inverse = torch.where(rest_top > 1e-30, torch.full_like(top, 127) / rest_top, 0)
+        again = (rest * rest_inverse).round().double() * (rest_top / 127).double()
+        stands_out = top.double() > 5 * part.double().square().mean(dim=1, keepdim=True).sqrt()
+        parts.append(levels.double() * step.double() + torch.where(stands_out, again, 0))
     return torch.cat(parts, dim=1)
 
 
@@ -90,6 +98,25 @@ def test_rows_of_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_
     assert torch.equal(y[:2], torch.zeros(2, 32))
     torch.testing.assert_close(y[2].double(), x[2].double() @ weight.T, rtol=1e-5, atol=1e-5 * 1e30)
     torch.testing.assert_close(y[3].double(), x[3].double() @ weight.T, rtol=1e-5, atol=1e-2)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_set, form, rows):  # noqa: F811
+    torch.manual_seed(rows)
+    layer, weight = random_weight(48, 512, form)
+    x = torch.randn(rows, 512) * 0.01
+    ordinary = layer(x)
+    x[::2, 5::128] = 10.0
+    exact = x.double() @ weight.T + layer.bias.double()
+    y = layer(x)
+    outlier_part = (x.double() * (x == 10)) @ weight.T
+    error = (y.double() - exact).norm(dim=1) / (exact - outlier_part - layer.bias.double()).norm(dim=1)
+    assert error.max() < 0.02, "relative to what the small values alone give"
+    torch.testing.assert_close(
+        y, quantize_activations(x, form) @ weight.T + layer.bias, rtol=1e-5, atol=1e-4, check_dtype=False
+    )
+    assert torch.equal(y[1::2], ordinary[1::2]), "other rows keep every bit"
 
 
 def test_no_rows_give_no_rows():

@@ -2,65 +2,21 @@
 //
 // Both paths below add the same numbers in the same order, group after group:
 //     y[n] = bias[n] + sum over groups g of  scale[n, g] * xscale[g] * (exact integer sum over k in g of q[n, k] * xq[k])
-// so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch.
+// so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. A group
+// with 16-bit activations has two such terms.
 #pragma once
-#include <stdlib.h>
-
-#include "native.h"
+#include "activations.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
 // Most rows of activations that meet the weights in one pass; their quantised form stays in the L3 cache meanwhile.
 constexpr int64_t kBlockRows = 48 * kTileRows;
-// Columns of two unpacked panels that stay in the L1 cache (32 KiB at 1,024) while all tiles pass by.
+// Columns of two unpacked panels that stay in the L1 cache (16 KiB at 512) while all tiles pass by.
 constexpr int64_t kBlockColumns = 512;
 // How far ahead of the dot products the weights are fetched.
 constexpr int64_t kPrefetchBytes = 4096;
 
-// Quantised activations in tiles of T rows: values [k / 4][T][4], scales and corrections [groups][T]. Tile t starts at
-// row t * kTileRows; the last one has fewer rows.
-struct Activations {
-    int8_t *values;
-    float *scales;
-    int32_t *corrections;  // minus the weights' offset times the sum of the values
-    int64_t rows, k, padded, group, groups;
-    int32_t offset;
-};
-
-// Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
-constexpr float kTiny = 1e-30f;
-
-static void quantize_group(const float *x, int64_t n, Activations &a, int64_t tile_rows, int64_t m, int64_t g,
-                           int8_t *values, float *scales, int32_t *corrections) {
-    F biggest = zero();
-    for (int64_t i = 0; i < n; i += 16) biggest = max(biggest, abs(n - i < 16 ? load_tail(x + i, n - i) : load(x + i)));
-    const float top = largest(biggest);
-    const F inverse = splat(top > kTiny ? 127.0f / top : 0.0f);
-    I total = izero();
-    alignas(64) int8_t bytes[16];
-    for (int64_t i = 0; i < a.group; i += 16) {
-        const F v = i + 16 <= n ? load(x + i) : i < n ? load_tail(x + i, n - i) : zero();
-        const I q = to_int(mul(v, inverse));
-        total = iadd(total, q);
-        store_bytes(bytes, q);
-        int8_t *out = values + ((g * a.group + i) / 4 * tile_rows + m) * 4;
-        for (int j = 0; j < 4; j++) std::memcpy(out + j * tile_rows * 4, bytes + j * 4, 4);
-    }
-    scales[g * tile_rows + m] = top > kTiny ? top / 127.0f : 0.0f;
-    corrections[g * tile_rows + m] = -a.offset * isum(total);
-}
-
-static void quantize_row(const float *x, Activations &a, int64_t row) {
-    const int64_t start = row / kTileRows * kTileRows;
-    const int64_t tile_rows = a.rows - start < kTileRows ? a.rows - start : kTileRows;
-    for (int64_t g = 0; g < a.groups; g++) {
-        const int64_t left = a.k - g * a.group;
-        quantize_group(x + g * a.group, left < a.group ? left : a.group, a, tile_rows, row - start, g,
-                       a.values + start * a.padded, a.scales + start * a.groups, a.corrections + start * a.groups);
-    }
-}
-
-// What one tile of rows is multiplied with: P panels, and where the result goes.
+// A few panels that tiles of rows are multiplied with, and where the result goes.
 struct Panels {
     const Weight *w;
     const float *bias;
@@ -87,7 +43,6 @@ struct Panels {
 
 // ---- few rows: the weights are read once, straight from memory ----
 
-// One row has two sums for a panel, more rows have one: enough of them at once to keep the dot products busy.
 template <int BITS, int T>
 ALWAYS_INLINE void dot_step(I *low, I *high, const uint8_t *w, const int8_t *x) {  // eight columns of one panel
     const B v = load_bytes(w);
@@ -99,33 +54,39 @@ ALWAYS_INLINE void dot_step(I *low, I *high, const uint8_t *w, const int8_t *x) 
         BITS == 4 ? dot4_nibble(high[m], b, x + (T + m) * 4) : dot4_byte(high[m], b, x + (T + m) * 4);
 }
 
+// One group of columns of P panels. A row or two have two sums each, to keep the dot products busy.
+template <int BITS, int T, int P>
+ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, const Quantized &form, int64_t g, F y[P][T]) {
+    constexpr bool two_sums = T * P < 8;
+    const uint8_t *w = panels.data(0) + g * a.group * BITS * 2;
+    const int8_t *x = form.values + g * a.group * T;
+    const int64_t panel = panels.bytes();
+    I low[P][T], high[P][T];
+    for (int p = 0; p < P; p++)
+        for (int m = 0; m < T; m++) low[p][m] = isplat(form.corrections[g * T + m]), high[p][m] = izero();
+    for (int64_t k = 0; k < a.group; k += 8, w += BITS * 16, x += 8 * T) {
+#pragma GCC unroll 4
+        for (int p = 0; p < P; p++) {
+            prefetch(w + p * panel + kPrefetchBytes);
+            if (BITS == 8) prefetch(w + p * panel + kPrefetchBytes + 64);
+            dot_step<BITS, T>(low[p], two_sums ? high[p] : low[p], w + p * panel, x);
+        }
+    }
+    for (int p = 0; p < P; p++) {
+        const F scale = panels.scale(p, g);
+        for (int m = 0; m < T; m++)
+            y[p][m] = fma(mul(scale, splat(form.scales[g * T + m])), to_float(iadd(low[p][m], high[p][m])), y[p][m]);
+    }
+}
+
 template <int BITS, int T, int P>
 static void stream_panels(const Panels &panels, const Activations &a) {
-    constexpr int64_t step = BITS * 16;  // bytes of eight columns
-    constexpr bool two_sums = T * P < 8;
     F y[P][T];
     for (int p = 0; p < P; p++)
         for (int m = 0; m < T; m++) y[p][m] = panels.start(p);
-    const uint8_t *w = panels.data(0);
-    const int8_t *x = a.values;
-    const int64_t panel = panels.bytes();
     for (int64_t g = 0; g < a.groups; g++) {
-        I low[P][T], high[P][T];
-        for (int p = 0; p < P; p++)
-            for (int m = 0; m < T; m++) low[p][m] = isplat(a.corrections[g * T + m]), high[p][m] = izero();
-        for (int64_t k = 0; k < a.group; k += 8, w += step, x += 8 * T) {
-#pragma GCC unroll 4
-            for (int p = 0; p < P; p++) {
-                prefetch(w + p * panel + kPrefetchBytes);
-                if (BITS == 8) prefetch(w + p * panel + kPrefetchBytes + 64);
-                dot_step<BITS, T>(low[p], two_sums ? high[p] : low[p], w + p * panel, x);
-            }
-        }
-        for (int p = 0; p < P; p++) {
-            const F scale = panels.scale(p, g);
-            for (int m = 0; m < T; m++)
-                y[p][m] = fma(mul(scale, splat(a.scales[g * T + m])), to_float(iadd(low[p][m], high[p][m])), y[p][m]);
-        }
+        stream_group<BITS, T, P>(panels, a, a.main, g, y);
+        if (a.needs_rest(0, g)) stream_group<BITS, T, P>(panels, a, a.rest, g, y);
     }
     for (int p = 0; p < P; p++)
         for (int m = 0; m < T; m++) panels.finish(p, m, y[p][m]);
@@ -155,7 +116,7 @@ static void unpack_columns(const uint8_t *w, int64_t columns, uint8_t *out) {
 
 // One group of columns for T rows and P panels; sums [T][P][16].
 template <int BITS, int T, int P>
-ALWAYS_INLINE void tile_group(const uint8_t *w, int64_t panel, const int8_t *x, int64_t columns, const float *xscale,
+ALWAYS_INLINE void tile_group(const uint8_t *w, const int8_t *x, int64_t columns, const float *xscale,
                               const int32_t *corrections, const F *scale, float *sums) {
     I acc[P][T];
 #pragma GCC unroll 16
@@ -163,7 +124,7 @@ ALWAYS_INLINE void tile_group(const uint8_t *w, int64_t panel, const int8_t *x, 
         for (int p = 0; p < P; p++) acc[p][m] = isplat(corrections[m]);
     for (int64_t k = 0; k < columns; k += 4, w += 64, x += 4 * T) {
         B v[P];
-        for (int p = 0; p < P; p++) v[p] = load_bytes(w + p * panel);
+        for (int p = 0; p < P; p++) v[p] = load_bytes(w + p * kBlockColumns * 16);
 #pragma GCC unroll 16
         for (int m = 0; m < T; m++)
             for (int p = 0; p < P; p++)
@@ -175,18 +136,21 @@ ALWAYS_INLINE void tile_group(const uint8_t *w, int64_t panel, const int8_t *x, 
             float *s = sums + (m * P + p) * 16;
             store(s, fma(mul(scale[p], splat(xscale[m])), to_float(acc[p][m]), load(s)));
         }
+    asm volatile("" ::: "memory");  // or GCC keeps a second copy of the sums on the stack
 }
 
 template <int BITS, int T, int P>
 static void tile_columns(const Panels &panels, const uint8_t *w, const Activations &a, int64_t row, int64_t g0,
                          int64_t g1, float *sums) {
-    const int8_t *x = a.values + row * a.padded + g0 * a.group * T;
-    const float *xscale = a.scales + row * a.groups;
-    const int32_t *corrections = a.corrections + row * a.groups;
-    for (int64_t g = g0; g < g1; g++, w += a.group * 16, x += a.group * T) {
+    for (int64_t g = g0; g < g1; g++, w += a.group * 16) {
         F scale[P];
         for (int p = 0; p < P; p++) scale[p] = panels.scale(p, g);
-        tile_group<BITS, T, P>(w, kBlockColumns * 16, x, a.group, xscale + g * T, corrections + g * T, scale, sums);
+        const int64_t values = row * a.padded + g * a.group * T, numbers = row * a.groups + g * T;
+        const Quantized &x = a.main, &r = a.rest;
+        tile_group<BITS, T, P>(w, x.values + values, a.group, x.scales + numbers, x.corrections + numbers, scale, sums);
+        if (a.needs_rest(row, g))
+            tile_group<BITS, T, P>(w, r.values + values, a.group, r.scales + numbers, r.corrections + numbers, scale,
+                                   sums);
     }
 }
 
@@ -257,21 +221,19 @@ static void multiply_range(Panels panels, int64_t first, int64_t end, const Acti
     else multiply<BITS>(panels, end, a, scratch);
 }
 
-static bool allocate(void **out, int64_t bytes) { return posix_memalign(out, 64, (size_t)(bytes + 63) / 64 * 64) == 0; }
-
 // A block of rows, all panels. Threads take a few panels at a time, so that one on a busy core does not hold up the rest.
-static void linear_block(const Weight &w, const float *x, Activations a, const float *bias, float *y, Scratch *scratch,
-                         int threads) {
+static void linear_block(const Weight &w, const float *x, const Activations &a, const float *bias, float *y,
+                         Scratch *scratch, int threads) {
     const int64_t num_panels = (w.n + 15) / 16;
     const int64_t share = num_panels / (threads * 8) / kTilePanels * kTilePanels;
     const int64_t chunk = share < kTilePanels ? kTilePanels : share > 32 ? 32 : share;
     const Panels panels = {&w, bias, y, 0, a.padded, w.group ? (w.k + w.group - 1) / w.group : 1};
-    if (a.rows < threads) for (int64_t m = 0; m < a.rows; m++) quantize_row(x + m * a.k, a, m);
+    if (a.rows <= kTileRows) quantize_tile(x, a, 0);
 #pragma omp parallel num_threads(threads)
     {
-        if (a.rows >= threads) {
-#pragma omp for schedule(static)
-            for (int64_t m = 0; m < a.rows; m++) quantize_row(x + m * a.k, a, m);
+        if (a.rows > kTileRows) {
+#pragma omp for schedule(dynamic, 1)
+            for (int64_t row = 0; row < a.rows; row += kTileRows) quantize_tile(x, a, row);
         }
         Scratch *own = scratch ? scratch + omp_get_thread_num() : nullptr;
 #pragma omp for schedule(dynamic, 1) nowait
@@ -295,16 +257,14 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
     a.groups = a.padded / a.group, a.offset = w.bits == 4 ? 8 : 128;
     const int64_t block = block_rows(rows);
-    void *values = nullptr, *scales = nullptr, *corrections = nullptr, *scratch = nullptr;
-    const bool ok = allocate(&values, block * a.padded) && allocate(&scales, block * a.groups * 4) &&
-                    allocate(&corrections, block * a.groups * 4) &&
+    void *scratch = nullptr;
+    const bool ok = allocate_activations(a, block) &&
                     (block <= kTileRows || allocate(&scratch, (int64_t)sizeof(Scratch) * threads));
-    a.values = (int8_t *)values, a.scales = (float *)scales, a.corrections = (int32_t *)corrections;
     for (int64_t first = 0; ok && first < rows; first += block) {
         a.rows = rows - first < block ? rows - first : block;
         linear_block(w, x + first * w.k, a, bias, y + first * w.n, (Scratch *)scratch, threads);
     }
-    free(values), free(scales), free(corrections), free(scratch);
+    free_activations(a), free(scratch);
     return ok ? 0 : -1;
 }
 

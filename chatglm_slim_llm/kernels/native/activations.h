@@ -1,0 +1,134 @@
+// Activations as int8: quantised on their way into the integer products, in tiles of rows.
+//
+// Each group of 128 (or 32) columns of a row has a scale of its own, so that a large value costs its group only. Where
+// one value stands so far above the rest of its group that the rest would be rounded away, what the rounding left over is
+// quantised once more: that group then has 16 bits, at the price of a second pass over its weights in the cache.
+#pragma once
+#include <stdlib.h>
+
+#include "native.h"
+
+namespace chatglm { namespace CHATGLM_ISA {
+
+// A group's largest value over its root mean square, above which it gets 16 bits: the error of 8 bits would be more
+// than kOutlier / (127 * sqrt(12)) = 1.1 % of the group. Normally distributed values reach 2.7.
+constexpr float kOutlier = 5.0f;
+// Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
+constexpr float kTiny = 1e-30f;
+
+// One int8 form of a block of rows in tiles of T rows: values [k / 4][T][4], scales and corrections [groups][T].
+// Tile t starts at row t * kTileRows; the last one has fewer rows.
+struct Quantized {
+    int8_t *values;
+    float *scales;
+    int32_t *corrections;  // minus the weights' offset times the sum of the values
+};
+
+struct Activations {
+    Quantized main, rest;
+    uint8_t *has_rest;  // [tiles][groups]
+    int64_t rows, k, padded, group, groups;
+    int32_t offset;
+
+    int64_t tile_rows(int64_t row) const { return rows - row < kTileRows ? rows - row : kTileRows; }
+    bool needs_rest(int64_t row, int64_t g) const { return has_rest[row / kTileRows * groups + g]; }
+};
+
+// A row's part in a group: n values of x, row m of a tile of T rows that begins at `row`.
+struct Place {
+    const float *x;
+    int64_t n, row, T, m, g;
+};
+
+ALWAYS_INLINE F value_at(const float *x, int64_t i, int64_t n) {
+    return i + 16 <= n ? load(x + i) : i < n ? load_tail(x + i, n - i) : zero();
+}
+
+// The largest magnitude of a row's part, and whether it stands out.
+static float measure(const Place &at, bool *stands_out) {
+    F biggest = zero(), squares = zero();
+    for (int64_t i = 0; i < at.n; i += 16) {
+        const F v = value_at(at.x, i, at.n);
+        biggest = max(biggest, abs(v)), squares = fma(v, v, squares);
+    }
+    const float top = largest(biggest);
+    *stands_out = top > kTiny && top * top * (float)at.n > kOutlier * kOutlier * sum(squares);
+    return top;
+}
+
+// Four bytes of this row, then the next row's four, and so on: `bytes` are 64 columns of one row.
+ALWAYS_INLINE void scatter(const int8_t *bytes, int64_t count, int8_t *out, int64_t T) {
+    for (int64_t j = 0; j < count; j += 4) std::memcpy(out + j * T, bytes + j, 4);
+}
+
+// Quantises x - subtracted, where `subtracted` is what the main form stands for (null: nothing).
+static void quantize_part(const Place &at, const Activations &a, const Quantized &out, float top, const float *minus) {
+    const F inverse = splat(top > kTiny ? 127.0f / top : 0.0f);
+    const float scale = top > kTiny ? top / 127.0f : 0.0f;
+    int8_t *values = out.values + at.row * a.padded + (at.g * a.group * at.T + at.m * 4);
+    alignas(64) int8_t bytes[128];
+    I total = izero();
+    for (int64_t i = 0; i < a.group; i += 16) {
+        F v = value_at(at.x, i, at.n);
+        if (minus) v = sub(v, load(minus + i));
+        const I q = to_int(mul(v, inverse));
+        total = iadd(total, q);
+        store_bytes(bytes + i, q);
+    }
+    scatter(bytes, a.group, values, at.T);
+    const int64_t where = at.row * a.groups + at.g * at.T + at.m;
+    out.scales[where] = scale;
+    out.corrections[where] = -a.offset * isum(total);
+}
+
+// What 8 bits leave over: at most half a step.
+static void quantize_rest(const Place &at, const Activations &a, float top, bool stands_out) {
+    alignas(64) float stood_for[128];
+    const float scale = top > kTiny ? top / 127.0f : 0.0f;
+    const F inverse = splat(top > kTiny ? 127.0f / top : 0.0f);
+    for (int64_t i = 0; i < a.group; i += 16)
+        store(stood_for + i, mul(splat(scale), to_float(to_int(mul(value_at(at.x, i, at.n), inverse)))));
+    // A row that does not need it adds exact zeros, so that it comes out as it would in other company.
+    quantize_part(at, a, a.rest, stands_out ? scale * 0.5f : 0.0f, stood_for);
+}
+
+static void quantize_tile(const float *x, const Activations &a, int64_t row) {
+    const int64_t T = a.tile_rows(row);
+    for (int64_t g = 0; g < a.groups; g++) {
+        const int64_t left = a.k - g * a.group;
+        float tops[kTileRows];
+        bool stands_out[kTileRows], any = false;
+        Place at = {nullptr, left < a.group ? left : a.group, row, T, 0, g};
+        for (at.m = 0; at.m < T; at.m++) {
+            at.x = x + (row + at.m) * a.k + g * a.group;
+            tops[at.m] = measure(at, &stands_out[at.m]);
+            any |= stands_out[at.m];
+            quantize_part(at, a, a.main, tops[at.m], nullptr);
+        }
+        a.has_rest[row / kTileRows * a.groups + g] = any;
+        for (at.m = 0; any && at.m < T; at.m++) {
+            at.x = x + (row + at.m) * a.k + g * a.group;
+            quantize_rest(at, a, tops[at.m], stands_out[at.m]);
+        }
+    }
+}
+
+// ---- memory ----
+
+static bool allocate(void **out, int64_t bytes) { return posix_memalign(out, 64, (size_t)(bytes + 63) / 64 * 64) == 0; }
+
+static bool allocate_form(Quantized &form, int64_t rows, const Activations &a) {
+    return allocate((void **)&form.values, rows * a.padded) && allocate((void **)&form.scales, rows * a.groups * 4) &&
+           allocate((void **)&form.corrections, rows * a.groups * 4);
+}
+
+static bool allocate_activations(Activations &a, int64_t rows) {
+    return allocate_form(a.main, rows, a) && allocate_form(a.rest, rows, a) &&
+           allocate((void **)&a.has_rest, (rows + kTileRows - 1) / kTileRows * a.groups);
+}
+
+static void free_form(Quantized &form) { free(form.values), free(form.scales), free(form.corrections); }
+
+static void free_activations(Activations &a) { free_form(a.main), free_form(a.rest), free(a.has_rest); }
+
+}}  // namespace chatglm::CHATGLM_ISA
