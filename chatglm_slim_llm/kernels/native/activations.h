@@ -16,8 +16,12 @@ constexpr float kOutlier = 5.0f;
 // Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
 constexpr float kTiny = 1e-30f;
 
-// One int8 form of a block of rows in tiles of T rows: values [k / 4][T][4], scales and corrections [groups][T].
-// Tile t starts at row t * kTileRows; the last one has fewer rows.
+// Columns that a tile is multiplied with at a time; the unpacked weights for them (24 KiB) stay in the L1 cache.
+constexpr int64_t kBlockColumns = 512;
+
+// One int8 form of a block of rows in tiles of T rows. Tile t starts at row t * kTileRows; the last one has fewer rows.
+//   values                 [k / kBlockColumns][tiles][kBlockColumns / 4][T][4], read from end to end for each panel
+//   scales, corrections    [tiles][groups][T]
 struct Quantized {
     int8_t *values;
     float *scales;
@@ -30,6 +34,11 @@ struct Activations {
     int64_t rows, k, padded, group, groups;
     int32_t offset;
 
+    // Where the values of a group begin in the tile of T rows that starts at `row`.
+    int64_t values_at(int64_t row, int64_t T, int64_t g) const {
+        const int64_t start = g * group / kBlockColumns * kBlockColumns, left = padded - start;
+        return start * rows + row * (left < kBlockColumns ? left : kBlockColumns) + (g * group - start) * T;
+    }
     int64_t tile_rows(int64_t row) const { return rows - row < kTileRows ? rows - row : kTileRows; }
     bool needs_rest(int64_t row, int64_t g) const { return has_rest[row / kTileRows * groups + g]; }
 };
@@ -65,7 +74,7 @@ ALWAYS_INLINE void scatter(const int8_t *bytes, int64_t count, int8_t *out, int6
 static void quantize_part(const Place &at, const Activations &a, const Quantized &out, float top, const float *minus) {
     const F inverse = splat(top > kTiny ? 127.0f / top : 0.0f);
     const float scale = top > kTiny ? top / 127.0f : 0.0f;
-    int8_t *values = out.values + at.row * a.padded + (at.g * a.group * at.T + at.m * 4);
+    int8_t *values = out.values + a.values_at(at.row, at.T, at.g) + at.m * 4;
     alignas(64) int8_t bytes[128];
     I total = izero();
     for (int64_t i = 0; i < a.group; i += 16) {

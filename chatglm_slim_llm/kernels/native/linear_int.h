@@ -10,9 +10,7 @@
 namespace chatglm { namespace CHATGLM_ISA {
 
 // Most rows of activations that meet the weights in one pass; their quantised form stays in the L3 cache meanwhile.
-constexpr int64_t kBlockRows = 48 * kTileRows;
-// Columns of two unpacked panels that stay in the L1 cache (16 KiB at 512) while all tiles pass by.
-constexpr int64_t kBlockColumns = 512;
+constexpr int64_t kBlockRows = 576 / kTileRows * kTileRows;
 // How far ahead of the dot products the weights are fetched.
 constexpr int64_t kPrefetchBytes = 4096;
 
@@ -108,6 +106,7 @@ static void unpack_columns(const uint8_t *w, int64_t columns, uint8_t *out) {
         return;
     }
     for (int64_t k = 0; k < columns; k += 8, w += 64, out += 128) {
+        prefetch(w + kBlockColumns * BITS * 2);  // of the next columns, while there is much to compute with these
         const B v = load_bytes(w);
         store_bytes64(out, low_nibbles(v));
         store_bytes64(out + 64, high_nibbles(v));
@@ -145,7 +144,7 @@ static void tile_columns(const Panels &panels, const uint8_t *w, const Activatio
     for (int64_t g = g0; g < g1; g++, w += a.group * 16) {
         F scale[P];
         for (int p = 0; p < P; p++) scale[p] = panels.scale(p, g);
-        const int64_t values = row * a.padded + g * a.group * T, numbers = row * a.groups + g * T;
+        const int64_t values = a.values_at(row, T, g), numbers = row * a.groups + g * T;
         const Quantized &x = a.main, &r = a.rest;
         tile_group<BITS, T, P>(w, x.values + values, a.group, x.scales + numbers, x.corrections + numbers, scale, sums);
         if (a.needs_rest(row, g))

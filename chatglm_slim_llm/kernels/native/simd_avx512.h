@@ -18,7 +18,7 @@ typedef __m512i I;
 typedef __m512i B;
 
 // Rows of activations and panels of weights that one tile of the integer matrix product holds in registers.
-constexpr int kTileRows = 12, kTilePanels = 2;
+constexpr int kTileRows = 9, kTilePanels = 3;
 // Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers.
 constexpr int kHeadVectors = 8, kContextHeight = 8, kContextVectors = 3;
 // Weight rows and activation rows of one tile of the 16-bit matrix product.

@@ -10,7 +10,11 @@
 
 namespace chatglm { namespace portable {
 
-struct F { float v[16]; };
+// Vectors of four numbers, which any processor's compiler keeps in registers; an array of 16 would live in memory.
+typedef float Four __attribute__((vector_size(16)));
+typedef int32_t Whole __attribute__((vector_size(16)));
+struct F { Four a, b, c, d; };
+struct Lanes { float v[16]; };
 struct I { int32_t v[16]; };
 struct B { uint8_t v[64]; };
 
@@ -18,85 +22,130 @@ constexpr int kTileRows = 4, kTilePanels = 1;
 constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
 constexpr int kHalfHeight = 1, kHalfWidth = 3;
 
+ALWAYS_INLINE Lanes lanes(F f) { Lanes r; std::memcpy(r.v, &f, 64); return r; }
+ALWAYS_INLINE F vector(const Lanes &l) { F f; std::memcpy(&f, l.v, 64); return f; }
+
+// Without branches, so that a loop over it becomes vectors.
 ALWAYS_INLINE float half_to_float(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13, bits;
+    const uint32_t exponent = h & 0x7c00, rest = (uint32_t)(h & 0x7fff) << 13;
+    const float small = (float)(int32_t)(h & 0x3ff) * 0x1p-24f;
+    uint32_t bits;
+    std::memcpy(&bits, &small, 4);
+    bits = exponent == 0 ? bits : exponent == 0x7c00 ? rest | 0x70000000 : rest + 0x38000000;
+    bits |= (uint32_t)(h & 0x8000) << 16;
     float f;
-    if ((h & 0x7c00) == 0x7c00) bits = rest | 0x70000000;                // infinity, NaN
-    else if (h & 0x7c00) bits = rest + 0x38000000;
-    else { f = (float)(h & 0x3ff) * 0x1p-24f; std::memcpy(&bits, &f, 4); }  // subnormal
-    bits |= sign;
     std::memcpy(&f, &bits, 4);
     return f;
 }
 ALWAYS_INLINE uint16_t float_to_half(float f) {  // rounds half to even
     uint32_t bits;
     std::memcpy(&bits, &f, 4);
-    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-    bits &= 0x7fffffff;
-    if (bits > 0x7f800000) return sign | 0x7e00 | (uint16_t)(bits >> 13 & 0x1ff);
-    if (bits >= 0x477ff000) return sign | 0x7c00;
-    if (bits < 0x38800000) {  // subnormal: the addition does the rounding
-        float small, half = 0.5f;
-        std::memcpy(&small, &bits, 4);
-        small += half;
-        std::memcpy(&bits, &small, 4);
-        return sign | (uint16_t)(bits - 0x3f000000);
-    }
-    return sign | (uint16_t)((bits + 0xfff + (bits >> 13 & 1) - 0x38000000) >> 13);
+    const int32_t magnitude = (int32_t)(bits & 0x7fffffff);
+    float small;
+    std::memcpy(&small, &magnitude, 4);
+    small += 0.5f;  // a subnormal: the addition does the rounding
+    int32_t subnormal;
+    std::memcpy(&subnormal, &small, 4);
+    subnormal -= 0x3f000000;
+    const int32_t normal = (int32_t)((uint32_t)magnitude + 0xfff + (magnitude >> 13 & 1) - 0x38000000) >> 13;
+    const int32_t special = magnitude > 0x7f800000 ? 0x7e00 | (magnitude >> 13 & 0x1ff) : 0x7c00;
+    const int32_t half = magnitude >= 0x477ff000 ? special : magnitude < 0x38800000 ? subnormal : normal;
+    return (uint16_t)(half | (int32_t)(bits >> 16 & 0x8000));
 }
 
 ALWAYS_INLINE F zero() { return F{}; }
-ALWAYS_INLINE F splat(float v) { F r; LANES r.v[i] = v; return r; }
-ALWAYS_INLINE F load(const float *p) { F r; std::memcpy(r.v, p, 64); return r; }
-ALWAYS_INLINE F load_tail(const float *p, int64_t n) { F r{}; std::memcpy(r.v, p, (size_t)n * 4); return r; }
-ALWAYS_INLINE void keep(F &) {}
-ALWAYS_INLINE void store(float *p, F v) { std::memcpy(p, v.v, 64); }
-ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { std::memcpy(p, v.v, (size_t)n * 4); }
-ALWAYS_INLINE F load_half(const uint16_t *p) { F r; LANES r.v[i] = half_to_float(p[i]); return r; }
-ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
-    F r{};
-    for (int64_t i = 0; i < n; i++) r.v[i] = half_to_float(p[i]);
-    return r;
+ALWAYS_INLINE F splat(float v) { const Four q = {v, v, v, v}; return {q, q, q, q}; }
+ALWAYS_INLINE F load(const float *p) { F r; std::memcpy(&r, p, 64); return r; }
+ALWAYS_INLINE F load_tail(const float *p, int64_t n) {
+    Lanes l{};
+    std::memcpy(l.v, p, (size_t)n * 4);
+    return vector(l);
 }
-ALWAYS_INLINE void store_half(uint16_t *p, F v) { LANES p[i] = float_to_half(v.v[i]); }
+ALWAYS_INLINE void keep(F &) {}
+ALWAYS_INLINE void store(float *p, F v) { std::memcpy(p, &v, 64); }
+ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { std::memcpy(p, &v, (size_t)n * 4); }
+ALWAYS_INLINE Four load_half4(const uint16_t *p) {  // half_to_float, four at a time
+    typedef uint16_t Halves __attribute__((vector_size(8)));
+    Halves h;
+    std::memcpy(&h, p, 8);
+    const Whole w = __builtin_convertvector(h, Whole), exponent = w & 0x7c00, rest = (w & 0x7fff) << 13;
+    const Whole small = (Whole)(__builtin_convertvector(w & 0x3ff, Four) * 0x1p-24f);
+    const Whole size = exponent == 0 ? small : exponent == 0x7c00 ? rest | 0x70000000 : rest + 0x38000000;
+    return (Four)(size | (w & 0x8000) << 16);
+}
+ALWAYS_INLINE F load_half(const uint16_t *p) {
+    return {load_half4(p), load_half4(p + 4), load_half4(p + 8), load_half4(p + 12)};
+}
+ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
+    Lanes l{};
+    for (int64_t i = 0; i < n; i++) l.v[i] = half_to_float(p[i]);
+    return vector(l);
+}
+ALWAYS_INLINE void store_half(uint16_t *p, F v) {
+    const Lanes l = lanes(v);
+    LANES p[i] = float_to_half(l.v[i]);
+}
 ALWAYS_INLINE void store_half_tail(uint16_t *p, F v, int64_t n) {
-    for (int64_t i = 0; i < n; i++) p[i] = float_to_half(v.v[i]);
+    const Lanes l = lanes(v);
+    for (int64_t i = 0; i < n; i++) p[i] = float_to_half(l.v[i]);
 }
 
-ALWAYS_INLINE F add(F a, F b) { LANES a.v[i] += b.v[i]; return a; }
-ALWAYS_INLINE F sub(F a, F b) { LANES a.v[i] -= b.v[i]; return a; }
-ALWAYS_INLINE F mul(F a, F b) { LANES a.v[i] *= b.v[i]; return a; }
-ALWAYS_INLINE F div(F a, F b) { LANES a.v[i] /= b.v[i]; return a; }
-ALWAYS_INLINE F fma(F a, F b, F c) { LANES c.v[i] += a.v[i] * b.v[i]; return c; }
-ALWAYS_INLINE F max(F a, F b) { LANES a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i]; return a; }
-ALWAYS_INLINE F min(F a, F b) { LANES a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i]; return a; }
-ALWAYS_INLINE F abs(F a) { LANES a.v[i] = std::fabs(a.v[i]); return a; }
-ALWAYS_INLINE F square_root(F a) { LANES a.v[i] = std::sqrt(a.v[i]); return a; }
-ALWAYS_INLINE F round(F a) { LANES a.v[i] = std::nearbyint(a.v[i]); return a; }
-ALWAYS_INLINE F power_of_two(F n) {
-    LANES { uint32_t bits = (uint32_t)((int32_t)n.v[i] + 127) << 23; std::memcpy(&n.v[i], &bits, 4); }
-    return n;
+ALWAYS_INLINE F add(F x, F y) { return {x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d}; }
+ALWAYS_INLINE F sub(F x, F y) { return {x.a - y.a, x.b - y.b, x.c - y.c, x.d - y.d}; }
+ALWAYS_INLINE F mul(F x, F y) { return {x.a * y.a, x.b * y.b, x.c * y.c, x.d * y.d}; }
+ALWAYS_INLINE F div(F x, F y) { return {x.a / y.a, x.b / y.b, x.c / y.c, x.d / y.d}; }
+ALWAYS_INLINE F fma(F x, F y, F z) { return add(mul(x, y), z); }
+ALWAYS_INLINE Four max4(Four x, Four y) { return x > y ? x : y; }
+ALWAYS_INLINE Four min4(Four x, Four y) { return x < y ? x : y; }
+ALWAYS_INLINE F max(F x, F y) { return {max4(x.a, y.a), max4(x.b, y.b), max4(x.c, y.c), max4(x.d, y.d)}; }
+ALWAYS_INLINE F min(F x, F y) { return {min4(x.a, y.a), min4(x.b, y.b), min4(x.c, y.c), min4(x.d, y.d)}; }
+ALWAYS_INLINE Four abs4(Four x) { return (Four)((Whole)x & 0x7fffffff); }
+ALWAYS_INLINE F abs(F x) { return {abs4(x.a), abs4(x.b), abs4(x.c), abs4(x.d)}; }
+ALWAYS_INLINE F square_root(F x) {
+    Lanes l = lanes(x);
+    LANES l.v[i] = std::sqrt(l.v[i]);
+    return vector(l);
 }
-ALWAYS_INLINE float sum(F a) {
-    for (int n = 8; n; n /= 2) for (int i = 0; i < n; i++) a.v[i] += a.v[i + n];
-    return a.v[0];
+ALWAYS_INLINE Four round4(Four x) {  // from 2^23 on there are no digits after the point
+    const Four size = abs4(x), whole = (size + 8388608.0f) - 8388608.0f;
+    return size < 8388608.0f ? (Four)((Whole)whole | ((Whole)x & INT32_MIN)) : x;
+}
+ALWAYS_INLINE F round(F x) { return {round4(x.a), round4(x.b), round4(x.c), round4(x.d)}; }
+ALWAYS_INLINE Four power_of_two4(Four n) { return (Four)((__builtin_convertvector(n, Whole) + 127) << 23); }
+ALWAYS_INLINE F power_of_two(F n) {
+    return {power_of_two4(n.a), power_of_two4(n.b), power_of_two4(n.c), power_of_two4(n.d)};
+}
+ALWAYS_INLINE float sum(F x) {
+    const Four s = (x.a + x.c) + (x.b + x.d);
+    return (s[0] + s[2]) + (s[1] + s[3]);
 }
 ALWAYS_INLINE void sum_four(F a, F b, F c, F d, float *out) {
     out[0] = sum(a), out[1] = sum(b), out[2] = sum(c), out[3] = sum(d);
 }
-ALWAYS_INLINE float largest(F a) {
-    for (int n = 8; n; n /= 2) for (int i = 0; i < n; i++) a.v[i] = a.v[i] > a.v[i + n] ? a.v[i] : a.v[i + n];
-    return a.v[0];
+ALWAYS_INLINE float largest(F x) {
+    const Four s = max4(max4(x.a, x.c), max4(x.b, x.d));
+    const float even = s[0] > s[2] ? s[0] : s[2], odd = s[1] > s[3] ? s[1] : s[3];
+    return even > odd ? even : odd;
 }
 
 ALWAYS_INLINE I izero() { return I{}; }
 ALWAYS_INLINE I isplat(int32_t v) { I r; LANES r.v[i] = v; return r; }
 ALWAYS_INLINE I iadd(I a, I b) { LANES a.v[i] += b.v[i]; return a; }
 ALWAYS_INLINE int32_t isum(I a) { int32_t s = 0; LANES s += a.v[i]; return s; }
-ALWAYS_INLINE F to_float(I a) { F r; LANES r.v[i] = (float)a.v[i]; return r; }
-ALWAYS_INLINE I to_int(F a) {  // what no int32 can hold becomes the smallest one, as on x86
+ALWAYS_INLINE F to_float(I a) {
+    Lanes l;
+    LANES l.v[i] = (float)a.v[i];
+    return vector(l);
+}
+ALWAYS_INLINE Whole to_int4(Four x) {  // what no int32 can hold becomes the smallest one, as on x86
+    const Whole fits = (x > -2147483648.0f) & (x < 2147483648.0f);
+    const Four safe = (Four)((Whole)round4(x) & fits);
+    return (__builtin_convertvector(safe, Whole) & fits) | (~fits & INT32_MIN);
+}
+ALWAYS_INLINE I to_int(F x) {
+    const Whole parts[4] = {to_int4(x.a), to_int4(x.b), to_int4(x.c), to_int4(x.d)};
     I r;
-    LANES r.v[i] = a.v[i] > -2147483648.0f && a.v[i] < 2147483648.0f ? (int32_t)std::nearbyint(a.v[i]) : INT32_MIN;
+    std::memcpy(r.v, parts, 64);
     return r;
 }
 ALWAYS_INLINE void store_bytes(int8_t *p, I v) {
