@@ -1,0 +1,450 @@
+"""What quantisation costs in quality: weights, activations and the table of tokens, each alone and together.
+
+    python -m benchmarks.quality [MODEL] [--text FILE] [--tokens 1024] [--only blocks inputs ...] [--out FILE]
+
+MODEL is ``demo``, a folder that transformers can read, or a GGUF file (which needs the packages gguf and accelerate).
+The demo answers its held-out test prompts; another model reads English prose, by default the reference manual that
+comes with Python (``pydoc_data.topics``). A GGUF file's weights are mostly quantised already: quantising the demo's
+blocks to Q4_1 first made the int4 figures up to three times as large and changed their order hardly at all.
+
+Weights are quantised and brought back to fp32, and so are the inputs of each linear, so the figures hold for any
+kernel that computes exactly with such numbers; ``native`` runs the compiled kernels themselves. Everything is compared with the same model in fp32:
+
+    error        relative error of a linear's output, fed with the fp32 model's inputs: median and 99th percentile
+                 over the linears
+    KL           of the distribution of the next token, mean, in thousandths of a nat
+    perplexity   relative to fp32
+    same first   how often the likeliest token is the same
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from pydoc_data import topics
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from chatglm_slim_llm.kernels import PackedEmbedding, PackedFormat, PackedLinear, library
+
+Rule = Callable[[Tensor], Tensor]
+
+_SMALLEST = 1e-12
+_FAR = 6.0
+"""Values so many times as large as the root mean square mark a column as an outlier."""
+
+
+# ---- quantise and bring back ----
+
+
+def grouped(x: Tensor, group: int) -> Tensor:
+    """[..., k] -> [..., groups, group]; zeros fill the last group, and 0 makes one group of the row."""
+    group = group or x.shape[-1]
+    return F.pad(x, (0, -x.shape[-1] % group)).unflatten(-1, (-1, group))
+
+
+def ungrouped(x: Tensor, width: int) -> Tensor:
+    """The inverse of `grouped`."""
+    return x.flatten(-2)[..., :width]
+
+
+def absmax(bits: int, group: int = 0) -> Rule:
+    """The largest absolute value becomes the largest level; scales are fp16."""
+    largest = 2 ** (bits - 1) - 1
+    return _by_group(group, lambda w: _rounded(w, _peak(w).abs() / largest, -largest, largest))
+
+
+def signed(group: int) -> Rule:
+    """Four bits; the value that is largest without its sign becomes level -8, as in llama.cpp's q4_0."""
+    return _by_group(group, lambda w: _rounded(w, _peak(w) / -8, -8, 7))
+
+
+def searched(group: int, *, weighted: bool = False) -> Rule:
+    """Four bits; the largest value becomes level -6.25, -6.5, .. or -10, whichever has the least squared error.
+
+    Args:
+        group: columns that share a scale.
+        weighted: errors of large weights count more, by sqrt(mean of w^2 + w^2), an idea of llama.cpp's: the plain
+            sum clips the largest weights, and those often meet the largest inputs.
+    """
+    by_group = _by_group(group, lambda w: _best_of_many(w, weighted=weighted))
+    return lambda w: torch.cat([by_group(rows) for rows in w.split(512)])  # in the cache: several times as fast
+
+
+def int8_inputs(group: int = 0) -> Rule:
+    """What the kernels do with the inputs of a linear: one fp32 scale a token and group."""
+    return _by_group(group, lambda x: (s := _safe(_peak(x).abs() / 127)) * (x / s).round())
+
+
+def int8_in_two_terms(group: int, far: float) -> Rule:
+    """As `int8_inputs`; a group with a value ``far`` times its root mean square gets a second int8 term for the rest.
+
+    Two terms cost a second dot product over weights that are at hand already, and a row still needs no other row.
+    """
+
+    def apply(x: Tensor) -> Tensor:
+        peak = _peak(x).abs()
+        coarse, fine = _safe(peak / 127), _safe(peak / 127 / 254)
+        first = coarse * (x / coarse).round()
+        second = fine * ((x - first) / fine).round()
+        return torch.where(peak > far * x.square().mean(-1, keepdim=True).sqrt(), first + second, first)
+
+    return _by_group(group, apply)
+
+
+def with_outliers_apart(rule: Rule) -> Rule:
+    """Columns that hold a far value stay as they are; the rest is quantised without them."""
+
+    def apply(x: Tensor) -> Tensor:
+        rows = x.flatten(0, -2)
+        far = (rows.abs() > _FAR * rows.square().mean().sqrt()).any(0)
+        return torch.where(far, x, rule(x.masked_fill(far, 0)))
+
+    return apply
+
+
+def _by_group(group: int, rule: Rule) -> Rule:
+    return lambda x: ungrouped(rule(grouped(x, group)), x.shape[-1])
+
+
+def _peak(w: Tensor) -> Tensor:
+    low, high = w.amin(-1, keepdim=True), w.amax(-1, keepdim=True)  # ten times as fast as argmax
+    return torch.where(-low > high, low, high)
+
+
+def _rounded(w: Tensor, scale: Tensor, lowest: int, highest: int) -> Tensor:
+    scale = scale.half().float()
+    return (w / _safe(scale)).round().clamp(lowest, highest) * scale
+
+
+def _safe(scale: Tensor) -> Tensor:
+    return torch.where(scale.abs() < _SMALLEST, _SMALLEST, scale)
+
+
+def _best_of_many(w: Tensor, *, weighted: bool) -> Tensor:
+    peak, square = _peak(w), w.square()
+    best, least = w, torch.full_like(peak, torch.inf)
+    weight = (square.mean(-1, keepdim=True) + square).sqrt() if weighted else 1
+    for i in range(16):
+        candidate = _rounded(w, peak / -(6.25 + 0.25 * i), -8, 7)
+        error = (weight * (candidate - w).square()).sum(-1, keepdim=True)
+        best, least = torch.where(error < least, candidate, best), error.minimum(least)
+    return best
+
+
+def half(x: Tensor) -> Tensor:
+    """Through fp16."""
+    return x.half().float()
+
+
+WEIGHTS: dict[str, Rule] = {
+    "fp16": half,
+    "int8 row": absmax(8),
+    "int8 g128": absmax(8, 128),
+    "int4 row (the original's)": absmax(4),
+    "int4 g128": absmax(4, 128),
+    "int4 g128 signed": signed(128),
+    "int4 g128 searched": searched(128),
+    "int4 g128 weighted": searched(128, weighted=True),
+    "int4 g32": absmax(4, 32),
+    "int4 g32 signed (q4_0)": signed(32),
+    "int4 g32 searched": searched(32),
+    "int4 g32 weighted": searched(32, weighted=True),
+}
+INPUTS: dict[str, Rule] = {"int8 token": int8_inputs(), "int8 g128": int8_inputs(128), "int8 g32": int8_inputs(32)}
+INPUTS |= {f"{name}, outliers apart": with_outliers_apart(INPUTS[name]) for name in ("int8 token", "int8 g128")}
+INPUTS |= {f"int8 g128, two terms from {far} rms": int8_in_two_terms(128, far) for far in (4, 5, 6)}
+NATIVE = "compiled kernels"
+"""Instead of a rule for inputs: the package's own layers, with all that they do to weights and inputs."""
+PACKED = {
+    "int8 row": PackedFormat(8),
+    "int4 row (the original's)": PackedFormat(4),
+    "int4 g128 searched": PackedFormat(4, 128),
+    "int4 g32 searched": PackedFormat(4, 32),
+}
+
+
+# ---- what is measured ----
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How the linears of the blocks, their inputs and the table (embedding and head) are stored."""
+
+    blocks: str = "fp32"
+    inputs: str = "fp32"
+    table: str = "fp32"
+
+
+SETTINGS: dict[str, list[Setting]] = {
+    "blocks": [Setting(blocks=name) for name in WEIGHTS],
+    "inputs": [Setting(inputs=name) for name in INPUTS],
+    "table": [Setting(table=name) for name in WEIGHTS if "signed" not in name and "searched" not in name],
+    "levels": [
+        Setting("int8 row", "int8 g128", "int8 row"),
+        Setting("int8 row", "int8 g128, two terms from 5 rms", "int8 row"),
+        Setting("int4 row (the original's)", "fp32", "fp16"),
+        Setting("int4 row (the original's)", "int8 g128", "int8 row"),
+        Setting("int4 g128", "int8 g128", "int8 row"),
+        Setting("int4 g128 searched", "int8 g128", "int8 row"),
+        Setting("int4 g128 searched", "int8 g128, two terms from 5 rms", "int8 row"),
+        Setting("int4 g128 weighted", "int8 g128, two terms from 5 rms", "int8 row"),
+        Setting("int4 g32 weighted", "int8 g32", "int8 row"),
+    ],
+    "native": [Setting(name, NATIVE, "int8 row") for name in PACKED] if library() else [],
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Arguments of one forward pass; the positions [n] in its flattened output that are scored, and their tokens."""
+
+    arguments: dict[str, Tensor]
+    selected: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model in fp32, and what it reads."""
+
+    name: str
+    text: str
+    model: PreTrainedModel
+    batches: list[Batch]
+
+    @property
+    def head(self) -> nn.Module:
+        """Gives the scores of the tokens; the embedding shares its weight."""
+        return self.model.get_output_embeddings()
+
+    def linears(self) -> dict[str, nn.Linear]:
+        """The linears of the blocks by path."""
+        return {p: m for p, m in self.model.named_modules() if isinstance(m, nn.Linear) and m is not self.head}
+
+    def num_tokens(self) -> int:
+        """Number of scored tokens."""
+        return sum(len(batch.targets) for batch in self.batches)
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """What the head gets at the selected positions, [n, hidden]."""
+        seen: list[Tensor] = []
+        with _hooked([self.head], [lambda _, args: seen.append(args[0])]):
+            self.model(**batch.arguments, use_cache=False)
+        return seen[0].flatten(0, 1)[batch.selected]
+
+
+class Comparison:
+    """The fp32 model's weights, inputs and results, and how far a setting is from them."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.linears, self.head = subject.linears(), subject.head
+        self.weights = {path: m.weight.detach().clone() for path, m in self.linears.items()}
+        self.table = self.head.weight.detach().clone()
+        self.inputs: dict[str, Tensor] = {}
+        self._record_inputs()
+        self.hidden = [subject.hidden(batch) for batch in subject.batches]
+        self._quantized: tuple[str, dict[str, Tensor]] = ("", {})
+
+    def measure(self, setting: Setting) -> dict[str, object]:
+        """One row of the report."""
+        with self._swapped(setting) if setting.inputs == NATIVE else self._changed(setting):
+            row = asdict(setting) | self._results()
+            return row if setting.blocks == setting.inputs == "fp32" else row | self._errors()
+
+    def _record_inputs(self) -> None:
+        """Some 128 rows, [rows, in], of the inputs of each linear in the first batch."""
+
+        def record(path: str, x: Tensor) -> None:
+            rows = x.flatten(0, -2)
+            self.inputs[path] = rows[:: max(1, len(rows) // 128)]
+
+        with _hooked(
+            self.linears.values(), [lambda _, args, path=path: record(path, args[0]) for path in self.linears]
+        ):
+            self.subject.hidden(self.subject.batches[0])
+
+    @contextmanager
+    def _changed(self, setting: Setting) -> Iterator[None]:
+        """The model with weights and inputs that were quantised and brought back."""
+        inputs = INPUTS.get(setting.inputs, _same)
+        if self._quantized[0] != setting.blocks:
+            rule = WEIGHTS.get(setting.blocks, _same)
+            self._quantized = (setting.blocks, {path: rule(w) for path, w in self.weights.items()})
+        self._set(self._quantized[1], WEIGHTS.get(setting.table, _same)(self.table))
+        try:
+            with _hooked(self.linears.values(), [lambda _, args: (inputs(args[0]),)] * len(self.linears)):
+                yield
+        finally:
+            self._set(self.weights, self.table)
+
+    def _set(self, weights: dict[str, Tensor], table: Tensor) -> None:
+        for path, linear in self.linears.items():
+            linear.weight.data = weights[path]
+        self.head.weight.data.copy_(table)
+
+    @contextmanager
+    def _swapped(self, setting: Setting) -> Iterator[None]:
+        """The model on the compiled kernels."""
+        model, embedding = self.subject.model, self.subject.model.get_input_embeddings()
+        head = PackedLinear.from_linear(self.head, PACKED[setting.table])
+        for path, linear in self.linears.items():
+            model.set_submodule(path, PackedLinear.from_linear(linear, PACKED[setting.blocks]))
+        model.set_output_embeddings(head)
+        model.set_input_embeddings(PackedEmbedding(head))
+        try:
+            yield
+        finally:
+            for path, linear in self.linears.items():
+                model.set_submodule(path, linear)
+            model.set_output_embeddings(self.head)
+            model.set_input_embeddings(embedding)
+
+    def _results(self) -> dict[str, float]:
+        head = self.subject.head
+        kl, loss, same = [], [], []
+        for batch, reference in zip(self.subject.batches, self.hidden, strict=True):
+            expected = F.linear(reference, self.table).log_softmax(-1)
+            found = head(self.subject.hidden(batch)).log_softmax(-1)
+            kl.append((expected.exp() * (expected - found)).sum(-1))
+            loss.append((expected - found).gather(-1, batch.targets[:, None])[:, 0])
+            same.append((expected.argmax(-1) == found.argmax(-1)).float())
+        return {
+            "kl_millinats": round(torch.cat(kl).mean().item() * 1000, 3),
+            "perplexity_ratio": round(torch.cat(loss).mean().exp().item(), 5),
+            "same_first": round(torch.cat(same).mean().item(), 4),
+        }
+
+    def _errors(self) -> dict[str, float]:
+        errors = []
+        for path, x in self.inputs.items():
+            bias, expected = self.linears[path].bias, F.linear(x, self.weights[path])
+            found = self.subject.model.get_submodule(path)(x) - (0 if bias is None else bias)
+            errors.append((found - expected).norm() / expected.norm())
+        median, high = torch.stack(errors).quantile(torch.tensor([0.5, 0.99])).tolist()
+        return {"error_median": round(median, 5), "error_p99": round(high, 5)}
+
+
+@contextmanager
+def _hooked(modules: Iterable[nn.Module], hooks: Iterable[Callable[..., object]]) -> Iterator[None]:
+    handles = [module.register_forward_pre_hook(hook) for module, hook in zip(modules, hooks, strict=True)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+# ---- models and texts ----
+
+
+def demo(num_tokens: int) -> Subject:
+    """The demo checkpoint on prompts, names and values that it has never met, about ``num_tokens`` of answers."""
+    from chatglm_slim_llm.checkpoint import load_model, resolve_folder
+    from training.chat import load_facts, load_unknown
+    from training.evaluate import test_sets
+    from training.samples import Encoder, collate, encode_pairs
+
+    folder = resolve_folder("demo", allow_download=False)
+    model = load_model(folder, dtype=torch.float32)
+    encoder = Encoder(folder / "ice_text.model")
+    sets = test_sets(load_facts(), load_unknown(), 40)
+    pairs = [pair for name, some in sets.items() if "trained" not in name for pair in some]
+    random.Random(0).shuffle(pairs)
+    samples, length = [], 0
+    for prompt, answer in pairs:
+        samples.append(encode_pairs(encoder, prompt, answer))
+        length += len(samples[-1].targets)
+        if length >= num_tokens:
+            break
+    batches = []
+    for start in range(0, len(samples), 40):
+        b = collate(samples[start : start + 40], encoder.pad_id)
+        arguments = {"input_ids": b.input_ids, "position_ids": b.position_ids, "attention_mask": b.attention_mask}
+        batches.append(Batch(arguments, b.selected, b.targets))
+    return Subject("demo", "held-out test prompts of training/", model, batches)
+
+
+def reader(path: Path, text: Path | None, num_tokens: int, window: int = 256) -> Subject:
+    """A causal model of transformers on prose, in windows of ``window`` tokens that know nothing of each other."""
+    at = {"gguf_file": path.name} if path.is_file() else {}
+    folder = path.parent if path.is_file() else path
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **at)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **at)
+    prose = text.read_text("utf-8") if text else "\n\n".join(topics.topics.values())
+    ids = torch.tensor(tokenizer(prose[: num_tokens * 8]).input_ids)
+    windows = ids[: min(len(ids), num_tokens) // window * window].view(-1, window)
+    model.train(False)
+    batches = [Batch({"input_ids": w[None]}, torch.arange(window - 1), w[1:]) for w in windows]
+    return Subject(path.name, text.name if text else "pydoc_data.topics", model, batches)
+
+
+# ---- report ----
+
+_COLUMNS = {
+    "blocks": "blocks",
+    "inputs": "inputs",
+    "table": "table",
+    "error_median": "error",
+    "error_p99": "error, 99 %",
+    "kl_millinats": "KL (mnat)",
+    "perplexity_ratio": "perplexity",
+    "same_first": "same first",
+}
+
+
+def table(rows: Iterable[dict[str, object]]) -> str:
+    """The rows as a Markdown table."""
+    lines = [_COLUMNS.values(), ["---"] * len(_COLUMNS), *([row.get(key, "") for key in _COLUMNS] for row in rows)]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def save(path: Path, subject: Subject, rows: list[dict[str, object]]) -> None:
+    """Put the rows into the file's list; those of the same model, text and settings are replaced."""
+    known = json.loads(path.read_text()) if path.exists() else []
+    about = {"model": subject.name, "text": subject.text, "tokens": subject.num_tokens()}
+    new = [about | row | {"date": date.today().isoformat()} for row in rows]
+    key = ("model", "text", "blocks", "inputs", "table")
+    merged = {tuple(row[k] for k in key): row for row in (*known, *new)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("[\n" + ",\n".join(json.dumps(row) for row in merged.values()) + "\n]\n")
+
+
+@torch.no_grad()
+def main() -> None:
+    """Parse arguments, measure, print and save."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="demo", help="demo, a folder or a GGUF file")
+    parser.add_argument("--text", type=Path, help="prose to read instead of Python's manual")
+    parser.add_argument("--tokens", type=int, default=1024, help="how many tokens are scored, about")
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=SETTINGS, help="which settings")
+    parser.add_argument("--out", type=Path, help="put the figures into this JSON file")
+    args = parser.parse_args()
+    subject = demo(args.tokens) if args.model == "demo" else reader(Path(args.model), args.text, args.tokens)
+    comparison = Comparison(subject)
+    rows = []
+    for setting in (setting for part in args.only for setting in SETTINGS[part]):
+        rows.append(comparison.measure(setting))
+        print(rows[-1], file=sys.stderr, flush=True)
+    print(table(rows))
+    if args.out:
+        save(args.out, subject, rows)
+
+
+if __name__ == "__main__":
+    main()
