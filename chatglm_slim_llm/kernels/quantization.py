@@ -51,7 +51,8 @@ def quantize_levels(weight: Tensor, bits: int, group_size: int = 0) -> tuple[Ten
     """What `quantize_weight` does, in plain torch and one integer a byte: int8 [n, m] and scales, fp16 [n, groups].
 
     In a group the weight of largest magnitude stands for one of sixteen levels, -6.25, -6.5, .. -10; the one with the
-    least squared error over the group is taken. So the scale may be negative.
+    least squared error over the group is taken, where large weights count for more: by the root of their square plus
+    the group's mean square. So the scale may be negative.
     """
     if not group_size:
         return _quantize_rows(weight, 2 ** (bits - 1) - 1)
@@ -60,7 +61,8 @@ def quantize_levels(weight: Tensor, bits: int, group_size: int = 0) -> tuple[Ten
     groups = padded.view(len(padded), -1, group_size)  # [n, groups, size]
     extreme = groups.gather(2, groups.abs().argmax(dim=2, keepdim=True))  # [n, groups, 1]
     candidates = (extreme / _DIVISORS.to(extreme.device)).half().float()  # [n, groups, 16]
-    errors = torch.stack([_squared_error(groups, scale) for scale in candidates.unbind(2)], dim=2)
+    importance = (groups.square().sum(2, keepdim=True) / _group_widths(columns, groups) + groups.square()).sqrt()
+    errors = torch.stack([_weighted_error(groups, importance, scale) for scale in candidates.unbind(2)], dim=2)
     scale = candidates.gather(2, errors.argmin(dim=2, keepdim=True)).squeeze(2)  # [n, groups]
     return _levels_at(groups, scale).flatten(1)[:, :columns].to(torch.int8), scale.half()
 
@@ -96,8 +98,14 @@ def _levels_at(groups: Tensor, scale: Tensor) -> Tensor:
     return (groups * inverse[:, :, None]).round().clamp(-8, 7)
 
 
-def _squared_error(groups: Tensor, scale: Tensor) -> Tensor:
-    return (groups - scale[:, :, None] * _levels_at(groups, scale)).square().sum(dim=2)
+def _weighted_error(groups: Tensor, importance: Tensor, scale: Tensor) -> Tensor:
+    return ((groups - scale[:, :, None] * _levels_at(groups, scale)).square() * importance).sum(dim=2)
+
+
+def _group_widths(columns: int, groups: Tensor) -> Tensor:
+    """Columns in each group, [groups, 1]; the last one may have fewer."""
+    ends = torch.arange(1, groups.shape[1] + 1, device=groups.device) * groups.shape[2]
+    return groups.shape[2] - (ends - columns).clamp(min=0)[:, None]
 
 
 def pack_int4(levels: Tensor) -> Tensor:

@@ -41,7 +41,8 @@ def random_weight(n: int, k: int, form: PackedFormat) -> tuple[PackedLinear, Ten
 def quantize_activations(x: Tensor, form: PackedFormat) -> Tensor:
     """Activations as the kernels see them: int8 with one scale for 128 (or 32) columns of a row; float64.
 
-    Where a value is more than five times the root mean square, what the rounding left over is quantised again.
+    For weights of 8 bits: where a value is more than five times the root mean square, what the rounding left over is
+    quantised again.
     """
     width = 32 if form.group == 32 else 128
     parts = []
@@ -53,7 +54,7 @@ def quantize_activations(x: Tensor, form: PackedFormat) -> Tensor:
         rest_inverse = torch.where(rest_top > 1e-30, torch.full_like(top, 127) / rest_top, 0)
         again = (rest * rest_inverse).round().double() * (rest_top / 127).double()
         stands_out = top.double() > 5 * part.double().square().mean(dim=1, keepdim=True).sqrt()
-        parts.append(levels.double() * step.double() + torch.where(stands_out, again, 0))
+        parts.append(levels.double() * step.double() + torch.where(stands_out & (form.bits == 8), again, 0))
     return torch.cat(parts, dim=1)
 
 
@@ -100,7 +101,7 @@ def test_rows_of_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_
     torch.testing.assert_close(y[3].double(), x[3].double() @ weight.T, rtol=1e-5, atol=1e-2)
 
 
-@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("form", [PackedFormat(8)], ids=str)
 @pytest.mark.parametrize("rows", [1, 7, 40])
 def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_set, form, rows):  # noqa: F811
     torch.manual_seed(rows)

@@ -55,10 +55,10 @@ def test_every_half_as_a_rows_largest_weight_gets_the_original_scale(instruction
 
 
 def best_of_sixteen(group: Tensor) -> tuple[Tensor, Tensor]:
-    """Scales to choose from and their squared errors, float64 [n, 16]; ``group`` is fp16 [n, columns]."""
+    """Scales to choose from and their weighted errors, float64 [n, 16]; ``group`` is fp16 [n, columns]."""
     largest = group.gather(1, group.abs().max(dim=1, keepdim=True).indices).float()
     scales = (largest / torch.tensor(DIVISORS)).half().double()  # [n, 16]
-    errors = torch.stack([squared_error(group, s, levels_at(group, s)) for s in scales.T], dim=1)
+    errors = torch.stack([weighted_error(group, s, levels_at(group, s)) for s in scales.T], dim=1)
     return scales, errors
 
 
@@ -73,9 +73,16 @@ def squared_error(group: Tensor, scale: Tensor, levels: Tensor) -> Tensor:
     return (group.double() - levels.double() * scale[:, None]).square().sum(dim=1)
 
 
+def weighted_error(group: Tensor, scale: Tensor, levels: Tensor) -> Tensor:
+    """The same, where an error counts as much as the root of the weight's square plus the group's mean square."""
+    squares = group.double().square()
+    importance = (squares.mean(dim=1, keepdim=True) + squares).sqrt()
+    return ((group.double() - levels.double() * scale[:, None]).square() * importance).sum(dim=1)
+
+
 @pytest.mark.parametrize("form", GROUPED, ids=str)
 @pytest.mark.parametrize("rows", [odd_rows(), torch.randn(40, 300).half() * 0.02], ids=["odd", "normal"])
-def test_a_group_takes_the_scale_with_the_least_squared_error(instruction_set, form, rows):  # noqa: F811
+def test_a_group_takes_the_scale_with_the_least_weighted_error(instruction_set, form, rows):  # noqa: F811
     levels, scale = quantize_rows(rows, form)
     for index, group in enumerate(rows.split(form.group, dim=1)):
         found = levels[:, index * form.group : (index + 1) * form.group]
@@ -84,7 +91,7 @@ def test_a_group_takes_the_scale_with_the_least_squared_error(instruction_set, f
         assert torch.equal(found, levels_at(group, chosen).to(torch.int8))
         assert ((scales == chosen[:, None]).any(dim=1) | (chosen == 0)).all()
         least = errors.min(dim=1).values
-        assert (squared_error(group, chosen, found) <= least * (1 + 1e-6)).all()  # fp32 sums may take another tie
+        assert (weighted_error(group, chosen, found) <= least * (1 + 1e-6)).all()  # fp32 sums may take another tie
 
 
 @pytest.mark.parametrize("form", GROUPED, ids=str)

@@ -2,7 +2,8 @@
 //
 // Each group of 128 (or 32) columns of a row has a scale of its own, so that a large value costs its group only. Where
 // one value stands so far above the rest of its group that the rest would be rounded away, what the rounding left over is
-// quantised once more: that group then has 16 bits, at the price of a second pass over its weights in the cache.
+// quantised once more: that group then has 16 bits, at the price of a second pass over its weights in the cache. That is
+// for weights of 8 bits; those of 4 bits have errors of their own that hide these.
 #pragma once
 #include <stdlib.h>
 
@@ -32,6 +33,7 @@ struct Activations {
     Quantized main, rest;
     uint8_t *has_rest;  // [tiles][groups]
     int64_t rows, k, padded, group, groups;
+    int64_t bits;  // of the weights
     int32_t offset;
 
     // Where the values of a group begin in the tile of T rows that starts at `row`.
@@ -54,14 +56,14 @@ ALWAYS_INLINE F value_at(const float *x, int64_t i, int64_t n) {
 }
 
 // The largest magnitude of a row's part, and whether it stands out.
-static float measure(const Place &at, bool *stands_out) {
+static float measure(const Place &at, bool may_stand_out, bool *stands_out) {
     F biggest = zero(), squares = zero();
     for (int64_t i = 0; i < at.n; i += 16) {
         const F v = value_at(at.x, i, at.n);
         biggest = max(biggest, abs(v)), squares = fma(v, v, squares);
     }
     const float top = largest(biggest);
-    *stands_out = top > kTiny && top * top * (float)at.n > kOutlier * kOutlier * sum(squares);
+    *stands_out = may_stand_out && top > kTiny && top * top * (float)at.n > kOutlier * kOutlier * sum(squares);
     return top;
 }
 
@@ -110,7 +112,7 @@ static void quantize_tile(const float *x, const Activations &a, int64_t row) {
         Place at = {nullptr, left < a.group ? left : a.group, row, T, 0, g};
         for (at.m = 0; at.m < T; at.m++) {
             at.x = x + (row + at.m) * a.k + g * a.group;
-            tops[at.m] = measure(at, &stands_out[at.m]);
+            tops[at.m] = measure(at, a.bits == 8, &stands_out[at.m]);
             any |= stands_out[at.m];
             quantize_part(at, a, a.main, tops[at.m], nullptr);
         }

@@ -254,7 +254,7 @@ static int64_t block_rows(int64_t rows) {
 static int linear_int(const Weight &w, const float *x, int64_t rows, const float *bias, float *y, int threads) {
     Activations a{};
     a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
-    a.groups = a.padded / a.group, a.offset = w.bits == 4 ? 8 : 128;
+    a.groups = a.padded / a.group, a.bits = w.bits, a.offset = w.bits == 4 ? 8 : 128;
     const int64_t block = block_rows(rows);
     void *scratch = nullptr;
     const bool ok = allocate_activations(a, block) &&

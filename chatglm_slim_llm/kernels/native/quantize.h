@@ -51,15 +51,26 @@ static void quantize_whole_row(const uint16_t *w, int64_t k, int64_t bits, int8_
 
 constexpr int64_t kLargestGroup = 128;
 
-// A group's weights, filled up with zeros to whole vectors.
+// A group's weights, filled up with zeros to whole vectors, and what an error in each counts: large weights meet large
+// activations more often than not, so they count for more, as sqrt(mean of the squares + square).
 struct GroupWeights {
-    alignas(64) float values[kLargestGroup];
+    alignas(64) float values[kLargestGroup], importance[kLargestGroup];
     int64_t count, padded;
 };
 
 static void load_group(const uint16_t *w, int64_t count, GroupWeights &g) {
     g.count = count, g.padded = (count + 15) / 16 * 16;
-    for (int64_t i = 0; i < g.padded; i += 16) store(g.values + i, half_vector(w + i, count - i));
+    F squares = zero();
+    for (int64_t i = 0; i < g.padded; i += 16) {
+        const F v = half_vector(w + i, count - i);
+        store(g.values + i, v);
+        squares = add(squares, mul(v, v));
+    }
+    const F mean = splat(sum(squares) / (float)count);
+    for (int64_t i = 0; i < g.padded; i += 16) {
+        const F v = load(g.values + i);
+        store(g.importance + i, square_root(add(mean, mul(v, v))));
+    }
 }
 
 // The weight of largest magnitude, with its sign; the positive one of two.
@@ -75,11 +86,11 @@ static float extreme(const GroupWeights &g) {
 
 ALWAYS_INLINE F group_levels(F v, F inverse) { return to_level(mul(v, inverse), -8.0f, 7.0f); }
 
-static float squared_error(const GroupWeights &g, float scale, float inverse) {
+static float weighted_error(const GroupWeights &g, float scale, float inverse) {
     F total = zero();
     for (int64_t i = 0; i < g.padded; i += 16) {
         const F v = load(g.values + i), error = sub(v, mul(splat(scale), group_levels(v, splat(inverse))));
-        total = add(total, mul(error, error));
+        total = add(total, mul(mul(error, error), load(g.importance + i)));
     }
     return sum(total);
 }
@@ -97,7 +108,7 @@ static void quantize_one_group(const GroupWeights &g, int8_t *levels, uint16_t *
     float best = __builtin_inff(), chosen = 0.0f, inverse = 0.0f;
     for (int c = 0; c < 16; c++) {
         if (scales[c] == 0.0f) continue;
-        const float error = squared_error(g, scales[c], inverses[c]);
+        const float error = weighted_error(g, scales[c], inverses[c]);
         if (error < best) best = error, chosen = scales[c], inverse = inverses[c];
     }
     *scale = float_to_half(chosen);
