@@ -8,7 +8,8 @@ comes with Python (``pydoc_data.topics``). A GGUF file's weights are mostly quan
 blocks to Q4_1 first made the int4 figures up to three times as large and changed their order hardly at all.
 
 Weights are quantised and brought back to fp32, and so are the inputs of each linear, so the figures hold for any
-kernel that computes exactly with such numbers; ``native`` runs the compiled kernels themselves. Everything is compared with the same model in fp32:
+kernel that computes exactly with such numbers; ``native`` runs the compiled kernels themselves. Everything is
+compared with the same model in fp32:
 
     error        relative error of a linear's output, fed with the fp32 model's inputs: median and 99th percentile
                  over the linears
