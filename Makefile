@@ -9,7 +9,7 @@ VENV := .venv
 NATIVE := setup.py $(wildcard chatglm_slim_llm/kernels/native/*)
 BIN  := $(VENV)/bin
 
-.PHONY: run setup test test-slow check lint types contracts fmt bench train clean
+.PHONY: run setup test test-slow sanitize check lint types contracts fmt bench train clean
 
 run: $(VENV)/.installed
 	@$(BIN)/chatglm-tui $(ARGS)
@@ -21,6 +21,14 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m slow --timeout=3600 $(ARGS)
+
+# The kernels' own tests on a library that stops at the first access out of bounds or undefined operation.
+SANITIZED := build/sanitized
+sanitize: $(VENV)/.installed-dev
+	@CHATGLM_SANITIZE=1 $(BIN)/python setup.py -q build_ext --build-lib $(SANITIZED) --build-temp $(SANITIZED)
+	@LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libubsan.so)" ASAN_OPTIONS=detect_leaks=0 \
+	  CHATGLM_SLIM_KERNELS=$$(ls $(CURDIR)/$(SANITIZED)/chatglm_slim_llm/kernels/_native*.so) \
+	  $(BIN)/python -m pytest --timeout=1800 $(wildcard tests/unit/test_native_*.py) --deselect tests/unit/test_native_library.py $(ARGS)
 
 check: lint types contracts test
 

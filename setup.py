@@ -7,6 +7,7 @@ same, and torch does the work, slower.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from pathlib import Path
@@ -18,7 +19,10 @@ FOLDER = Path("chatglm_slim_llm/kernels/native")
 IS_X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 # No -ffast-math: sums keep their order, so that a row comes out the same alone and in a batch.
 FLAGS = ["-std=c++17", "-O3", "-fopenmp", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off", "-Wno-psabi"]
+if os.environ.get("CHATGLM_SANITIZE"):  # see `make sanitize`
+    FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-O1", "-g"]
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+LINK = [flag for flag in FLAGS if flag == "-fopenmp" or flag.startswith("-fsanitize")]
 SETS = {
     "portable": [],
     "avx2": AVX2,
@@ -39,7 +43,7 @@ class BuildNative(build_ext):
             places = {"output_dir": self.build_temp, "depends": ext.depends}
             objects += self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
         target = self.get_ext_fullpath(ext.name)
-        self.compiler.link_shared_object(objects, target, extra_postargs=["-fopenmp"], target_lang="c++")
+        self.compiler.link_shared_object(objects, target, extra_postargs=LINK, target_lang="c++")
 
 
 setup(

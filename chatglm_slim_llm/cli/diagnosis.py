@@ -44,9 +44,9 @@ _TELLING_VARIABLES = re.compile(
 _SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _URL_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
 
-_LEVEL_BYTES = {"fp16": 2.0, "int8": 1.0, "int4": 0.5}
-_WORKING_BYTES = 600_000_000
-"""Python, torch and the cache of one long conversation, beside the weights."""
+_LEVEL_BYTES = {"fp16": 2.0, "int8": 1.0, "int4": 0.516}  # at int4 every 128 weights share a scale of two bytes
+_WORKING_BYTES = 500_000_000
+"""Python, torch and what a layer computes, beside the weights and the conversation."""
 
 
 class Problem(TypedDict):
@@ -204,7 +204,7 @@ def _look_at_folder(finding: _Finding, model: str, folder: Path, options: LoadOp
         finding.problems.append(fault)
         return
     size_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    needs = memory_needs(json.loads((folder / "config.json").read_bytes()))
+    needs = memory_needs(json.loads((folder / "config.json").read_bytes()), compiled=_has_kernels())
     shown = ", ".join(f"{level} {size_text(needed)}" for level, needed in needs.items())
     finding.rows[model] = f"ok, {size_text(size_bytes)} in {folder}; memory: {shown}"
     available = find_memory().available_bytes
@@ -241,14 +241,28 @@ def _find_fault(folder: Path) -> Problem | None:
     return None
 
 
-def memory_needs(config: Mapping[str, Any]) -> dict[str, int]:
+def memory_needs(config: Mapping[str, Any], *, compiled: bool = True) -> dict[str, int]:
     """Bytes of memory that a checkpoint with this config takes at each level that it can be loaded at.
 
-    The linear layers have 2, 1 or half a byte a weight; embedding and head share 2 bytes a weight.
+    The linear layers have 2, 1 or half a byte a weight. Embedding and head share 2, or with the compiled kernels 1
+    beside quantised layers. A conversation of full length has two fp16 numbers for each token, layer and column.
     """
-    hidden, inner = int(config["hidden_size"]), int(config.get("inner_hidden_size") or 4 * config["hidden_size"])
-    linear = int(config["num_layers"]) * (4 * hidden * hidden + 2 * hidden * inner)
-    fixed = 2 * int(config["vocab_size"]) * hidden + _WORKING_BYTES
+    hidden, layers = int(config["hidden_size"]), int(config["num_layers"])
+    inner = int(config.get("inner_hidden_size") or 4 * hidden)
+    linear = layers * (4 * hidden * hidden + 2 * hidden * inner)
+    conversation = 4 * layers * hidden * int(config.get("max_sequence_length") or 2048)
     stored_bits = config.get("quantization_bit") or 0
-    levels = _LEVEL_BYTES if not stored_bits else {f"int{stored_bits}": stored_bits / 8}
-    return {level: fixed + round(linear * bytes_each) for level, bytes_each in levels.items()}
+    levels = _LEVEL_BYTES if not stored_bits else {f"int{stored_bits}": _LEVEL_BYTES[f"int{stored_bits}"]}
+    needs = {}
+    for level, bytes_each in levels.items():
+        table = int(config["vocab_size"]) * hidden * (1 if compiled and level != "fp16" else 2)
+        needs[level] = round(linear * bytes_each) + table + conversation + _WORKING_BYTES
+    return needs
+
+
+def _has_kernels() -> bool:
+    try:
+        from chatglm_slim_llm.kernels import why_not
+    except (ImportError, OSError, RuntimeError):  # torch is broken, which is a problem of its own
+        return False
+    return why_not() is None

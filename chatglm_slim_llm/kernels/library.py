@@ -17,7 +17,8 @@ import torch  # loads OpenMP before the library asks for it
 from torch import Tensor
 
 VARIABLE = "CHATGLM_SLIM_KERNELS"
-"""Chooses an instruction set (``avx512``, ``avx2``, ``portable``), or ``torch`` to leave the library alone."""
+"""Chooses an instruction set (``avx512``, ``avx2``, ``portable``), ``torch`` to leave the library alone, or another
+library by its path."""
 _WITHOUT = "torch"
 
 
@@ -140,4 +141,6 @@ def check(status: int) -> None:
 
 
 def _find() -> Path | None:
+    if os.sep in (given := os.environ.get(VARIABLE, "")):
+        return Path(given)
     return next(iter(sorted(Path(__file__).parent.glob("_native*.so"))), None)
