@@ -27,6 +27,7 @@ from chatglm_slim_llm.model import (
     SequentialForward,
     forward_for,
 )
+from chatglm_slim_llm.model.batched import pieces_of
 
 _ROUNDS = 5
 """Repetitions of what takes a fraction of a second; the median counts."""
@@ -131,9 +132,10 @@ def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[s
         rates["read"].append(sum(map(_size_bytes, layers)) / _time_layers(layers, workload.batch))
         rates["peak"].append(_peak())
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
+    rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
     for _ in range(3):
         rates["peak"].append(_peak())
-        rates["prefill"].append(2 * workload.prompt * sum(map(_num_weights, few)) / _time_layers(few, workload.prompt))
+        rates["prefill"].append(2 * rows * sum(map(_num_weights, few)) / _time_layers(few, rows))
     middle = {name: statistics.median(values) for name, values in rates.items()}
     linear_s = sum(map(_size_bytes, layers)) / middle["read"]
     known = library() is not None

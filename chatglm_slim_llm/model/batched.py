@@ -79,11 +79,11 @@ class BatchedForward:
         for layer, block in enumerate(self._blocks()):
             last = layer == len(self._model.transformer.layers) - 1
             query = torch.empty_like(hidden)
-            for piece in _pieces(0, len(ids)):
+            for piece in pieces_of(0, len(ids)):
                 qkv = block.attention.query_key_value(block.input_layernorm(hidden[piece]))
                 query[piece] = rows.store(layer, qkv, cos[piece], sin[piece], piece.start)
                 yield
-            for piece in _pieces(len(ids) - 1 if last else 0, len(ids)):  # only the last token is asked for more
+            for piece in pieces_of(len(ids) - 1 if last else 0, len(ids)):  # only the last token is asked for more
                 mixed = rows.attend_context(layer, query[piece], piece.start)
                 attention_input = block.input_layernorm(hidden[piece])
                 hidden[piece] = block.finish(attention_input, block.attention.dense(mixed))
@@ -150,8 +150,8 @@ def _is_native(module: torch.nn.Module) -> bool:
     return isinstance(module, Linear) and module.weight.dtype == torch.float16 and module.weight.device.type == "cpu"
 
 
-def _pieces(start: int, stop: int) -> list[slice]:
-    """Equal parts of at most `_PIECE_ROWS`."""
+def pieces_of(start: int, stop: int) -> list[slice]:
+    """A prompt's tokens in equal parts of at most `_PIECE_ROWS`."""
     count = -(-(stop - start) // _PIECE_ROWS)
     size = -(-(stop - start) // count)
     return [slice(at, min(at + size, stop)) for at in range(start, stop, size)]

@@ -8,7 +8,7 @@ namespace chatglm { namespace CHATGLM_ISA {
 static uint64_t read_all(const uint8_t *data, int64_t bytes, int threads) {
     const int64_t piece = 1 << 20, pieces = (bytes + piece - 1) / piece;
     uint64_t total = 0;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 16) reduction(+ : total)
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 8) reduction(+ : total)
     for (int64_t i = 0; i < pieces; i++) {
         const int64_t end = (i + 1) * piece < bytes ? (i + 1) * piece : bytes;
         I acc[4] = {izero(), izero(), izero(), izero()};

@@ -106,7 +106,6 @@ static void unpack_columns(const uint8_t *w, int64_t columns, uint8_t *out) {
         return;
     }
     for (int64_t k = 0; k < columns; k += 8, w += 64, out += 128) {
-        prefetch(w + kBlockColumns * BITS * 2);  // of the next columns, while there is much to compute with these
         const B v = load_bytes(w);
         store_bytes64(out, low_nibbles(v));
         store_bytes64(out + 64, high_nibbles(v));
@@ -172,6 +171,24 @@ struct Scratch {
     float sums[kBlockRows * kTilePanels * 16];
 };
 
+// The weights of the columns that come next are fetched a few lines a tile: all at once they would be waited for.
+template <int BITS, int P>
+struct NextColumns {
+    static constexpr int64_t kLines = kBlockColumns * BITS * 2 / 64;
+    const uint8_t *from[P];
+    int64_t lines_a_tile, line = 0;
+
+    NextColumns(const Panels &panels, int64_t g1, const Activations &a) {
+        const bool is_last = g1 == a.groups;  // then the next panels' first columns
+        for (int p = 0; p < P; p++) from[p] = is_last ? panels.data(P + p) : panels.data(p) + g1 * a.group * BITS * 2;
+        lines_a_tile = (kLines * kTileRows + a.rows - 1) / a.rows;
+    }
+    void fetch() {
+        for (int64_t end = line + lines_a_tile; line < end; line++)
+            for (int p = 0; p < P; p++) prefetch(from[p] + line * 64);
+    }
+};
+
 template <int BITS, int P>
 static void multiply_panels(const Panels &panels, const Activations &a, Scratch *scratch) {
     for (int64_t m = 0; m < a.rows; m++)
@@ -182,9 +199,12 @@ static void multiply_panels(const Panels &panels, const Activations &a, Scratch 
         for (int p = 0; p < P; p++)
             unpack_columns<BITS>(panels.data(p) + g0 * a.group * BITS * 2, (g1 - g0) * a.group,
                                  scratch->weights + p * kBlockColumns * 16);
+        NextColumns<BITS, P> next(panels, g1, a);
         int64_t m = 0;
-        for (; m + kTileRows <= a.rows; m += kTileRows)
+        for (; m + kTileRows <= a.rows; m += kTileRows) {
+            next.fetch();
             tile_columns<BITS, kTileRows, P>(panels, scratch->weights, a, m, g0, g1, scratch->sums + m * P * 16);
+        }
         LastTile<BITS, kTileRows - 1, P>::run(a.rows - m, panels, scratch->weights, a, m, g0, g1,
                                               scratch->sums + m * P * 16);
     }
@@ -220,26 +240,41 @@ static void multiply_range(Panels panels, int64_t first, int64_t end, const Acti
     else multiply<BITS>(panels, end, a, scratch);
 }
 
-// A block of rows, all panels. Threads take a few panels at a time, so that one on a busy core does not hold up the rest.
+// How the panels are shared out. Threads take a piece at a time, so that one on a busy core does not hold up the rest.
+// Where memory is the limit, three quarters go in pieces of some length, read without a break; the rest is small change
+// that lets all threads end together.
+struct Pieces {
+    int64_t panels, length, long_ones, count;
+
+    Pieces(int64_t panels, bool few_rows, int threads) : panels(panels) {
+        const int64_t share = panels / (threads * 8) / kTilePanels * kTilePanels;
+        length = share > kTilePanels ? share : kTilePanels;
+        long_ones = few_rows ? panels * 3 / 4 / length : 0;
+        count = long_ones + (panels - long_ones * length + kTilePanels - 1) / kTilePanels;
+    }
+    int64_t first(int64_t i) const {
+        const int64_t at = i <= long_ones ? i * length : long_ones * length + (i - long_ones) * kTilePanels;
+        return at < panels ? at : panels;
+    }
+};
+
 static void linear_block(const Weight &w, const float *x, const Activations &a, const float *bias, float *y,
                          Scratch *scratch, int threads) {
-    const int64_t num_panels = (w.n + 15) / 16;
-    const int64_t share = num_panels / (threads * 8) / kTilePanels * kTilePanels;
-    const int64_t chunk = share < kTilePanels ? kTilePanels : share > 32 ? 32 : share;
+    const bool few_rows = a.rows <= kTileRows;
+    const Pieces pieces((w.n + 15) / 16, few_rows, threads);
     const Panels panels = {&w, bias, y, 0, a.padded, w.group ? (w.k + w.group - 1) / w.group : 1};
-    if (a.rows <= kTileRows) quantize_tile(x, a, 0);
+    if (few_rows) quantize_tile(x, a, 0);
 #pragma omp parallel num_threads(threads)
     {
-        if (a.rows > kTileRows) {
+        if (!few_rows) {
 #pragma omp for schedule(dynamic, 1)
             for (int64_t row = 0; row < a.rows; row += kTileRows) quantize_tile(x, a, row);
         }
         Scratch *own = scratch ? scratch + omp_get_thread_num() : nullptr;
 #pragma omp for schedule(dynamic, 1) nowait
-        for (int64_t first = 0; first < num_panels; first += chunk) {
-            const int64_t end = first + chunk < num_panels ? first + chunk : num_panels;
-            if (w.bits == 4) multiply_range<4>(panels, first, end, a, own);
-            else multiply_range<8>(panels, first, end, a, own);
+        for (int64_t i = 0; i < pieces.count; i++) {
+            if (w.bits == 4) multiply_range<4>(panels, pieces.first(i), pieces.first(i + 1), a, own);
+            else multiply_range<8>(panels, pieces.first(i), pieces.first(i + 1), a, own);
         }
     }
 }
