@@ -100,11 +100,16 @@ def measure(layers: int | None, level: str, rounds: int) -> dict[str, object]:
         "level": level,
         "layers": model.config.num_layers,
         "tokens_per_s": middle,
-        "eight_against_one": middle["eight requests"] / middle["one request"],
-        "copying_speedup": middle["copying with"] / middle["copying without"],
-        "teasing_speedup": middle["teasing with"] / middle["teasing without"],
+        "eight_against_one": ratio(rates["eight requests"], rates["one request"]),
+        "copying_speedup": ratio(rates["copying with"], rates["copying without"]),
+        "teasing_speedup": ratio(rates["teasing with"], rates["teasing without"]),
         "drafts": {name: vars(tally) for name, tally in tallies.items() if tally.drafted},
     }
+
+
+def ratio(rates: Sequence[float], others: Sequence[float]) -> float:
+    """The median of the ratios within a round: the speed of memory changes from one minute to the next."""
+    return statistics.median(rate / other for rate, other in zip(rates, others, strict=True))
 
 
 def main() -> None:
