@@ -14,12 +14,12 @@ from typing import Any
 
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.engine.fitting import FittedPrompt, Round, fit_prompt
-from chatglm_slim_llm.engine.forward import Forward
 from chatglm_slim_llm.engine.reply import Delta, Meter, Reply
 from chatglm_slim_llm.engine.sampling import Sampler
 from chatglm_slim_llm.engine.scheduler import Scheduler
 from chatglm_slim_llm.engine.stopping import StopScanner
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, ChatGLMTokenizer, StreamDecoder, forward_for
+from chatglm_slim_llm.model.forward import Forward
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from typing import Generic
 import torch
 from torch import Tensor
 
-from chatglm_slim_llm.engine.forward import C, Forward
 from chatglm_slim_llm.engine.speculation import Speculator, StepCosts, Tally
+from chatglm_slim_llm.model.forward import C, Forward
 
 READ_AHEAD = 2
 """Tokens a reply may be ahead of its reader; then it waits, so that a reader who went away costs nothing."""

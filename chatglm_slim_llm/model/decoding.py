@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from chatglm_slim_llm.model.batched import BatchedForward
+from chatglm_slim_llm.model.forward import C, Forward
 from chatglm_slim_llm.model.positions import Layout
 
 if TYPE_CHECKING:
@@ -102,10 +103,11 @@ def decode_steps(
         ValueError: the prompt has no [gMASK] or no <sop>.
     """
     eos = model.config.eos_token_id if eos_token_id is None else eos_token_id
-    yield from _decode(forward_for(model), input_ids[0].tolist(), pick, eos)
+    forward: Forward[Any] = forward_for(model)
+    yield from _decode(forward, input_ids[0].tolist(), pick, eos)
 
 
-def _decode(forward: Any, prompt_ids: list[int], pick: Callable[[Tensor], int], eos: int) -> Iterator[int]:
+def _decode(forward: Forward[C], prompt_ids: list[int], pick: Callable[[Tensor], int], eos: int) -> Iterator[int]:
     pieces = forward.prefill(prompt_ids)
     while True:
         try:

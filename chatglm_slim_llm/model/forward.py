@@ -1,4 +1,4 @@
-"""What the scheduler needs of a model: scores for any number of sequences at once."""
+"""What decoding needs of a model, whatever runs it: scores for any number of sequences at once."""
 
 from __future__ import annotations
 
