@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Generic
+from typing import Any, Generic
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -41,8 +42,9 @@ class Scheduler(Generic[C]):
         self._inbox: SimpleQueue[_Sequence[C] | None] = SimpleQueue()  # None: look again, a reader did something
         self._live: list[_Sequence[C]] = []  # the worker's alone; who was served last stands last
         self._starting = threading.Lock()
-        self._worker: threading.Thread | None = None
-        self._exiting = False
+        self._worker = threading.Thread()  # the last one; it may have retired
+        self._is_running = self._exiting = False
+        _schedulers.add(self)
 
     def tokens(
         self,
@@ -107,9 +109,10 @@ class Scheduler(Generic[C]):
         sequence.is_submitted = True
         self._inbox.put(sequence)
         with self._starting:
-            if self._worker is None or not self._worker.is_alive():  # a fork takes no thread along
+            if not (self._is_running and self._worker.is_alive()):  # a fork takes no thread along
                 self._worker = threading.Thread(target=self._run, name="chatglm-slim-engine", daemon=True)
-                atexit.register(self._exit)
+                self._is_running = True
+                _workers.add(self._worker)
                 self._worker.start()
 
     def _wake(self, sequence: _Sequence[C]) -> None:
@@ -117,12 +120,10 @@ class Scheduler(Generic[C]):
         if sequence.is_submitted and not sequence.is_over:
             self._inbox.put(None)
 
-    def _exit(self) -> None:
-        """A daemon thread must not be inside the model when the interpreter goes away."""
+    def stop(self) -> None:
+        """End all replies after the current step, because the interpreter goes away."""
         self._exiting = True
         self._inbox.put(None)
-        if (worker := self._worker) is not None:
-            worker.join(_EXIT_WAIT_S)
 
     # --- in the worker's thread ---
 
@@ -139,8 +140,7 @@ class Scheduler(Generic[C]):
         with self._starting:
             if self._live or not (self._exiting or self._inbox.empty()):
                 return False
-            self._worker = None
-            atexit.unregister(self._exit)
+            self._is_running = False
             return True
 
     def _run_round(self) -> None:
@@ -289,6 +289,23 @@ class _Sequence(Generic[C]):
         if self.is_unwanted():
             self.end(None)
         return self.is_over
+
+
+_schedulers: WeakSet[Scheduler[Any]] = WeakSet()
+_workers: WeakSet[threading.Thread] = WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """A daemon thread that is inside torch when the interpreter goes away is a crash.
+
+    That may be the last thing that a worker does: with it goes the model, if nobody else has kept the scheduler.
+    """
+    for scheduler in list(_schedulers):
+        scheduler.stop()
+    for worker in list(_workers):
+        if worker.is_alive():
+            worker.join(_EXIT_WAIT_S)
 
 
 def _fail(sequences: Sequence[_Sequence[C]], error: BaseException) -> None:

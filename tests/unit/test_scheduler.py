@@ -385,3 +385,24 @@ print("done")
     command, here = [sys.executable, "-c", program], Path(__file__).parent
     run = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
+
+
+LAST_REFERENCE = """
+import time
+from fake_forward import FakeForward, greedy
+from chatglm_slim_llm.engine.scheduler import Scheduler
+
+class SlowToGo(FakeForward):
+    def __del__(self):
+        time.sleep(0.3)
+        print("gone", flush=True)
+
+list(Scheduler(SlowToGo(), 49).tokens([1, 2], greedy, max_new_tokens=3))
+"""
+
+
+def test_the_interpreter_waits_for_a_worker_that_frees_the_model() -> None:
+    command = [sys.executable, "-c", LAST_REFERENCE]
+    here = Path(__file__).parent
+    run = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "gone\n", "")
