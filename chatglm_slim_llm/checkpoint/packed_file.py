@@ -27,8 +27,8 @@ from chatglm_slim_llm.config import Folders
 from chatglm_slim_llm.errors import CheckpointFormatError
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 
-_FORMAT = 1
-"""Counts the changes of the packed layout; copies of another count are not used."""
+_FORMAT = 2
+"""Counts the changes of the packed layout and of how weights are quantised; copies of another count are not used."""
 _WORTH_KEEPING_BYTES = 2**28
 """Smaller models are packed in less time than a file costs attention."""
 
@@ -49,7 +49,7 @@ def fill_packed(
         CheckpointFormatError: a tensor of the checkpoint is damaged.
     """
     path = _path_of(weights, packing)
-    if path.is_file() and _read(path, model, progress):
+    if _read(path, model, progress):
         return
     packing.fill(model, weights, progress)
     if sum(tensor.nbytes for tensor in _tensors(model).values()) >= _WORTH_KEEPING_BYTES:
@@ -71,7 +71,7 @@ def _tensors(model: ChatGLMForConditionalGeneration) -> dict[str, torch.Tensor]:
 
 
 def _read(path: Path, model: ChatGLMForConditionalGeneration, progress: Progress | None) -> bool:
-    """Fill the model from a packed copy; False if that is damaged, which costs time only."""
+    """Fill the model from a packed copy; False if there is none or it is damaged, which costs time only."""
     try:
         with closing(SafetensorsShard(path)) as shard:
             allocate(model)
@@ -80,6 +80,8 @@ def _read(path: Path, model: ChatGLMForConditionalGeneration, progress: Progress
             if specs != {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}:
                 raise CheckpointFormatError(f"{path} holds other tensors than this model", path=path)
         _read_tensors(path, tensors, progress)
+    except (FileNotFoundError, NotADirectoryError):  # or another process has just removed it
+        return False
     except (OSError, CheckpointFormatError) as error:
         _log.warning("the packed copy %s is not used and made again: %s", path, error)
         return False

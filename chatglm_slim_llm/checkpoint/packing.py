@@ -74,6 +74,7 @@ class Packing:
         for rows, chunk in read_in_chunks(shard, spec):
             panels = slice(rows.start // PANEL_ROWS, -(-rows.stop // PANEL_ROWS))
             if spec.name != name:  # a stored scale
+                check_finite(chunk, spec.name, shard.path)
                 pack_scale(chunk.reshape(len(chunk), -1), out[panels])
             elif not chunk.is_floating_point():
                 pack_rows(unpack(chunk, form.bits), form, out[panels])

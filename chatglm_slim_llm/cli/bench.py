@@ -39,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
     """Measure and print."""
     if args.prompt < 3:
         raise ConfigError(f"--prompt is {args.prompt}; it must be 3 or more: a word, [gMASK] and <sop>", key="prompt")
+    if args.new < 2:
+        raise ConfigError(f"--new is {args.new}; it must be 2 or more, as the first belongs to the prompt", key="new")
     if args.layers and args.shape != "6b":
         raise ConfigError("--layers works with --shape 6b only; a checkpoint has the layers it has", key="layers")
     import torch
@@ -65,13 +67,14 @@ def as_text(figures: dict[str, Any]) -> str:
         f"  decode         {f['decode_tokens_per_s']:8.1f} tokens/s   ({f['batch']} at a time)",
         f"  peak memory    {f['peak_memory_gb']:8.2f} GB",
     ]
-    if f["bandwidth_gb_s"] is not None:
+    if f["bandwidth_gb_s"] is not None and f["attention_step_s"] is not None:
         lines += [
             f"  weights read   {f['decode_read_gb_s']:8.1f} GB/s       "
             f"{f['decode_bandwidth_fraction']:.0%} of this machine's {f['bandwidth_gb_s']:.1f}",
             f"  products       {f['prefill_gflop_s']:8.0f} GFLOP/s    "
             f"{f['prefill_peak_fraction']:.0%} of this machine's {f['gemm_gflop_s']:.0f} (int8)",
-            f"  beside them    {f['other_share']:8.0%} of a decoding step",
+            f"  attention      {f['attention_step_s'] / f['step_s']:8.1%} of a decoding step",
+            f"  all the rest   {f['other_share']:8.1%}",
         ]
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from chatglm_slim_llm.checkpoint.filling import Filling
 from chatglm_slim_llm.checkpoint.packing import Packing, allocate, can_pack
 from chatglm_slim_llm.config import LoadOptions, Quantization
 from chatglm_slim_llm.errors import ConfigError
-from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, instruction_set, library
+from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, RowBatch, instruction_set, library
 from chatglm_slim_llm.model import (
     BatchedForward,
     ChatGLMConfig,
@@ -27,7 +27,7 @@ from chatglm_slim_llm.model import (
     SequentialForward,
     forward_for,
 )
-from chatglm_slim_llm.model.batched import pieces_of
+from chatglm_slim_llm.model.batched import Context, pieces_of
 
 _ROUNDS = 5
 """Repetitions of what takes a fraction of a second; the median counts."""
@@ -41,7 +41,7 @@ class Workload:
     prompt: int
     """Tokens of each prompt, [gMASK] and <sop> included."""
     new: int
-    """Tokens that each sequence makes."""
+    """Tokens that each sequence makes; 2 or more."""
     batch: int
     """Sequences that share the steps of decoding."""
 
@@ -91,7 +91,7 @@ def _prompts(model: ChatGLMForConditionalGeneration, workload: Workload) -> list
 
 def _run(
     forward: BatchedForward | SequentialForward, prompts: Sequence[list[int]], workload: Workload
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     started = time.perf_counter()
     contexts, tokens = [], []
     first_s = 0.0
@@ -107,13 +107,27 @@ def _run(
         scores_of_all = forward.step(contexts, [[token] for token in tokens])
         tokens = [int(scores[-1].argmax()) for scores in scores_of_all]
         step_times.append(time.perf_counter() - started)
-    step_s = statistics.median(step_times) if step_times else float("nan")
+    step_s = statistics.median(step_times)
     return {
         "prefill_tokens_per_s": sum(map(len, prompts)) / prefill_s,
         "decode_tokens_per_s": len(prompts) / step_s,
         "ttft_s": first_s,
         "step_s": step_s,
+        "attention_step_s": _time_attention(contexts) if isinstance(forward, BatchedForward) else None,
     }
+
+
+def _time_attention(contexts: Sequence[Context]) -> float:
+    """Seconds that a step spends on the attention of all layers."""
+    rows = RowBatch([(context.pages, context.pages.length - 1, context.pages.length) for context in contexts])
+    query = torch.randn(len(contexts), rows.shape.heads * rows.shape.d)
+    times = []
+    for _ in range(_ROUNDS):
+        started = time.perf_counter()
+        for layer in range(rows.shape.layers):
+            rows.attend(layer, query)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def _exhaust(pieces: Any) -> Any:
@@ -124,7 +138,7 @@ def _exhaust(pieces: Any) -> Any:
             return finished.value
 
 
-def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[str, float]) -> dict[str, float | None]:
+def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[str, Any]) -> dict[str, float | None]:
     """The linear layers alone, a step's rows and a prompt's, in turn with the machine's limits."""
     rates: dict[str, list[float]] = {"read": [], "bandwidth": [], "prefill": [], "peak": []}
     for _ in range(_ROUNDS):
@@ -138,7 +152,7 @@ def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[s
         rates["prefill"].append(2 * rows * sum(map(_num_weights, few)) / _time_layers(few, rows))
     middle = {name: statistics.median(values) for name, values in rates.items()}
     linear_s = sum(map(_size_bytes, layers)) / middle["read"]
-    known = library() is not None
+    known, attention_s = library() is not None, figures["attention_step_s"]
     return {
         "linear_step_s": linear_s,
         "bandwidth_gb_s": middle["bandwidth"] / 1e9 if known else None,
@@ -147,7 +161,7 @@ def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[s
         "gemm_gflop_s": middle["peak"] / 1e9 if known else None,
         "prefill_gflop_s": middle["prefill"] / 1e9,
         "prefill_peak_fraction": middle["prefill"] / middle["peak"] if known else None,
-        "other_share": 1 - linear_s / figures["step_s"],
+        "other_share": None if attention_s is None else 1 - (linear_s + attention_s) / figures["step_s"],
     }
 
 

@@ -45,8 +45,9 @@ class Linear(nn.Linear):
     def _runs_natively(self, input: Tensor) -> bool:
         """Whether the compiled kernels multiply: fp16 weights, fp32 activations, no gradients."""
         wants_gradients = torch.is_grad_enabled() and (input.requires_grad or self.weight.requires_grad)
-        fits = self.weight.dtype == torch.float16 and input.dtype == torch.float32 and input.device.type == "cpu"
-        return fits and not wants_gradients and self.weight.is_contiguous() and library() is not None
+        fits = self.weight.dtype == torch.float16 and input.dtype == torch.float32
+        are_here = input.device.type == self.weight.device.type == "cpu"
+        return fits and are_here and not wants_gradients and self.weight.is_contiguous() and library() is not None
 
     def _float_bias(self) -> Tensor | None:
         """The bias in fp32, converted once for each version of it."""
@@ -55,7 +56,9 @@ class Linear(nn.Linear):
         version = (self.bias.data_ptr(), 0 if self.bias.is_inference() else self.bias._version)
         known = self.__dict__.get("_known_bias")
         if known is None or known[0] != version:
-            known = self.__dict__["_known_bias"] = (version, self.bias.detach().float())
+            # The original is kept as well: while it lives, no other bias can come to lie at its address.
+            original = self.bias.detach()
+            known = self.__dict__["_known_bias"] = (version, original.float(), original)
         converted: Tensor = known[1]
         return converted
 

@@ -18,11 +18,19 @@ _HUGE_PAGE = 2**21
 
 
 def empty_huge(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor on large pages if it fills some; it goes back to the system with its last reference."""
+    """An uninitialised tensor on large pages if it fills some; it goes back to the system with its last reference.
+
+    Raises:
+        MemoryError: the system has not so much; an OSError would be taken for a file that cannot be read.
+    """
     size_bytes = math.prod(shape) * dtype.itemsize
     if size_bytes < _HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(shape, dtype=dtype)
-    memory = mmap.mmap(-1, -(-size_bytes // _HUGE_PAGE) * _HUGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    whole_bytes = -(-size_bytes // _HUGE_PAGE) * _HUGE_PAGE
+    try:
+        memory = mmap.mmap(-1, whole_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except OSError as error:
+        raise MemoryError(f"the system gives no {whole_bytes:,} bytes of memory ({error.strerror})") from error
     with suppress(OSError):  # a kernel without large pages
         memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.uint8)[:size_bytes].view(dtype).view(shape)

@@ -6,8 +6,10 @@ checkpoint; it lives in memory and in the program's cache.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import byref
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +68,9 @@ def pack_rows(levels: Tensor, form: PackedFormat, out: Tensor) -> None:
     """
     n, k = levels.shape
     assert out.is_contiguous()
+    levels = levels.contiguous()  # a name keeps a copy alive for as long as the kernel reads it
     pointers = (out.data_ptr(), torch.get_num_threads())
-    native().chatglm_pack(levels.contiguous().data_ptr(), n, k, form.bits, form.group, *pointers)
+    native().chatglm_pack(levels.data_ptr(), n, k, form.bits, form.group, *pointers)
 
 
 def pack_scale(scale: Tensor, out: Tensor) -> None:
@@ -77,7 +80,19 @@ def pack_scale(scale: Tensor, out: Tensor) -> None:
     out.copy_(full.view(len(out), PANEL_ROWS, -1).transpose(1, 2))
 
 
-class PackedLinear(nn.Module):
+class _KeepsItsDtypes(nn.Module):
+    """Dtypes are part of the packed format: `model.float()` and `.half()` leave them as they are."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        def keep(tensor: Tensor) -> Tensor:
+            changed = fn(tensor)
+            return changed if changed.dtype == tensor.dtype else tensor.to(changed.device)
+
+        super()._apply(keep, recurse)
+        return self
+
+
+class PackedLinear(_KeepsItsDtypes):
     """A linear layer over a packed weight; for inference in fp32 on a processor."""
 
     def __init__(self, in_features: int, out_features: int, form: PackedFormat, *, bias: bool = True) -> None:
@@ -104,20 +119,18 @@ class PackedLinear(nn.Module):
         """[..., in] -> [..., out], fp32.
 
         Raises:
-            TypeError: the input is not fp32 on a processor.
+            TypeError: the input is not fp32, or it or the weights are not on a processor.
         """
-        if input.dtype != torch.float32 or input.device.type != "cpu":
-            raise TypeError(
-                f"weights packed for a processor take fp32 there, not {input.dtype} on {input.device}; load the "
-                "checkpoint for that device instead of moving this model"
-            )
+        if input.dtype != torch.float32:
+            raise TypeError(f"packed weights take fp32, not {input.dtype}; load the checkpoint unpacked for that")
+        _want_processor(input, self.weight)
         return native_linear(self._known.of(self.weight, self.weight_scale), input, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, form={self.form}"
 
 
-class PackedEmbedding(nn.Module):
+class PackedEmbedding(_KeepsItsDtypes):
     """An embedding table over the packed weight of the head, which has the same rows."""
 
     def __init__(self, head: PackedLinear) -> None:
@@ -131,7 +144,9 @@ class PackedEmbedding(nn.Module):
 
         Raises:
             IndexError: an id is not in the table.
+            TypeError: the ids or the weights are not on a processor.
         """
+        _want_processor(input_ids, self.weight)
         ids = input_ids.reshape(-1).to(torch.int64).contiguous()
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.num_embeddings:
             raise IndexError(f"token ids must lie between 0 and {self.num_embeddings - 1}")
@@ -143,13 +158,15 @@ class PackedEmbedding(nn.Module):
 
 
 class NativeWeight:
-    """Remembers how the library wants a weight; made anew when the tensor has moved, left out of copies."""
+    """Remembers how the library wants a weight, but for where it is; a copy has a description of its own."""
 
     def __init__(self, n: int, k: int, form: PackedFormat) -> None:
         self._shape, self._struct = (n, k, form), WeightStruct(None, None, n, k, form.group, form.bits)
 
     def of(self, weight: Tensor, scale: Tensor | None = None) -> WeightStruct:
         """The description of ``weight`` with its scales."""
+        if self._struct.bits == HALF.bits:  # transformers puts a longer or shorter one in place when a vocabulary grows
+            self._struct.n, self._struct.k = weight.shape
         self._struct.data = weight.data_ptr()
         self._struct.scale = None if scale is None else scale.data_ptr()
         return self._struct
@@ -159,7 +176,14 @@ class NativeWeight:
 
 
 def native_linear(weight: WeightStruct, x: Tensor, bias: Tensor | None) -> Tensor:
-    """fp32 [..., k] -> [..., n] with a weight in one of the library's formats; ``bias`` is fp32 [n]."""
+    """fp32 [..., k] -> [..., n] with a weight in one of the library's formats; ``bias`` is fp32 [n].
+
+    Raises:
+        ValueError: the input has another width than the weight.
+        MemoryError: there is none for intermediate results.
+    """
+    if x.shape[-1] != weight.k:
+        raise ValueError(f"the input has {x.shape[-1]} columns and the weight {weight.k}")
     x = x.contiguous()
     y = torch.empty(*x.shape[:-1], weight.n)
     rows = x.numel() // weight.k
@@ -168,6 +192,16 @@ def native_linear(weight: WeightStruct, x: Tensor, bias: Tensor | None) -> Tenso
         threads = torch.get_num_threads()
         check(native().chatglm_linear(byref(weight), x.data_ptr(), rows, bias_pointer, y.data_ptr(), threads))
     return y
+
+
+def _want_processor(*tensors: Tensor) -> None:
+    """Raise TypeError where the kernels would follow addresses of another device."""
+    for tensor in tensors:
+        if tensor.device.type != "cpu":
+            raise TypeError(
+                f"weights packed for a processor work there, not on {tensor.device}; load the checkpoint for that "
+                "device instead of moving this model"
+            )
 
 
 def _frozen(tensor: Tensor) -> nn.Parameter:

@@ -12,9 +12,9 @@ from tests.unit.native import needs_library
 
 KEYS = {
     "shape", "layers", "level", "prompt", "new", "batch", "threads", "kernels", "weights_gb", "start_s",
-    "prefill_tokens_per_s", "decode_tokens_per_s", "ttft_s", "step_s", "peak_memory_gb", "linear_step_s",
-    "bandwidth_gb_s", "decode_read_gb_s", "decode_bandwidth_fraction", "gemm_gflop_s", "prefill_gflop_s",
-    "prefill_peak_fraction", "other_share",
+    "prefill_tokens_per_s", "decode_tokens_per_s", "ttft_s", "step_s", "attention_step_s", "peak_memory_gb",
+    "linear_step_s", "bandwidth_gb_s", "decode_read_gb_s", "decode_bandwidth_fraction", "gemm_gflop_s",
+    "prefill_gflop_s", "prefill_peak_fraction", "other_share",
 }  # fmt: skip
 
 
@@ -52,6 +52,7 @@ def test_people_get_lines_with_units():
         (("--prompt", "2"), "--prompt is 2; it must be 3 or more"),
         (("--layers", "2"), "--layers works with --shape 6b only"),
         (("--new", "0"), "'0' is no count"),
+        (("--new", "1"), "--new is 1; it must be 2 or more"),
         (("--shape", "/nowhere"), "/nowhere"),
     ],
 )

@@ -6,8 +6,9 @@ from ctypes import byref
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from chatglm_slim_llm.kernels import Linear
 from chatglm_slim_llm.kernels.library import native
 from chatglm_slim_llm.kernels.packed import HALF, NativeWeight, native_linear
 from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
@@ -77,3 +78,32 @@ def test_rows_of_a_half_weight_are_its_numbers(instruction_set):  # noqa: F811
     struct = NativeWeight(50, 37, HALF).of(weight)
     native().chatglm_rows_of(byref(struct), ids.data_ptr(), 5, rows.data_ptr(), 2)
     assert torch.equal(rows, weight[ids].float())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [1, 30])
+@pytest.mark.parametrize("size", [3, 90])
+def test_a_weight_of_another_length_is_multiplied_as_long_as_it_is(rows, size):
+    layer = Linear(50, 20, bias=False).half()
+    layer(torch.randn(rows, 50))
+    layer.weight = nn.Parameter(
+        torch.randn(size, 50).half()
+    )  # what a vocabulary that grows or shrinks does to the head
+    x = torch.randn(rows, 50)
+    torch.testing.assert_close(layer(x), x @ layer.weight.float().T, rtol=1e-5, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_weight_on_another_device_is_left_to_torch_which_refuses_it():
+    layer = Linear(50, 20).half().to("meta")
+    assert not layer._runs_natively(torch.randn(1, 50))
+
+
+@torch.no_grad()
+def test_a_bias_that_takes_the_place_of_another_is_the_one_that_is_added():
+    layer = Linear(50, 20).half()
+    x = torch.zeros(1, 50)
+    for value in range(20):
+        for number in (value + 100.0, float(value)):  # the second may come to lie where the one before last has lain
+            layer.bias = nn.Parameter(torch.full((20,), number).half())
+        assert torch.equal(layer(x), torch.full((1, 20), float(value)))

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chatglm_slim_llm.kernels.packed import (
     PackedEmbedding,
@@ -158,6 +158,43 @@ def test_half_precision_input_is_refused_with_what_to_do():
     layer, _ = random_weight(16, 128, PackedFormat(8))
     with pytest.raises(TypeError, match="load the checkpoint for that device"):
         layer(torch.randn(1, 128).half())
+
+
+@pytest.mark.parametrize("width", [64, 127, 129, 256])
+def test_an_input_of_another_width_is_refused_before_the_kernel_reads_it(width):
+    layer, _ = random_weight(16, 128, PackedFormat(8))
+    with pytest.raises(ValueError, match=f"{width} columns and the weight 128"):
+        layer(torch.randn(2, width))
+
+
+def test_weights_on_another_device_are_refused_before_the_kernel_reads_them():
+    layer, _ = random_weight(16, 128, PackedFormat(8))
+    embedding = PackedEmbedding(layer)
+    with pytest.raises(TypeError, match="load the checkpoint for that device"):
+        embedding(torch.tensor([1], device="meta"))
+    moved = copy.deepcopy(nn.ModuleList([layer, embedding])).to("meta")
+    for part, given in zip(moved, (torch.randn(1, 128), torch.tensor([1])), strict=True):
+        with pytest.raises(TypeError, match="load the checkpoint for that device"):
+            part(given)
+
+
+@pytest.mark.parametrize("change", [nn.Module.half, nn.Module.float, nn.Module.double, nn.Module.bfloat16])
+def test_a_change_of_dtype_leaves_a_packed_layer_as_it_is(change):
+    layer, _ = random_weight(40, 200, PackedFormat(4, 128))
+    x, ids = torch.randn(3, 200), torch.tensor([0, 39])
+    expected, rows = layer(x), PackedEmbedding(layer)(ids)
+    both = change(nn.ModuleList([layer, PackedEmbedding(layer)]))
+    assert torch.equal(both[0](x), expected)
+    assert torch.equal(both[1](ids), rows)
+
+
+def test_columns_that_do_not_lie_side_by_side_are_packed_all_the_same():
+    levels = torch.randint(-128, 128, (300, 64), dtype=torch.int8)
+    form = PackedFormat(8)
+    found, expected = (torch.empty(form.shapes(64, 300)[0], dtype=torch.uint8) for _ in range(2))
+    pack_rows(levels.T, form, found)
+    pack_rows(levels.T.contiguous(), form, expected)
+    assert torch.equal(found, expected)
 
 
 def test_a_copy_of_a_layer_multiplies_with_its_own_weight():

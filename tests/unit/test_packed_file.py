@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from chatglm_slim_llm.checkpoint import packed_file
+from chatglm_slim_llm.checkpoint import packed_file, quantize_checkpoint
 from chatglm_slim_llm.checkpoint.loading import load_packed_model
 from chatglm_slim_llm.checkpoint.packed_file import packed_folder
+from chatglm_slim_llm.errors import CheckpointFormatError
+from chatglm_slim_llm.kernels import memory
 from tests.unit.checkpoint_samples import copy_reference, edit_weights
 from tests.unit.native import needs_library
 
@@ -102,6 +104,48 @@ def test_a_cache_that_cannot_be_written_is_done_without(folder, tmp_path, caplog
     (tmp_path / "home").write_text("a file where the folder should be")
     load_packed_model(folder, quantization="int4")
     assert "no packed copy is kept" in caplog.text
+
+
+def test_a_cache_that_may_not_be_read_is_done_without(folder, monkeypatch, caplog):
+    ordinary = Path.stat, Path.open
+
+    def stat(path, **options):
+        return refuse(path) or ordinary[0](path, **options)
+
+    def open_file(path, *mode, **options):
+        return refuse(path) or ordinary[1](path, *mode, **options)
+
+    def refuse(path):
+        if path.is_relative_to(packed_folder()):
+            raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(Path, "open", open_file)
+    load_packed_model(folder, quantization="int4")
+    assert "Permission denied" in caplog.text
+
+
+def test_memory_that_is_not_there_is_no_fault_of_the_copy(folder, monkeypatch, caplog):
+    load_packed_model(folder, quantization="int4")
+
+    def no_memory(*_, **__):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(memory, "_HUGE_PAGE", 1)
+    monkeypatch.setattr(memory.mmap, "mmap", no_memory)
+    with pytest.raises(MemoryError, match="bytes of memory"):
+        load_packed_model(folder, quantization="int4")
+    assert not caplog.text
+
+
+def test_a_stored_scale_that_is_no_number_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path / "home"))
+    source = copy_reference("tiny_v11", tmp_path / "checkpoint")
+    quantize_checkpoint(source, tmp_path / "int8", 8)
+    name = "transformer.layers.0.attention.dense.weight_scale"
+    edit_weights(tmp_path / "int8", lambda tensors: tensors[name].fill_(torch.nan))
+    with pytest.raises(CheckpointFormatError, match="NaN"):
+        load_packed_model(tmp_path / "int8", quantization="int8")
 
 
 def test_a_small_checkpoint_leaves_no_copy(folder, monkeypatch):
