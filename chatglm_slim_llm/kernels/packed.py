@@ -88,7 +88,7 @@ class _KeepsItsDtypes(nn.Module):
             changed = fn(tensor)
             return changed if changed.dtype == tensor.dtype else tensor.to(changed.device)
 
-        super()._apply(keep, recurse)
+        super()._apply(keep, recurse)  # type: ignore[no-untyped-call]
         return self
 
 
@@ -122,7 +122,10 @@ class PackedLinear(_KeepsItsDtypes):
             TypeError: the input is not fp32, or it or the weights are not on a processor.
         """
         if input.dtype != torch.float32:
-            raise TypeError(f"packed weights take fp32, not {input.dtype}; load the checkpoint unpacked for that")
+            raise TypeError(
+                f"weights packed for a processor take fp32, not {input.dtype}; load the checkpoint for that device "
+                "instead of converting this model"
+            )
         _want_processor(input, self.weight)
         return native_linear(self._known.of(self.weight, self.weight_scale), input, self.bias)
 
