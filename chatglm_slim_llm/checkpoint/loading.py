@@ -145,7 +145,13 @@ def load_packed_model(
     stored = parse_config(raw, folder / CONFIG)
     weights = list_weights(folder)
     check_tensors(weights, stored)
-    packing = Packing.of(stored, _choose_bits(stored.quantization_bit, quantization, folder))
+    bits = _choose_bits(stored.quantization_bit, quantization, folder)
+    if not can_pack(torch.device("cpu"), bits):
+        raise QuantizationError(
+            f"weights are packed at int8 and int4, where the compiled kernels are; load {folder} with load_model",
+            bits=bits,
+        )
+    packing = Packing.of(stored, bits)
     plain = {"quantization_bit": 0, "quantization_group_size": 0, "quantization_embeddings": False}
     model = packing.model_of(parse_config(raw | plain, folder / CONFIG))
     fill_packed(model, weights, packing, progress)

@@ -12,7 +12,7 @@ import torch
 from chatglm_slim_llm.checkpoint import packed_file, quantize_checkpoint
 from chatglm_slim_llm.checkpoint.loading import load_packed_model
 from chatglm_slim_llm.checkpoint.packed_file import packed_folder
-from chatglm_slim_llm.errors import CheckpointFormatError
+from chatglm_slim_llm.errors import CheckpointFormatError, QuantizationError
 from chatglm_slim_llm.kernels import memory
 from tests.unit.checkpoint_samples import copy_reference, edit_weights
 from tests.unit.native import needs_library
@@ -146,6 +146,11 @@ def test_a_stored_scale_that_is_no_number_is_refused(tmp_path, monkeypatch):
     edit_weights(tmp_path / "int8", lambda tensors: tensors[name].fill_(torch.nan))
     with pytest.raises(CheckpointFormatError, match="NaN"):
         load_packed_model(tmp_path / "int8", quantization="int8")
+
+
+def test_fp16_is_not_packed(folder):
+    with pytest.raises(QuantizationError, match="load_model"):
+        load_packed_model(folder, quantization="fp16")
 
 
 def test_a_small_checkpoint_leaves_no_copy(folder, monkeypatch):
