@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict
@@ -134,6 +135,8 @@ def _write(tensors: dict[str, torch.Tensor], path: Path, meter: Meter) -> None:
 def _remove_old(path: Path) -> None:
     """Remove copies of an earlier state of the same checkpoint and level, and what a killed process left of one."""
     stem = path.name.rpartition("-")[0]
-    for old in (*path.parent.glob(f"{stem}-*.safetensors"), *path.parent.glob(f".{stem}-*.partial")):
-        with suppress(OSError):
+    an_hour_ago = time.time() - 3600  # a younger part may be another process's work
+    parts = path.parent.glob(f".{stem}-*.partial")
+    with suppress(OSError):
+        for old in (*path.parent.glob(f"{stem}-*.safetensors"), *(p for p in parts if p.stat().st_mtime < an_hour_ago)):
             old.unlink()

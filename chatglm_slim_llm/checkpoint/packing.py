@@ -49,7 +49,7 @@ class Packing:
             replace_linears(model, lambda old: _packed(old, self.blocks))
             head = model.lm_head = _packed(model.lm_head, self.head)
             model.transformer.word_embeddings = PackedEmbedding(head)
-        model.config.quantization_bit = self.blocks.bits
+        model.config.quantization_bit, model.config.quantization_group_size = self.blocks.bits, self.blocks.group
         return model
 
     def fill(self, model: ChatGLMForConditionalGeneration, weights: Weights, progress: Progress | None) -> None:

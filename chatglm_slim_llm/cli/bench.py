@@ -65,8 +65,9 @@ def as_text(figures: dict[str, Any]) -> str:
         f"  prefill        {f['prefill_tokens_per_s']:8.1f} tokens/s   ({f['batch']} x {f['prompt']} tokens)",
         f"  first token    {f['ttft_s']:8.2f} s",
         f"  decode         {f['decode_tokens_per_s']:8.1f} tokens/s   ({f['batch']} at a time)",
-        f"  peak memory    {f['peak_memory_gb']:8.2f} GB",
     ]
+    if f["peak_memory_gb"] is not None:
+        lines.append(f"  peak memory    {f['peak_memory_gb']:8.2f} GB")
     if f["bandwidth_gb_s"] is not None and f["attention_step_s"] is not None:
         lines += [
             f"  weights read   {f['decode_read_gb_s']:8.1f} GB/s       "

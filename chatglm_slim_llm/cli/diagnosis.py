@@ -252,7 +252,9 @@ def memory_needs(config: Mapping[str, Any], *, compiled: bool = True) -> dict[st
     linear = layers * (4 * hidden * hidden + 2 * hidden * inner)
     conversation = 4 * layers * hidden * int(config.get("max_sequence_length") or 2048)
     stored_bits = config.get("quantization_bit") or 0
-    levels = _LEVEL_BYTES if not stored_bits else {f"int{stored_bits}": _LEVEL_BYTES[f"int{stored_bits}"]}
+    group_size = config.get("quantization_group_size") or 0
+    stored_bytes = stored_bits / 8 + (2 / group_size if group_size else 0)
+    levels = {f"int{stored_bits}": stored_bytes} if stored_bits else _LEVEL_BYTES
     needs = {}
     for level, bytes_each in levels.items():
         table = int(config["vocab_size"]) * hidden * (1 if compiled and level != "fp16" else 2)

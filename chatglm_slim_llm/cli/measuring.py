@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import resource
 import statistics
 import sys
 import time
@@ -56,7 +55,8 @@ def measure(model: ChatGLMForConditionalGeneration, workload: Workload, level: s
     """
     forward: Any = forward_for(model)
     figures: dict[str, Any] = _run(forward, _prompts(model, workload), workload)
-    figures["peak_memory_gb"] = peak_memory_bytes() / 1e9
+    peak_bytes = peak_memory_bytes()
+    figures["peak_memory_gb"] = None if peak_bytes is None else peak_bytes / 1e9
     kinds = Linear | PackedLinear | QuantizedLinear
     layers: list[nn.Module] = [m for m in model.modules() if isinstance(m, kinds)]
     figures |= _measure_layers(layers, workload, figures)
@@ -73,8 +73,12 @@ def measure(model: ChatGLMForConditionalGeneration, workload: Workload, level: s
     return about | figures
 
 
-def peak_memory_bytes() -> int:
-    """The most memory that this process ever had at once."""
+def peak_memory_bytes() -> int | None:
+    """The most memory that this process ever had at once; Windows does not say it in this way."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

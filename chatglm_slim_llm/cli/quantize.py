@@ -7,6 +7,7 @@ from functools import partial
 
 from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.cli.converted import add_paths, convert
+from chatglm_slim_llm.errors import ConfigError
 
 _BITS = {"int8": 8, "int4": 4}
 _GROUPS = {"row": 0, "128": 128, "32": 32}
@@ -32,6 +33,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 
 def run(args: argparse.Namespace) -> int:
     """Write the quantised checkpoint and say what became of it."""
+    if args.level == "int8" and args.group != "row":
+        raise ConfigError(f"--group {args.group} is for --level int4; int8 has one scale a row", key="group")
     source = resolve_folder(args.source)  # before torch is imported, which takes seconds
     from chatglm_slim_llm.checkpoint import quantize_checkpoint
 

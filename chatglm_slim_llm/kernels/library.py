@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sysconfig
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int64, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,8 @@ VARIABLE = "CHATGLM_SLIM_KERNELS"
 """Chooses an instruction set (``avx512``, ``avx2``, ``portable``), ``torch`` to leave the library alone, or another
 library by its path."""
 _WITHOUT = "torch"
+_VERSION = 1
+"""Of the functions and layouts; a library left over from an older checkout has another."""
 
 
 class WeightStruct(ctypes.Structure):
@@ -50,6 +53,7 @@ class HeadsStruct(ctypes.Structure):
 _WEIGHT, _ROWS, _HEADS = POINTER(WeightStruct), POINTER(RowsStruct), POINTER(HeadsStruct)
 _SIGNATURES = {
     "chatglm_instruction_set": (c_char_p, (c_char_p,)),
+    "chatglm_version": (c_int64, ()),
     "chatglm_max_threads": (c_int, ()),
     "chatglm_page_tokens": (c_int64, ()),
     "chatglm_padded_columns": (c_int64, (c_int64, c_int64)),
@@ -84,6 +88,8 @@ def library() -> ctypes.CDLL | None:
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError):  # built for another system, or left over from another version
         return None
+    if loaded.chatglm_version() != _VERSION:
+        return None
     loaded.chatglm_instruction_set(os.environ.get(VARIABLE, "").encode())
     return loaded
 
@@ -113,8 +119,11 @@ def why_not() -> str | None:
     if is_switched_off():
         return f"{VARIABLE} is {_WITHOUT}"
     if _find() is not None:
-        return "they cannot be loaded on this system; install the package again"
-    return "no C++ compiler was there at installation; install one (g++ or clang++), then this package again"
+        return "they are of another version or cannot be loaded on this system; install the package again"
+    return (
+        "they were not built at installation, which takes a C++ compiler with OpenMP (g++, or clang++ with libomp); "
+        "install one, then this package again"
+    )
 
 
 def shares_threads_with_torch() -> bool:
@@ -143,4 +152,5 @@ def check(status: int) -> None:
 def _find() -> Path | None:
     if os.sep in (given := os.environ.get(VARIABLE, "")):
         return Path(given)
-    return next(iter(sorted(Path(__file__).parent.glob("_native*.so"))), None)
+    path = Path(__file__).with_name(f"_native{sysconfig.get_config_var('EXT_SUFFIX')}")
+    return path if path.is_file() else None

@@ -36,6 +36,8 @@ class Context:
     """Index of <sop>."""
     num_tokens: int
     """Of prompt and reply so far; a P-tuning prefix is not counted."""
+    prefix_length: int
+    """Places that a P-tuning prefix takes before the prompt."""
 
 
 class BatchedForward:
@@ -48,7 +50,7 @@ class BatchedForward:
 
     def __init__(self, model: ChatGLMForConditionalGeneration) -> None:
         config = model.config
-        self._model, self._prefix_length = model, config.pre_seq_len or 0
+        self._model = model
         self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size)
 
     @staticmethod
@@ -71,7 +73,9 @@ class BatchedForward:
         """
         ids = torch.tensor(prompt_ids)
         layout = Layout.of(ids[None], self._model.config)
-        context = Context(self._new_pages(), int(layout.mask_position), int(layout.context_length), len(ids))
+        pages = self._new_pages()
+        places = (int(layout.mask_position), int(layout.context_length), len(ids), pages.length)
+        context = Context(pages, *places)
         context.pages.grow(len(ids))
         rows = RowBatch([(context.pages, *self._place(context, index)) for index in range(len(ids))])
         cos, sin = self._rotation(layout.position_ids(0, len(ids))[0].T)
@@ -127,7 +131,7 @@ class BatchedForward:
     def _place(self, context: Context, index: int) -> tuple[int, int]:
         """Where the token of that index is kept, and how many tokens it sees: the context sees itself as a whole."""
         visible = context.context_length if index < context.context_length else index + 1
-        return self._prefix_length + index, self._prefix_length + visible
+        return context.prefix_length + index, context.prefix_length + visible
 
     def _rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Cosines and sines for positions [tokens, 2]: fp32 [tokens, 2, d / 4]."""
@@ -136,8 +140,8 @@ class BatchedForward:
 
     def _new_pages(self) -> Pages:
         pages = Pages(self._shape)
-        if self._prefix_length:
-            pages.grow(self._prefix_length)
+        if prefix_length := self._model.config.pre_seq_len:
+            pages.grow(prefix_length)
             prefix = self._model.transformer.prefix_encoder(1, torch.float16)[:, 0]  # [2 * layers, heads, prefix, d]
             for layer in range(self._shape.layers):
                 pages.put(layer, prefix[2 * layer], prefix[2 * layer + 1])

@@ -18,6 +18,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutpu
 
 from chatglm_slim_llm.kernels import (
     Linear,
+    PackedLinear,
     QuantizedEmbedding,
     QuantizedLinear,
     gelu,
@@ -346,6 +347,19 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
             replace_linears(self, lambda linear: QuantizedLinear.from_linear(linear, bits))
             self.config.quantization_bit = bits
         return self
+
+    def save_pretrained(self, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint, as in transformers.
+
+        Raises:
+            ValueError: the weights are packed for this processor, which is no format for a file.
+        """
+        if any(isinstance(module, PackedLinear) for module in self.modules()):
+            raise ValueError(
+                "the weights are packed for this processor and cannot be saved as a checkpoint; "
+                "save what load_model() loads, or write a smaller checkpoint with `chatglm-slim quantize`"
+            )
+        super().save_pretrained(*args, **kwargs)
 
     chat = _chat.chat
     stream_chat = _chat.stream_chat

@@ -124,6 +124,24 @@ def test_packed_linears_equal_the_linears_they_were_made_from(model):
     assert 0 < (scores - expected).norm() / expected.norm() < 0.05
 
 
+def test_a_prefix_that_comes_after_the_forward_counts():
+    model = half_model()
+    forward = BatchedForward(model)
+    before = scores_of(forward, PROMPTS[0], REPLY)
+    tuned = half_model(pre_seq_len=5)
+    model.config.pre_seq_len = 5
+    model.transformer.prefix_encoder = tuned.transformer.prefix_encoder
+    after = scores_of(forward, PROMPTS[0], REPLY)
+    assert not torch.equal(after, before)
+    torch.testing.assert_close(after, scores_of(SequentialForward(model), PROMPTS[0], REPLY), rtol=1e-3, atol=5e-3)
+
+
+def test_a_packed_model_cannot_be_saved_as_a_checkpoint(tmp_path):
+    with pytest.raises(ValueError, match="cannot be saved as a checkpoint"):
+        load_packed_model(DEMO, quantization="int8").save_pretrained(tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_prompt_without_its_end_is_refused(model):
     with pytest.raises(ValueError, match="has no <sop>"):
         read(BatchedForward(model), [9, 8, 67])

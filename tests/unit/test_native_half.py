@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from ctypes import byref
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from chatglm_slim_llm.kernels import Linear
-from chatglm_slim_llm.kernels.library import native
 from chatglm_slim_llm.kernels.packed import HALF, NativeWeight, native_linear
 from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
 
@@ -71,13 +68,6 @@ def test_a_bad_number_in_one_row_does_not_reach_the_others(instruction_set):  # 
     good = [m for m in range(30) if m not in (7, 20)]
     assert torch.equal(y[good], expected[good])
     assert y[7].isnan().all()
-
-
-def test_rows_of_a_half_weight_are_its_numbers(instruction_set):  # noqa: F811
-    weight, ids, rows = torch.randn(50, 37).half(), torch.tensor([49, 0, 7, 7, 20]), torch.empty(5, 37)
-    struct = NativeWeight(50, 37, HALF).of(weight)
-    native().chatglm_rows_of(byref(struct), ids.data_ptr(), 5, rows.data_ptr(), 2)
-    assert torch.equal(rows, weight[ids].float())
 
 
 @torch.no_grad()

@@ -120,6 +120,18 @@ def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_
     assert torch.equal(y[1::2], ordinary[1::2]), "other rows keep every bit"
 
 
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(instruction_set, form, number):  # noqa: F811
+    layer, _ = random_weight(20, 300, form)
+    x = torch.randn(3, 300)
+    expected = layer(x)
+    x[1, 130] = number
+    y = layer(x)
+    assert not y[1].isfinite().any()
+    assert torch.equal(y[[0, 2]], expected[[0, 2]])
+
+
 def test_no_rows_give_no_rows():
     layer, _ = random_weight(16, 128, PackedFormat(4, 128))
     assert layer(torch.empty(0, 128)).shape == (0, 16)

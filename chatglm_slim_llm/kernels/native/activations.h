@@ -1,9 +1,9 @@
 // Activations as int8: quantised on their way into the integer products, in tiles of rows.
 //
 // Each group of 128 (or 32) columns of a row has a scale of its own, so that a large value costs its group only. Where
-// one value stands so far above the rest of its group that the rest would be rounded away, what the rounding left over is
-// quantised once more: that group then has 16 bits, at the price of a second pass over its weights in the cache. That is
-// for weights of 8 bits; those of 4 bits have errors of their own that hide these.
+// one value stands so far above the rest of its group that the rest would be rounded away, what the rounding left over
+// is quantised once more: that group then has 16 bits, at the price of a second pass over its weights in the cache.
+// That is for weights of 8 bits; those of 4 bits have errors of their own that hide these.
 #pragma once
 #include <stdlib.h>
 
@@ -55,16 +55,17 @@ ALWAYS_INLINE F value_at(const float *x, int64_t i, int64_t n) {
     return i + 16 <= n ? load(x + i) : i < n ? load_tail(x + i, n - i) : zero();
 }
 
-// The largest magnitude of a row's part, and whether it stands out.
+// The largest magnitude of a row's part, and whether it stands out. Not a number if any of them is none: the maximum
+// alone would lose it.
 static float measure(const Place &at, bool may_stand_out, bool *stands_out) {
     F biggest = zero(), squares = zero();
     for (int64_t i = 0; i < at.n; i += 16) {
         const F v = value_at(at.x, i, at.n);
         biggest = max(biggest, abs(v)), squares = fma(v, v, squares);
     }
-    const float top = largest(biggest);
-    *stands_out = may_stand_out && top > kTiny && top * top * (float)at.n > kOutlier * kOutlier * sum(squares);
-    return top;
+    const float top = largest(biggest), energy = sum(squares);
+    *stands_out = may_stand_out && top > kTiny && top * top * (float)at.n > kOutlier * kOutlier * energy;
+    return energy == energy ? top : energy;
 }
 
 // Four bytes of this row, then the next row's four, and so on: `bytes` are 64 columns of one row.
@@ -72,10 +73,12 @@ ALWAYS_INLINE void scatter(const int8_t *bytes, int64_t count, int8_t *out, int6
     for (int64_t j = 0; j < count; j += 4) std::memcpy(out + j * T, bytes + j, 4);
 }
 
-// Quantises x - subtracted, where `subtracted` is what the main form stands for (null: nothing).
-static void quantize_part(const Place &at, const Activations &a, const Quantized &out, float top, const float *minus) {
-    const F inverse = splat(top > kTiny ? 127.0f / top : 0.0f);
-    const float scale = top > kTiny ? top / 127.0f : 0.0f;
+// Quantises x, or x - minus. Of a part that is not finite everything becomes NaN, so that it shows in the end.
+static void quantize_part(Place at, const Activations &a, const Quantized &out, float top, const float *minus) {
+    const bool finite = top - top == 0.0f;
+    if (!finite) at.n = 0, minus = nullptr;
+    const F inverse = splat(finite && top > kTiny ? 127.0f / top : 0.0f);
+    const float scale = !finite ? __builtin_nanf("") : top > kTiny ? top / 127.0f : 0.0f;
     int8_t *values = out.values + a.values_at(at.row, at.T, at.g) + at.m * 4;
     alignas(64) int8_t bytes[128];
     I total = izero();

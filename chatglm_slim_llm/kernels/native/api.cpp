@@ -13,7 +13,8 @@ static bool usable(const Kernels *k) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
-    if (k == &avx2_kernels) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    if (k == &avx2_kernels)
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 #endif
     return k == &portable_kernels;
 }
@@ -40,6 +41,9 @@ API const char *chatglm_instruction_set(const char *wanted) {
         if (wanted && !strcmp(k->name, wanted) && usable(k)) kernels = k;
     return kernels->name;
 }
+
+// Raised with every change of a function or a layout; the Python side takes only a library of its own version.
+API int64_t chatglm_version() { return 1; }
 
 // Threads that OpenMP would give this thread by itself; torch's number if both use one OpenMP.
 API int chatglm_max_threads() { return omp_get_max_threads(); }

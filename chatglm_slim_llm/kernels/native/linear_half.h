@@ -93,9 +93,9 @@ static void half_stream(const HalfProduct &p, int64_t first) {
 template <int W>
 static void half_few(const HalfProduct &p, int64_t first, int64_t end) {
     if (p.rows == W) {
-        // Many weight rows share a load of activations; more than eight get into each other's way in the L1 cache. For one
-        // row of activations, weights read from end to end come faster (88 against 81 % of the bandwidth) than eight
-        // rows of them side by side.
+        // Many weight rows share a load of activations; more than eight get into each other's way in the L1 cache. For
+        // one row of activations, weights read from end to end come faster (88 against 81 % of the bandwidth) than
+        // eight rows of them side by side.
         constexpr int most = kHalfSums / W, limit = W == 1 ? 1 : W < 4 ? 8 : 4, H = most < limit ? most : limit;
         for (; first + H <= end; first += H) half_stream<H, W>(p, first);
         for (; first < end; first++) half_stream<1, W>(p, first);

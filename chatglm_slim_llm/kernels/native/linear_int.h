@@ -1,7 +1,7 @@
 // y = x w^T for weights of 8 or 4 bits and activations quantised to int8 on the way.
 //
 // Both paths below add the same numbers in the same order, group after group:
-//     y[n] = bias[n] + sum over groups g of  scale[n, g] * xscale[g] * (exact integer sum over k in g of q[n, k] * xq[k])
+//     y[n] = bias[n] + sum over groups g of  scale[n, g] * xscale[g] * (exact sum over k in g of q[n, k] * xq[k])
 // so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. A group
 // with 16-bit activations has two such terms.
 #pragma once
@@ -54,7 +54,8 @@ ALWAYS_INLINE void dot_step(I *low, I *high, const uint8_t *w, const int8_t *x) 
 
 // One group of columns of P panels. A row or two have two sums each, to keep the dot products busy.
 template <int BITS, int T, int P>
-ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, const Quantized &form, int64_t g, F y[P][T]) {
+ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, const Quantized &form, int64_t g,
+                                F y[P][T]) {
     constexpr bool two_sums = T * P < 8;
     const uint8_t *w = panels.data(0) + g * a.group * BITS * 2;
     const int8_t *x = form.values + g * a.group * T;
@@ -162,7 +163,8 @@ struct LastTile {  // the tile of the rows that are left over, T of them or fewe
 };
 template <int BITS, int P>
 struct LastTile<BITS, 0, P> {
-    static void run(int64_t, const Panels &, const uint8_t *, const Activations &, int64_t, int64_t, int64_t, float *) {}
+    static void run(int64_t, const Panels &, const uint8_t *, const Activations &, int64_t, int64_t, int64_t,
+                    float *) {}
 };
 
 // Scratch of one thread: unpacked weights, and the sums of a block of rows.

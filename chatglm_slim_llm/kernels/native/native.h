@@ -54,7 +54,7 @@ struct Kernels {
                      uint16_t *scale, int threads);
     // levels int8 [n, k] -> whole panels.
     void (*pack)(const int8_t *levels, int64_t n, int64_t k, int64_t bits, int64_t group, uint8_t *out, int threads);
-    // Rows ids[0 .. count) of a weight as floats [count, k].
+    // Rows ids[0 .. count) of a packed weight as floats [count, k].
     void (*rows_of)(const Weight &w, const int64_t *ids, int64_t count, float *out, int threads);
     // Turns queries and keys of qkv [count, heads, 3 * d] by the angles cos, sin [count, 2, d / 4] and stores keys and
     // values in their pages; query becomes [count, heads, d].

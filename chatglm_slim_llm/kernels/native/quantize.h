@@ -166,12 +166,6 @@ static void pack(const int8_t *levels, int64_t n, int64_t k, int64_t bits, int64
         }
 }
 
-static void half_row(const uint16_t *row, int64_t k, float *out) {
-    int64_t i = 0;
-    for (; i + 16 <= k; i += 16) store(out + i, load_half(row + i));
-    if (i < k) store_tail(out + i, load_half_tail(row + i, k - i), k - i);
-}
-
 static void packed_row(const Weight &w, int64_t id, float *out) {
     const int64_t padded = padded_columns(w.k, w.group), groups = w.group ? (w.k + w.group - 1) / w.group : 1;
     const int64_t group = w.group ? w.group : w.k;
@@ -190,10 +184,7 @@ static void packed_row(const Weight &w, int64_t id, float *out) {
 
 static void rows_of(const Weight &w, const int64_t *ids, int64_t count, float *out, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (count * w.k >= 1 << 16)
-    for (int64_t i = 0; i < count; i++) {
-        if (w.bits == 16) half_row((const uint16_t *)w.data + ids[i] * w.k, w.k, out + i * w.k);
-        else packed_row(w, ids[i], out + i * w.k);
-    }
+    for (int64_t i = 0; i < count; i++) packed_row(w, ids[i], out + i * w.k);
 }
 
 }}  // namespace chatglm::CHATGLM_ISA

@@ -33,7 +33,8 @@ ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) {
     std::memcpy(p, t, (size_t)n * 4);
 }
 ALWAYS_INLINE F load_half(const uint16_t *p) {
-    return {_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)), _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p + 8)))};
+    const __m128i *q = (const __m128i *)p;
+    return {_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1))};
 }
 ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
     uint16_t t[16] = {};
