@@ -100,7 +100,7 @@ def generate(
     """Greedy answers to a batch of prompts."""
     inputs = tokenizer(prompts, return_tensors="pt", padding=True)
     options = {"do_sample": False, "max_new_tokens": limit, "pad_token_id": tokenizer.eos_token_id}
-    output = model.generate(**inputs, **options)  # type: ignore[misc]
+    output = model.generate(**inputs, **options)  # type: ignore[misc,unused-ignore]
     return [str(tokenizer.decode(ids, skip_special_tokens=True)) for ids in output[:, inputs["input_ids"].shape[1] :]]
 
 

@@ -123,7 +123,7 @@ def chat(
     input_ids = _encode(self, tokenizer, query, rounds, max_length)
     processors = LogitsProcessorList([*(logits_processor or []), InvalidScoreLogitsProcessor()])
     sampling = {"top_p": top_p, "temperature": temperature, "top_k": kwargs.pop("top_k", 50)} if do_sample else {}
-    generate: Callable[..., Any] = self.generate  # type: ignore[misc]  # its protocol asks for more than it uses
+    generate: Callable[..., Any] = self.generate  # type: ignore[misc,unused-ignore]  # its protocol asks for more than it uses
     output_ids = generate(
         input_ids,
         attention_mask=torch.ones_like(input_ids),

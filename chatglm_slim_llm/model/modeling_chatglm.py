@@ -203,7 +203,7 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             if output_hidden_states:
                 states.append(hidden_states)
         hidden_states = self.final_layernorm(hidden_states)
-        return BaseModelOutputWithPast(
+        return BaseModelOutputWithPast(  # type: ignore[call-arg,unused-ignore]  # no field of the type in 5.24
             last_hidden_state=hidden_states,
             past_key_values=past_key_values if use_cache else None,
             hidden_states=(*states[:-1], hidden_states) if output_hidden_states else None,
@@ -300,14 +300,14 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
         if labels is not None:
             scores, targets = logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten()
             loss = F.cross_entropy(scores, targets.to(scores.device), ignore_index=-100)
-        return CausalLMOutputWithPast(
+        return CausalLMOutputWithPast(  # type: ignore[call-arg,unused-ignore]  # no field of the type in 5.24
             loss=loss,
             logits=logits,
             past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
         )
 
-    def prepare_inputs_for_generation(  # type: ignore[override]  # all arguments come by name
+    def prepare_inputs_for_generation(  # type: ignore[override,unused-ignore]  # all arguments come by name
         self,
         input_ids: Tensor,
         past_key_values: Cache | None = None,
