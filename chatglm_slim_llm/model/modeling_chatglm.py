@@ -33,6 +33,9 @@ from chatglm_slim_llm.model.positions import Layout
 from chatglm_slim_llm.model.prefix import PrefixEncoder
 from chatglm_slim_llm.model.rotary import apply_rotary, rotary_table
 
+_CACHE = "cache" if "cache" in BaseModelOutputWithPast.__dataclass_fields__ else "past_key_values"
+"""What an output calls its cache; renamed in transformers 5.24."""
+
 
 class LayerNorm(nn.LayerNorm):
     """LayerNorm computed in fp32 whatever the dtype of its input; the released weights are fp32 themselves."""
@@ -203,11 +206,9 @@ class ChatGLMModel(ChatGLMPreTrainedModel):
             if output_hidden_states:
                 states.append(hidden_states)
         hidden_states = self.final_layernorm(hidden_states)
-        return BaseModelOutputWithPast(  # type: ignore[call-arg,unused-ignore]  # no field of the type in 5.24
-            last_hidden_state=hidden_states,
-            past_key_values=past_key_values if use_cache else None,
-            hidden_states=(*states[:-1], hidden_states) if output_hidden_states else None,
-        )
+        kept: dict[str, Any] = {_CACHE: past_key_values if use_cache else None}
+        all_states = (*states[:-1], hidden_states) if output_hidden_states else None
+        return BaseModelOutputWithPast(last_hidden_state=hidden_states, hidden_states=all_states, **kept)
 
     def _positions_and_mask(
         self, input_ids: Tensor, position_ids: Tensor | None, attention_mask: Tensor | None, num_past: int
@@ -300,12 +301,8 @@ class ChatGLMForConditionalGeneration(ChatGLMPreTrainedModel, GenerationMixin):
         if labels is not None:
             scores, targets = logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten()
             loss = F.cross_entropy(scores, targets.to(scores.device), ignore_index=-100)
-        return CausalLMOutputWithPast(  # type: ignore[call-arg,unused-ignore]  # no field of the type in 5.24
-            loss=loss,
-            logits=logits,
-            past_key_values=outputs.past_key_values,
-            hidden_states=outputs.hidden_states,
-        )
+        kept: dict[str, Any] = {_CACHE: getattr(outputs, _CACHE)}
+        return CausalLMOutputWithPast(loss=loss, logits=logits, hidden_states=outputs.hidden_states, **kept)
 
     def prepare_inputs_for_generation(  # type: ignore[override,unused-ignore]  # all arguments come by name
         self,
