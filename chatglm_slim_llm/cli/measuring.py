@@ -30,7 +30,7 @@ from chatglm_slim_llm.model.batched import Context, pieces_of
 
 _ROUNDS = 5
 """Repetitions of what takes a fraction of a second; the median counts."""
-_DOT_REPEATS = 200_000
+_DOT_REPEATS = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)

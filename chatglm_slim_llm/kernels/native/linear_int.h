@@ -191,10 +191,23 @@ struct NextColumns {
     }
 };
 
+// One tile of rows against the columns of the groups g0 .. g1. Its sums start and end here, where they are in the cache.
+template <int BITS, int P>
+static void multiply_tile(const Panels &panels, const Activations &a, const uint8_t *w, int64_t row, int64_t g0,
+                          int64_t g1, float *sums) {
+    const int64_t T = a.tile_rows(row);
+    if (g0 == 0)
+        for (int64_t m = 0; m < T; m++)
+            for (int p = 0; p < P; p++) store(sums + (m * P + p) * 16, panels.start(p));
+    if (T == kTileRows) tile_columns<BITS, kTileRows, P>(panels, w, a, row, g0, g1, sums);
+    else LastTile<BITS, kTileRows - 1, P>::run(T, panels, w, a, row, g0, g1, sums);
+    if (g1 == a.groups)
+        for (int64_t m = 0; m < T; m++)
+            for (int p = 0; p < P; p++) panels.finish(p, row + m, load(sums + (m * P + p) * 16));
+}
+
 template <int BITS, int P>
 static void multiply_panels(const Panels &panels, const Activations &a, Scratch *scratch) {
-    for (int64_t m = 0; m < a.rows; m++)
-        for (int p = 0; p < P; p++) store(scratch->sums + (m * P + p) * 16, panels.start(p));
     const int64_t groups_at_once = kBlockColumns / a.group;
     for (int64_t g0 = 0; g0 < a.groups; g0 += groups_at_once) {
         const int64_t g1 = g0 + groups_at_once < a.groups ? g0 + groups_at_once : a.groups;
@@ -202,16 +215,11 @@ static void multiply_panels(const Panels &panels, const Activations &a, Scratch 
             unpack_columns<BITS>(panels.data(p) + g0 * a.group * BITS * 2, (g1 - g0) * a.group,
                                  scratch->weights + p * kBlockColumns * 16);
         NextColumns<BITS, P> next(panels, g1, a);
-        int64_t m = 0;
-        for (; m + kTileRows <= a.rows; m += kTileRows) {
+        for (int64_t row = 0; row < a.rows; row += kTileRows) {
             next.fetch();
-            tile_columns<BITS, kTileRows, P>(panels, scratch->weights, a, m, g0, g1, scratch->sums + m * P * 16);
+            multiply_tile<BITS, P>(panels, a, scratch->weights, row, g0, g1, scratch->sums + row * P * 16);
         }
-        LastTile<BITS, kTileRows - 1, P>::run(a.rows - m, panels, scratch->weights, a, m, g0, g1,
-                                              scratch->sums + m * P * 16);
     }
-    for (int64_t m = 0; m < a.rows; m++)
-        for (int p = 0; p < P; p++) panels.finish(p, m, load(scratch->sums + (m * P + p) * 16));
 }
 
 template <int BITS>
