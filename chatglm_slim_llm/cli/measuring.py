@@ -148,10 +148,9 @@ def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[s
     for _ in range(_ROUNDS):
         rates["bandwidth"].append(_bandwidth(layers))
         rates["read"].append(sum(map(_size_bytes, layers)) / _time_layers(layers, workload.batch))
-        rates["peak"].append(_peak())
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
     rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
-    for _ in range(3):
+    for _ in range(_ROUNDS):
         rates["peak"].append(_peak())
         rates["prefill"].append(2 * rows * sum(map(_num_weights, few)) / _time_layers(few, rows))
     middle = {name: statistics.median(values) for name, values in rates.items()}
@@ -161,12 +160,17 @@ def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[s
         "linear_step_s": linear_s,
         "bandwidth_gb_s": middle["bandwidth"] / 1e9 if known else None,
         "decode_read_gb_s": middle["read"] / 1e9,
-        "decode_bandwidth_fraction": middle["read"] / middle["bandwidth"] if known else None,
+        "decode_bandwidth_fraction": _ratio(rates["read"], rates["bandwidth"]) if known else None,
         "gemm_gflop_s": middle["peak"] / 1e9 if known else None,
         "prefill_gflop_s": middle["prefill"] / 1e9,
-        "prefill_peak_fraction": middle["prefill"] / middle["peak"] if known else None,
+        "prefill_peak_fraction": _ratio(rates["prefill"], rates["peak"]) if known else None,
         "other_share": None if attention_s is None else 1 - (linear_s + attention_s) / figures["step_s"],
     }
+
+
+def _ratio(rates: Sequence[float], limits: Sequence[float]) -> float:
+    """The median of the ratios within a round: what a shared machine gives changes from one second to the next."""
+    return statistics.median(rate / limit for rate, limit in zip(rates, limits, strict=True))
 
 
 def _time_layers(layers: Sequence[nn.Module], rows: int) -> float:

@@ -33,9 +33,6 @@ def test_the_demo_is_measured_and_every_figure_is_a_positive_number(level):
     assert (figures["layers"], figures["level"], figures["batch"], figures["new"]) == (6, level, 2, 5)
     assert all(figures[key] > 0 for key in KEYS - {"other_share"} if not isinstance(figures[key], str))
     assert figures["decode_tokens_per_s"] == pytest.approx(2 / figures["step_s"])
-    assert figures["decode_bandwidth_fraction"] == pytest.approx(
-        figures["decode_read_gb_s"] / figures["bandwidth_gb_s"]
-    )
 
 
 def test_people_get_lines_with_units():
