@@ -3,7 +3,6 @@
 from chatglm_slim_llm.kernels.elementwise import gelu, layer_norm, scale_add
 from chatglm_slim_llm.kernels.library import instruction_set, library, shares_threads_with_torch, why_not
 from chatglm_slim_llm.kernels.linear import (
-    KERNELS,
     QUANTIZED_LINEARS,
     Linear,
     QuantizedEmbedding,
@@ -15,7 +14,6 @@ from chatglm_slim_llm.kernels.pages import CacheShape, Pages, RowBatch
 from chatglm_slim_llm.kernels.quantization import dequantize_weight, quantize_weight
 
 __all__ = [
-    "KERNELS",
     "QUANTIZED_LINEARS",
     "CacheShape",
     "Linear",

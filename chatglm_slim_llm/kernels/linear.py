@@ -1,7 +1,8 @@
 """Linear layers and embeddings whose weights are stored in fewer bits than they compute in.
 
-The model asks for ``Linear`` and never learns what a weight is made of. Everything here is
-plain torch: a block of rows is brought to the activations' dtype, multiplied, forgotten.
+The model asks for ``Linear`` and never learns what a weight is made of. fp16 weights meet fp32 activations in the
+compiled kernels where there are any. All else here is plain torch, on any device: a block of rows is brought to the
+activations' dtype, multiplied, forgotten.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ _BLOCK_ELEMENTS = 2**22
 """Weights brought to fp32 at a time: 16 MiB stay in the cache (64 MiB take twice as long, measured on 2 cores)."""
 _FEW_ROWS = 16
 """Up to here a half-precision product beats converting the weight (2 cores, AVX-512: 25 against 362 ms)."""
-
-Kernel = Callable[[Tensor, Tensor, Tensor, int], Tensor]  # (x, packed, scale, bits) -> y
 
 
 class Linear(nn.Linear):
@@ -91,7 +90,7 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """[..., in] -> [..., out], in the dtype of the activations."""
-        return _add_bias(KERNELS["torch"](input, self.weight, self.weight_scale, self.bits), self.bias)
+        return _add_bias(dequantize_then_matmul(input, self.weight, self.weight_scale, self.bits), self.bias)
 
     def extra_repr(self) -> str:
         sizes = f"in_features={self.in_features}, out_features={self.out_features}"
@@ -141,9 +140,6 @@ def dequantize_then_matmul(x: Tensor, packed: Tensor, scale: Tensor, bits: int) 
         x.shape[-1],
         lambda rows: dequantize_weight(packed[rows], scale[rows], bits, x.dtype),
     )
-
-
-KERNELS: dict[str, Kernel] = {"torch": dequantize_then_matmul}
 
 
 def _mixed_matmul(x: Tensor, weight: Tensor) -> Tensor:
