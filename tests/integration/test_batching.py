@@ -23,6 +23,7 @@ from chatglm_slim_llm.engine import Delta, Engine, Request, Sampler, fit_prompt
 from chatglm_slim_llm.engine.scheduler import Scheduler
 from chatglm_slim_llm.engine.speculation import Tally
 from chatglm_slim_llm.model import decode_steps, forward_for
+from tests.unit.workers import wait_until, workers
 
 QUERIES = ("你好", "写一首关于春天的诗", "hello", "1+1=?", "请介绍一下北京", "今天天气怎么样", "你是谁", "a b a b a b")
 
@@ -100,17 +101,6 @@ def ask(query: str, **options: Any) -> Request:
 
 def rambling(query: str, seed: int) -> Request:
     return ask(query, temperature=1.5, top_k=0, top_p=1, seed=seed, repetition_penalty=1.0 + 0.1 * (seed % 2))
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.002)
-
-
-def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "chatglm-slim-engine"]
 
 
 @pytest.mark.parametrize("speculate", [True, False])

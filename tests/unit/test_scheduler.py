@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
@@ -18,17 +18,7 @@ from torch import Tensor
 
 from chatglm_slim_llm.engine.scheduler import READ_AHEAD, Scheduler
 from chatglm_slim_llm.engine.speculation import Tally
-
-
-def wait_until(condition: Callable[[], bool], limit_s: float = 5.0) -> None:
-    end = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.002)
-
-
-def workers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "chatglm-slim-engine"]
+from tests.unit.workers import wait_until, workers
 
 
 @pytest.fixture(autouse=True)
