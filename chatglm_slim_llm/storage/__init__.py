@@ -1,11 +1,37 @@
 """What was said, on disk: one SQLite file that threads and processes may share.
 
 ``connection.py`` opens the file and turns SQLite's errors into ours, ``migrations.py`` holds the
-numbered steps of its schema, ``conversations.py`` is what the rest of the program uses.
+numbered steps of its schema, ``place.py`` says where it is. ``conversations.py`` and ``threads.py``
+are what the rest of the program uses: talks that people read, and the states of LangGraph's threads.
 """
 
 from __future__ import annotations
 
-from chatglm_slim_llm.storage.conversations import Conversation, ConversationStore, FinishReason, Message, Role
+from chatglm_slim_llm.storage.conversations import (
+    Conversation,
+    ConversationStore,
+    Draft,
+    FinishReason,
+    Message,
+    Role,
+    title_of,
+)
+from chatglm_slim_llm.storage.place import StoreLike, history_path, store_at
+from chatglm_slim_llm.storage.threads import CheckpointKey, StoredCheckpoint, StoredWrite, ThreadStore
 
-__all__ = ["Conversation", "ConversationStore", "FinishReason", "Message", "Role"]
+__all__ = [
+    "CheckpointKey",
+    "Conversation",
+    "ConversationStore",
+    "Draft",
+    "FinishReason",
+    "Message",
+    "Role",
+    "StoreLike",
+    "StoredCheckpoint",
+    "StoredWrite",
+    "ThreadStore",
+    "history_path",
+    "store_at",
+    "title_of",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,6 +82,9 @@ class Database:
         except BaseException:
             db.close()
             raise
+        # Who was given a path has nothing to close, and Python 3.13 warns of a connection that nobody closed. At exit
+        # a thread may still be writing: there the process's end closes the file.
+        weakref.finalize(self, db.close).atexit = False
         return db
 
     def _check_ours(self, db: sqlite3.Connection) -> None:

@@ -3,24 +3,31 @@
 A conversation is a tree: a message hangs below the one it follows, and the conversation's head is
 the last message of the path that is shown. A reply is appended empty, then updated while it grows,
 so that what was shown is what a killed process leaves behind.
+
+A message may carry more than its text, such as a tool's call: ``original`` keeps it as its writer had it.
+What is in there is the writer's business; here it is a string.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from sqlite3 import Row
+from sqlite3 import Connection, Row
 from types import TracebackType
 from typing import Literal, Self, cast
 
 from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage.connection import Database
 from chatglm_slim_llm.storage.migrations import MIGRATIONS
+from chatglm_slim_llm.storage.threads import ThreadStore
 
 Role = Literal["user", "assistant", "system"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
+
+_TITLE_LENGTH = 60
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,23 @@ class Message:
     created_at: datetime
     finish_reason: FinishReason | None
     """Why a reply ended; ``None`` while it grows, for good if its process died, and for what people wrote."""
+    original: str | None = None
+    """The message as its writer had it, where ``content`` is not all of it."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether there is something to read: a tool's call or result has no text of its own."""
+        return bool(self.content) or self.original is None
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message to be added; the fields mean what they mean in ``Message``."""
+
+    role: Role
+    content: str
+    finish_reason: FinishReason | None = None
+    original: str | None = None
 
 
 class ConversationStore:
@@ -73,9 +97,14 @@ class ConversationStore:
             SchemaTooNewError: a newer version of this program wrote the file.
             StorageError: the file is damaged, not ours, or cannot be read.
         """
-        store = cls(Database(path, MIGRATIONS))
+        store = cls.at(path)
         store._database.query("select 1 from conversations limit 1")
         return store
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The history file at ``path``, not looked at before it is used."""
+        return cls(Database(path, MIGRATIONS))
 
     @property
     def path(self) -> Path:
@@ -92,14 +121,20 @@ class ConversationStore:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def create(self, title: str) -> Conversation:
-        """Begin a conversation."""
+    def threads(self) -> ThreadStore:
+        """The threads of LangGraph that the same file holds."""
+        return ThreadStore(self._database)
+
+    def create(self, title: str, drafts: Sequence[Draft] = ()) -> Conversation:
+        """Begin a conversation, with its first messages if there are some."""
         now = time.time()
         with self._database.transaction() as db:
-            row = db.execute(
-                "insert into conversations (title, created_at, updated_at) values (?, ?, ?) returning *",
+            conversation_id = db.execute(
+                "insert into conversations (title, created_at, updated_at) values (?, ?, ?)",
                 (_storable(title), now, now),
-            ).fetchone()
+            ).lastrowid
+            _add(db, cast(int, conversation_id), None, drafts, now)
+            row = db.execute("select * from conversations where id = ?", (conversation_id,)).fetchone()
         return _conversation(row)
 
     def conversations(self) -> list[Conversation]:
@@ -123,7 +158,14 @@ class ConversationStore:
     def delete(self, conversation_id: int) -> None:
         """Delete a conversation and its messages; deleting one that is gone changes nothing."""
         with self._database.transaction() as db:
+            _empty(db, conversation_id)
             db.execute("delete from conversations where id = ?", (conversation_id,))
+
+    def clear(self, conversation_id: int) -> None:
+        """Delete a conversation's messages and keep the conversation; clearing one that is gone changes nothing."""
+        with self._database.transaction() as db:
+            _empty(db, conversation_id)
+            db.execute("update conversations set updated_at = ? where id = ?", (time.time(), conversation_id))
 
     def append(
         self, conversation_id: int, role: Role, content: str, *, finish_reason: FinishReason | None = None
@@ -133,31 +175,35 @@ class ConversationStore:
         Raises:
             StorageError: there is no such conversation.
         """
-        now = time.time()
+        return self.extend(conversation_id, [Draft(role, content, finish_reason)])[0]
+
+    def extend(self, conversation_id: int, drafts: Sequence[Draft]) -> list[Message]:
+        """Add messages below the conversation's head, all of them or none, and make the last one the head.
+
+        Raises:
+            StorageError: there is no such conversation.
+        """
         with self._database.transaction() as db:
-            head = db.execute("select head_id from conversations where id = ?", (conversation_id,)).fetchone()
-            self._want(head is not None, "conversation", conversation_id)
-            row = db.execute(
-                "insert into messages (conversation_id, parent_id, role, content, created_at, finish_reason)"
-                " values (?, ?, ?, ?, ?, ?) returning *",
-                (conversation_id, head["head_id"], role, _storable(content), now, finish_reason),
-            ).fetchone()
-            db.execute(
-                "update conversations set head_id = ?, updated_at = ? where id = ?", (row["id"], now, conversation_id)
-            )
-        return _message(row)
+            found = db.execute("select head_id from conversations where id = ?", (conversation_id,)).fetchone()
+            self._want(found is not None, "conversation", conversation_id)
+            rows = _add(db, conversation_id, found["head_id"], drafts, time.time())
+        return [_message(row) for row in rows]
 
     def update(self, message_id: int, content: str, *, finish_reason: FinishReason | None = None) -> bool:
-        """Replace what a message holds so far; returns False if it was deleted meanwhile."""
+        """Replace all that a message holds so far; returns False if it was deleted meanwhile."""
         with self._database.transaction() as db:
             changed = db.execute(
-                "update messages set content = ?, finish_reason = ? where id = ?",
+                "update messages set content = ?, finish_reason = ?, original = null where id = ?",
                 (_storable(content), finish_reason, message_id),
             ).rowcount
         return changed == 1
 
     def messages(self, conversation_id: int) -> list[Message]:
-        """The path from the first message to the conversation's head."""
+        """What is shown of the path from the first message to the conversation's head."""
+        return [message for message in self.all_messages(conversation_id) if message.is_shown]
+
+    def all_messages(self, conversation_id: int) -> list[Message]:
+        """The whole path from the first message to the conversation's head."""
         rows = self._database.query(
             "with recursive path (id, parent_id, depth) as ("
             " select messages.id, messages.parent_id, 0 from messages"
@@ -173,6 +219,33 @@ class ConversationStore:
     def _want(self, holds: object, kind: str, row_id: int) -> None:
         if not holds:
             raise StorageError(f"{self.path} has no {kind} {row_id}; it was deleted, so start a new one")
+
+
+def title_of(prompt: str) -> str:
+    """A conversation's title: the first words of its first prompt."""
+    title = " ".join(prompt.split())
+    return title if len(title) <= _TITLE_LENGTH else title[: _TITLE_LENGTH - 1] + "…"
+
+
+def _add(db: Connection, conversation_id: int, head_id: int | None, drafts: Sequence[Draft], now: float) -> list[Row]:
+    rows: list[Row] = []
+    for draft in drafts:
+        row = db.execute(
+            "insert into messages (conversation_id, parent_id, role, content, created_at, finish_reason, original)"
+            " values (?, ?, ?, ?, ?, ?, ?) returning *",
+            (conversation_id, head_id, draft.role, _storable(draft.content), now, draft.finish_reason, draft.original),
+        ).fetchone()
+        rows.append(row)
+        head_id = row["id"]
+    if rows:
+        db.execute("update conversations set head_id = ?, updated_at = ? where id = ?", (head_id, now, conversation_id))
+    return rows
+
+
+def _empty(db: Connection, conversation_id: int) -> None:
+    """Delete messages; cut apart first, as a cascade down a path of thousands is deeper than SQLite goes."""
+    db.execute("update messages set parent_id = null where conversation_id = ?", (conversation_id,))
+    db.execute("delete from messages where conversation_id = ?", (conversation_id,))
 
 
 def _storable(text: str) -> str:
@@ -193,6 +266,7 @@ def _message(row: Row) -> Message:
         content=row["content"],
         created_at=_moment(row["created_at"]),
         finish_reason=cast("FinishReason | None", row["finish_reason"]),
+        original=row["original"],
     )
 
 

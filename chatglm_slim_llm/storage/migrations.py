@@ -42,4 +42,40 @@ def m001_create_conversations(db: Connection) -> None:
     db.execute("create index messages_by_parent on messages (parent_id)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_create_conversations,)
+def m002_keep_original_messages(db: Connection) -> None:
+    """What a message holds besides the text that is shown, as JSON of whoever wrote it."""
+    db.execute("alter table messages add column original text")
+
+
+def m003_create_threads(db: Connection) -> None:
+    """Threads of LangGraph: the states that a graph went through, and what its tasks wrote on the way to the next.
+
+    Writes refer to a state that may be saved after them, so there is no foreign key between the two.
+    """
+    db.execute(
+        "create table thread_checkpoints ("
+        " thread_id text not null,"
+        " namespace text not null,"
+        " checkpoint_id text not null,"
+        " parent_id text,"
+        " kind text not null,"
+        " state blob not null,"
+        " metadata text not null,"
+        " primary key (thread_id, namespace, checkpoint_id))"
+    )
+    db.execute(
+        "create table thread_writes ("
+        " thread_id text not null,"
+        " namespace text not null,"
+        " checkpoint_id text not null,"
+        " task_id text not null,"
+        " position integer not null,"
+        " task_path text not null,"
+        " channel text not null,"
+        " kind text not null,"
+        " value blob not null,"
+        " primary key (thread_id, namespace, checkpoint_id, task_id, position))"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (m001_create_conversations, m002_keep_original_messages, m003_create_threads)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from pathlib import Path
 
 import pytest
 
 from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.storage import ConversationStore
+from chatglm_slim_llm.storage import ConversationStore, Draft, title_of
 
 
 @pytest.fixture
@@ -137,12 +136,76 @@ def test_threads_share_one_store(store):
         assert [text for text in texts if text.startswith(f"{name}-")] == [f"{name}-{number}" for number in range(50)]
 
 
-def test_a_history_of_thousands_opens_at_once(store: ConversationStore, tmp_path: Path):
-    conversation = store.create("t")
+def add_thousands(store: ConversationStore, conversation_id: int) -> None:
     with store._database.transaction() as db:  # 5,000 appends one by one would take seconds
         db.executemany(
             "insert into messages (conversation_id, parent_id, role, content, created_at) values (?, ?, 'user', ?, 0)",
-            ((conversation.id, number or None, str(number)) for number in range(5000)),
+            ((conversation_id, number or None, str(number)) for number in range(5000)),
         )
         db.execute("update conversations set head_id = 5000")
+
+
+def test_a_history_of_thousands_opens_at_once(store):
+    conversation = store.create("t")
+    add_thousands(store, conversation.id)
     assert [int(message.content) for message in store.messages(conversation.id)] == list(range(5000))
+
+
+@pytest.mark.parametrize("remove", [ConversationStore.delete, ConversationStore.clear])
+def test_a_conversation_of_thousands_can_be_removed(store, remove):
+    conversation = store.create("t")
+    add_thousands(store, conversation.id)
+    remove(store, conversation.id)
+    assert store.messages(conversation.id) == []
+
+
+def test_a_conversation_begins_with_its_first_messages(store):
+    conversation = store.create("t", [Draft("user", "a"), Draft("assistant", "b", "stop")])
+    assert said(store, conversation.id) == [("user", "a"), ("assistant", "b")]
+    assert conversation.head_id == store.messages(conversation.id)[-1].id
+
+
+def test_several_messages_are_added_below_one_another_or_not_at_all(store):
+    conversation = store.create("t", [Draft("user", "a")])
+    added = store.extend(conversation.id, [Draft("user", "b"), Draft("user", "c")])
+    assert added[1].parent_id == added[0].id
+    with pytest.raises(StorageError):
+        store.extend(conversation.id, [Draft("user", "d"), Draft("poet", "e")])  # type: ignore[arg-type]
+    assert said(store, conversation.id) == [("user", "a"), ("user", "b"), ("user", "c")]
+
+
+def test_adding_nothing_changes_nothing(store):
+    conversation = store.create("t")
+    assert store.extend(conversation.id, []) == []
+    assert store.conversations() == [conversation]
+
+
+def test_a_message_without_text_of_its_own_is_kept_and_not_shown(store):
+    conversation = store.create("t", [Draft("user", "a"), Draft("assistant", "", "stop", "a tool's call")])
+    store.append(conversation.id, "assistant", "b")
+    assert said(store, conversation.id) == [("user", "a"), ("assistant", "b")]
+    assert [message.original for message in store.all_messages(conversation.id)] == [None, "a tool's call", None]
+
+
+def test_what_was_replaced_has_no_original_any_more(store):
+    conversation = store.create("t", [Draft("assistant", "a", "stop", "all of a")])
+    store.update(store.messages(conversation.id)[0].id, "b")
+    assert [(message.content, message.original) for message in store.messages(conversation.id)] == [("b", None)]
+
+
+def test_a_cleared_conversation_can_be_continued(store):
+    conversation = store.create("t", [Draft("user", "a")])
+    kept = store.create("kept", [Draft("user", "b")])
+    store.clear(conversation.id)
+    store.clear(99)
+    store.append(conversation.id, "user", "c")
+    assert said(store, conversation.id) == [("user", "c")]
+    assert said(store, kept.id) == [("user", "b")]
+    assert {each.title for each in store.conversations()} == {"t", "kept"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "title"), [(" 你好\n吗 ", "你好 吗"), ("x" * 60, "x" * 60), ("x" * 61, "x" * 59 + "…"), (" \n", "")]
+)
+def test_a_title_is_one_short_line(prompt, title):
+    assert title_of(prompt) == title

@@ -194,6 +194,27 @@ def test_an_older_file_is_brought_up_to_date(tmp_path):
         ConversationStore.open(path)
 
 
+def test_conversations_of_the_first_schema_are_kept(tmp_path):
+    path = tmp_path / "history.db"
+    database = Database(path, MIGRATIONS[:1])
+    with database.transaction() as db:
+        db.execute("insert into conversations (title, created_at, updated_at) values ('t', 0, 0)")
+        db.execute("insert into messages (conversation_id, role, content, created_at) values (1, 'user', 'a', 0)")
+        db.execute("update conversations set head_id = 1")
+    database.close()
+    with ConversationStore.open(path) as store:
+        store.append(1, "assistant", "b", finish_reason="stop")
+        assert [(message.content, message.original) for message in store.messages(1)] == [("a", None), ("b", None)]
+
+
+def test_a_store_that_nobody_closed_lets_go_of_its_file(tmp_path):
+    store = ConversationStore.at(tmp_path / "history.db")
+    store.create("t")
+    assert (tmp_path / "history.db-wal").exists()
+    del store
+    assert not (tmp_path / "history.db-wal").exists()  # the last connection takes it away
+
+
 def test_a_write_that_waits_too_long_says_who_holds_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr("chatglm_slim_llm.storage.connection._BUSY_TIMEOUT_MS", 50)
     with ConversationStore.open(tmp_path / "history.db") as store:
