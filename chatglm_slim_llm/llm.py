@@ -6,38 +6,43 @@ weights load on first use, once, in whatever thread that happens.
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.exceptions import ContextOverflowError
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import ConfigDict, PrivateAttr, ValidationError
+from langchain_core.language_models.model_profile import ModelProfile
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import get_config_list
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, ConfigDict
 
-from chatglm_slim_llm.config import DEMO_MODEL, GenerationOptions, LoadOptions, Quantization
-from chatglm_slim_llm.errors import GenerationError, PromptTooLongError
-from chatglm_slim_llm.llm_options import CALL_OPTIONS, check_number, config_error, load_options, stop_list, want_known
+from chatglm_slim_llm.errors import PromptTooLongError
+from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
+from chatglm_slim_llm.structured import Method, structured
+from chatglm_slim_llm.until import ReplyTimeoutError, Until
+from chatglm_slim_llm.wishes import ToolLike, read_wish, to_tool
 
-if TYPE_CHECKING:
-    from chatglm_slim_llm.checkpoint import Loaded, Progress
-    from chatglm_slim_llm.engine import Delta, Engine
-    from chatglm_slim_llm.model import ChatGLMTokenizer
+__all__ = ["ChatGLMSlim", "PromptOverflowError", "ReplyTimeoutError"]
 
-_PROVIDER = "chatglm-slim"
+PROVIDER = "chatglm"
+"""Before the colon of ``init_chat_model("chatglm:demo")``, once `ChatGLMSlim.register` was called."""
+_MOST_THREADS = 64
+"""Of a batch that gives no ``max_concurrency``; the engine takes from them what fits into a step."""
 
 
 class PromptOverflowError(PromptTooLongError, ContextOverflowError):
     """`PromptTooLongError` that LangChain's middleware recognises too."""
 
 
-class ChatGLMSlim(BaseChatModel):
+class ChatGLMSlim(LocalModel, BaseChatModel):
     """A ChatGLM-6B(-Slim) checkpoint, or the small demo model, answering in this process.
 
     ``ChatGLMSlim()`` is the demo. Model, level and device that are not given come from ``CHATGLM_SLIM_MODEL``,
@@ -48,76 +53,17 @@ class ChatGLMSlim(BaseChatModel):
         ConfigError: an option is unknown or has a value that cannot be used.
     """
 
-    model: str = DEMO_MODEL
-    """``"demo"``, a folder that holds a checkpoint, or a hub id such as ``silver/chatglm-6b-slim``."""
-    quantization: Quantization = "fp16"
-    """Bits of the linear layers; a checkpoint that is already quantised keeps its own level."""
-    device: str = "auto"
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU."""
-    allow_download: bool = True
-    """Whether a hub id that is not on this machine may be downloaded on first use."""
-    temperature: float = GenerationOptions.temperature
-    """Above 1 flattens the distribution, below 1 sharpens it; 0 means greedy."""
-    top_p: float = GenerationOptions.top_p
-    """The smallest set of tokens whose probability reaches this is sampled from; 1 keeps all."""
-    top_k: int = GenerationOptions.top_k
-    """Only this many of the likeliest tokens are sampled from; 0 keeps all."""
-    repetition_penalty: float = GenerationOptions.repetition_penalty
-    """Scores of tokens already seen are divided (or, if negative, multiplied) by this; 1 is off."""
-    max_tokens: int | None = None
-    """Most tokens of the reply; ``None`` leaves only ``max_length``."""
-    max_length: int = GenerationOptions.max_length
-    """Prompt and reply together, in tokens; older rounds that do not fit are left out."""
-    stop: list[str] | None = None
-    """The reply ends before the first of these strings; they are never shown."""
-    seed: int | None = None
-    """The same seed, prompt and options give the same reply; ``None`` draws afresh."""
-    fix_punctuation: bool = True
-    """Strip the reply and give its Chinese text full-width punctuation, as the original's ``chat()`` does; code and
-    URLs stay as they are. Off, the text is what the model wrote."""
+    streaming: bool = False
+    """Whether ``invoke`` streams inside, so that callbacks see every token; LangChain's own switch."""
 
     model_config = ConfigDict(extra="forbid")
-    _weights: _Weights = PrivateAttr(default_factory=lambda: _Weights())
 
-    if not TYPE_CHECKING:  # type checkers see the fields as keyword arguments
+    @staticmethod
+    def register() -> None:
+        """Make LangChain know this class: ``init_chat_model("chatglm:demo")``, ``init_embeddings`` and ``load``."""
+        from chatglm_slim_llm.registration import register
 
-        def __init__(self, **kwargs: Any) -> None:
-            options = load_options(kwargs)
-            try:
-                super().__init__(**kwargs | options | {"stop": stop_list(kwargs.get("stop"))})
-            except ValidationError as error:
-                raise config_error(error, type(self)) from None
-            self._generation_options(None, {})
-
-    # --- the weights ---
-
-    def load(self, progress: Progress | None = None) -> None:
-        """Load the weights now; otherwise the first reply does it.
-
-        Args:
-            progress: called with what is being done, the bytes done and the bytes in all.
-
-        Raises:
-            CheckpointError: there is no such checkpoint, or it cannot be read or downloaded.
-            QuantizationError: the checkpoint is quantised to another level than asked for.
-        """
-        self._load(progress)
-
-    def is_available(self) -> bool:
-        """Whether the weights are on this machine, so that nothing has to be downloaded."""
-        from chatglm_slim_llm.checkpoint import is_available
-
-        return is_available(self.model)
-
-    @property
-    def is_demo(self) -> bool:
-        """Whether the small demo model answers."""
-        loaded = self._weights.loaded
-        return self.model == DEMO_MODEL if loaded is None else loaded.is_demo
-
-    def _load(self, progress: Progress | None = None) -> tuple[Engine, Loaded]:
-        options = LoadOptions(model=self.model, quantization=self.quantization, device=self.device)
-        return self._weights.get(options, allow_download=self.allow_download, progress=progress)
+        register()
 
     # --- replies ---
 
@@ -128,7 +74,7 @@ class ChatGLMSlim(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
-        yield from self._stream_until(None, messages, stop, kwargs)
+        yield from self._chunks(None, messages, stop, kwargs)
 
     def _generate(
         self,
@@ -137,7 +83,9 @@ class ChatGLMSlim(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _join(list(self._stream_until(None, messages, stop, kwargs)))
+        from chatglm_slim_llm.replies import join
+
+        return join(list(self._chunks(None, messages, stop, kwargs)))
 
     async def _astream(
         self,
@@ -146,9 +94,11 @@ class ChatGLMSlim(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        from chatglm_slim_llm.replies import in_thread
+
         cancel = threading.Event()
         try:
-            async for chunk in _in_thread(lambda: self._stream_until(cancel, messages, stop, kwargs)):
+            async for chunk in in_thread(lambda: self._chunks(cancel, messages, stop, kwargs)):
                 yield chunk
         finally:
             cancel.set()
@@ -160,175 +110,166 @@ class ChatGLMSlim(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _join([chunk async for chunk in self._astream(messages, stop, **kwargs)])
+        from chatglm_slim_llm.replies import join
 
-    def _stream_until(
+        return join([chunk async for chunk in self._astream(messages, stop, **kwargs)])
+
+    def _chunks(
         self,
         cancel: threading.Event | None,
         messages: Sequence[BaseMessage],
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
     ) -> Generator[ChatGenerationChunk]:
-        options = self._generation_options(stop, kwargs)
-        conversation = to_conversation(messages)
-        engine, loaded = self._load(_unless_cancelled(cancel))
-        from chatglm_slim_llm.engine import Request, polish
+        """One reply; everything that can be wrong with it is said before anything is loaded."""
+        options, wish = self._generation_options(stop, kwargs), read_wish(kwargs)
+        conversation = to_conversation(messages, tools=wish.tools, schema=wish.schema)
+        until = Until(kwargs.get("timeout", self.timeout), cancel)
+        format = wish.format()
+        running = self._load(until.check_loading, kwargs.get("model"))
+        from chatglm_slim_llm.engine import Request
+        from chatglm_slim_llm.replies import chunks_of
 
         request = Request(
             query=conversation.query,
             history=conversation.history,
             system=conversation.system,
             options=options,
-            cancel=cancel,
+            format=format,
+            cancel=until,
         )
-        deltas = engine.stream(request)
+        about = {
+            "model_name": kwargs.get("model") or self.model,
+            "model_provider": PROVIDER,
+            "quantization": running.loaded.level,
+        }
+        deltas = running.engine.stream(request)
         try:
-            with closing(polish(deltas) if self.fix_punctuation else deltas) as shown:
-                for delta in shown:
-                    yield _chunk(delta, {"model_name": self.model, "quantization": loaded.level})
+            for chunk in chunks_of(deltas, format, about, fix_punctuation=self.fix_punctuation):
+                until.want_time()
+                yield chunk
         except PromptTooLongError as error:
             raise PromptOverflowError(str(error), prompt_tokens=error.prompt_tokens, limit=error.limit) from error
 
-    def _generation_options(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> GenerationOptions:
-        """The options of one call: what the call gives, else this object's own."""
-        want_known(kwargs, type(self))
-        given = {name: check_number(name, kwargs[name]) for name in CALL_OPTIONS if kwargs.get(name) is not None}
-        own = {name: getattr(self, name) for name in CALL_OPTIONS}
-        return GenerationOptions(**own | given, stop=tuple(stop_list(self.stop if stop is None else stop) or ()))
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Answer several inputs in common steps of the model; the results are in the order of the inputs."""
+        config = _all_at_once(config, len(inputs))
+        return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    def batch_as_completed(self, inputs: Any, config: Any = None, **kwargs: Any) -> Any:
+        """Answer several inputs in common steps of the model; each with its number, as soon as it is there."""
+        return super().batch_as_completed(inputs, _all_at_once(config, len(inputs)), **kwargs)
+
+    # --- tools and structured output ---
+
+    def bind_tools(
+        self,
+        tools: Sequence[ToolLike],
+        *,
+        tool_choice: str | bool | Mapping[str, Any] | None = None,
+        parallel_tool_calls: bool | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """A model that may call ``tools``; calls are always of a listed tool, with arguments that fit its schema.
+
+        Args:
+            tools: functions with type hints, tools, pydantic classes, TypedDicts, or dicts of any provider's form.
+            tool_choice: ``auto`` (the default) leaves it to the model, ``any`` or True forces a call, a name forces
+                that tool, ``none`` forbids calls.
+            parallel_tool_calls: whether one reply may make several calls.
+            strict: taken for the sake of others; arguments always fit.
+            **kwargs: further options of each call.
+
+        Raises:
+            ConfigError: a tool cannot be described, two have one name, or the choice names none of them.
+        """
+        listed = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        bound = {"tools": listed, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls}
+        read_wish(bound)
+        return self.bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type | None = None,
+        *,
+        method: Method = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, dict[str, Any] | BaseModel]:
+        """A chain whose result is an object of ``schema``; see `structured`. What the model writes always fits it."""
+        return structured(self, schema, method, include_raw=include_raw, **kwargs)
 
     # --- what LangChain asks for ---
 
     @property
     def _llm_type(self) -> str:
-        return _PROVIDER
+        return "chatglm-slim"
 
-    @property
-    def _identifying_params(self) -> dict[str, Any]:
-        """What a reply depends on; LangChain's caches and traces use it as the key."""
-        names = ("model", "quantization", *CALL_OPTIONS, "stop", "fix_punctuation")
-        return {name: getattr(self, name) for name in names}
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Objects can be written with ``dumps``; the weights stay behind."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where ``load`` finds the class."""
+        return ["chatglm_slim_llm", "llm"]
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The key of LangChain's caches: everything that a reply depends on, the files of the checkpoint too."""
+        depends_on = self._identifying_params | {"stop": self.stop if stop is None else stop} | kwargs
+        depends_on["checkpoint"] = self._weights_of(kwargs.get("model")).fingerprint()
+        return f"{self._llm_type} {sorted(depends_on.items())}"
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
         return super()._get_invocation_params(stop=self.stop if stop is None else stop, **kwargs)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=self.stop if stop is None else stop, **kwargs)
-        return LangSmithParams(**params | {"ls_provider": _PROVIDER})
+        return LangSmithParams(**params | {"ls_provider": PROVIDER})
 
-    def get_token_ids(self, text: str) -> list[int]:
-        """Ids of ``text`` in the model's own vocabulary, without the marks that end a prompt."""
-        if self.custom_get_token_ids is not None:
-            return self.custom_get_token_ids(text)
-        return list(self._tokenizer().encode(text, add_special_tokens=False))
+    def _resolve_model_profile(self) -> ModelProfile:
+        """What the model can do, for middleware that asks before it sends."""
+        return ModelProfile(
+            max_input_tokens=self.max_length,
+            max_output_tokens=self.max_tokens or self.max_length,
+            text_inputs=True,
+            image_inputs=False,
+            audio_inputs=False,
+            video_inputs=False,
+            text_outputs=True,
+            tool_calling=True,
+            tool_choice=True,
+            structured_output=False,  # as create_agent means it: together with tools, in one reply
+        )
 
-    def _tokenizer(self) -> ChatGLMTokenizer:
-        """The model's tokenizer, without loading gigabytes of weights for it."""
-        return self._weights.get_tokenizer(self.model, allow_download=self.allow_download)
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[ToolLike] | None = None) -> int:
+        """Tokens of the prompt that the messages make, with all that stands around them, were nothing left out.
 
+        Args:
+            messages: need not end with a question.
+            tools: as for `bind_tools`.
+        """
+        from chatglm_slim_llm.engine import prompt_text
 
-class _Weights:
-    """What one object has loaded, once, whichever threads ask for it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._options: LoadOptions | None = None
-        self._engine: Engine | None = None
-        self._tokenizers: dict[str, ChatGLMTokenizer] = {}
-        self.loaded: Loaded | None = None
-
-    def get(self, options: LoadOptions, *, allow_download: bool, progress: Progress | None) -> tuple[Engine, Loaded]:
-        with self._lock:
-            if self._engine is None or self.loaded is None or self._options != options:
-                from chatglm_slim_llm.checkpoint import load
-                from chatglm_slim_llm.engine import Engine
-
-                self._engine = self.loaded = None  # two models may not fit into memory side by side
-                self.loaded = load(options, allow_download=allow_download, progress=progress)
-                self._engine, self._options = Engine(self.loaded.model, self.loaded.tokenizer), options
-                self._tokenizers = {options.model: self.loaded.tokenizer}
-            return self._engine, self.loaded
-
-    def __deepcopy__(self, _memo: object) -> _Weights:
-        return self  # a copy of the chat model answers with the same weights
-
-    def __reduce__(self) -> tuple[type[_Weights], tuple[()]]:
-        return _Weights, ()  # in another process it loads its own
-
-    def get_tokenizer(self, model: str, *, allow_download: bool) -> ChatGLMTokenizer:
-        with self._lock:
-            if model not in self._tokenizers:
-                from chatglm_slim_llm.checkpoint import load_tokenizer, resolve_folder
-
-                self._tokenizers = {model: load_tokenizer(resolve_folder(model, allow_download=allow_download))}
-            return self._tokenizers[model]
+        conversation = to_conversation(messages, tools=[to_tool(tool) for tool in tools or ()], is_complete=False)
+        text = prompt_text(conversation.query, conversation.history, conversation.system)
+        return len(self._tokenizer().encode(text))
 
 
-def _chunk(delta: Delta, about: dict[str, str]) -> ChatGenerationChunk:
-    done = delta.statistics
-    if done is None:
-        return ChatGenerationChunk(message=AIMessageChunk(content=delta.text))
-    message = AIMessageChunk(
-        content=delta.text,
-        usage_metadata={
-            "input_tokens": done.prompt_tokens,
-            "output_tokens": done.generated_tokens,
-            "total_tokens": done.prompt_tokens + done.generated_tokens,
-        },
-        response_metadata={
-            **about,
-            "finish_reason": delta.finish_reason,
-            "time_to_first_token_s": done.time_to_first_token_s,
-            "tokens_per_s": done.tokens_per_s,
-            "dropped_rounds": done.dropped_rounds,
-        },
-        chunk_position="last",
-    )
-    return ChatGenerationChunk(message=message)
-
-
-def _join(chunks: Sequence[ChatGenerationChunk]) -> ChatResult:
-    last = chunks[-1].message
-    assert isinstance(last, AIMessageChunk)
-    message = AIMessage(
-        content="".join(chunk.text for chunk in chunks),
-        usage_metadata=last.usage_metadata,
-        response_metadata=last.response_metadata,
-    )
-    return ChatResult(generations=[ChatGeneration(message=message)])
-
-
-async def _in_thread(stream: Callable[[], Iterator[ChatGenerationChunk]]) -> AsyncIterator[ChatGenerationChunk]:
-    """Run a stream in a thread of its own, so that the event loop never waits for the model."""
-    loop = asyncio.get_running_loop()
-    arrived: asyncio.Queue[ChatGenerationChunk | BaseException | None] = asyncio.Queue()
-
-    def put(item: ChatGenerationChunk | BaseException | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody reads any more
-            loop.call_soon_threadsafe(arrived.put_nowait, item)
-
-    def work() -> None:
-        try:
-            for chunk in stream():
-                put(chunk)
-        except BaseException as error:  # it belongs to whoever reads the stream
-            put(error)
-        else:
-            put(None)
-
-    threading.Thread(target=work, name="chatglm-slim-reply").start()
-    while (item := await arrived.get()) is not None:
-        if isinstance(item, BaseException):
-            raise item
-        yield item
-
-
-def _unless_cancelled(cancel: threading.Event | None) -> Progress | None:
-    """A progress callback that breaks off the loading of weights that nobody waits for any more."""
-    if cancel is None:
-        return None
-
-    def check(_what: str, _done_bytes: int, _total_bytes: int) -> None:
-        if cancel.is_set():
-            raise GenerationError("the reply was cancelled while the weights were loading")
-
-    return check
+def _all_at_once(config: Any, num_inputs: int) -> list[RunnableConfig]:
+    """Let every input of a batch run at once, unless ``max_concurrency`` is given."""
+    at_once = min(max(num_inputs, 1), _MOST_THREADS)
+    return [
+        {**each, "max_concurrency": each.get("max_concurrency") or at_once}
+        for each in get_config_list(config, num_inputs)
+    ]

@@ -16,10 +16,15 @@ from pydantic import BaseModel, ValidationError
 
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import ConfigError
+from chatglm_slim_llm.wishes import WISH_OPTIONS
 
 _COUNTS = ("top_k", "max_tokens", "max_length", "seed")
 CALL_OPTIONS = ("temperature", "top_p", "repetition_penalty", *_COUNTS)
-"""Fields that can be given for one call as well, beside ``stop``."""
+"""Sampling options: fields that can be given for one call as well, beside ``stop``."""
+IGNORED_OPTIONS = ("api_key", "base_url", "max_retries")
+"""What programs give to every chat model, and a model in the same process has no use for."""
+_FOR_ONE_CALL = (*CALL_OPTIONS, *WISH_OPTIONS, "model", "timeout", "stream")
+_UNSET = ("max_tokens", "seed")
 
 
 def load_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,10 +39,22 @@ def load_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return asdict(LoadOptions.resolve(**given))
 
 
-def check_number(name: str, value: Any) -> Any:
-    """A sampling option of one call; those of the object were checked when it was made."""
+def call_options(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> dict[str, Any]:
+    """The sampling options that one call gives; those of the object were checked when it was made.
+
+    ``None`` means the object's own value, but for ``max_tokens`` and ``seed``, where it is a value.
+
+    Raises:
+        ConfigError: an option is unknown, cannot be given for one call, or is no number.
+    """
+    _want_known(kwargs, cls)
+    given = {name: kwargs[name] for name in CALL_OPTIONS if name in kwargs}
+    return {name: _check_number(name, value) for name, value in given.items() if value is not None or name in _UNSET}
+
+
+def _check_number(name: str, value: Any) -> Any:
     wanted = Integral if name in _COUNTS else Real
-    if isinstance(value, wanted) and not isinstance(value, bool):
+    if value is None or (isinstance(value, wanted) and not isinstance(value, bool)):
         return value
     raise ConfigError(f"{name} is {value!r}; it must be a {'whole ' * (wanted is Integral)}number", key=name)
 
@@ -53,13 +70,16 @@ def stop_list(stop: Any) -> list[str] | None:
     raise ConfigError(f"stop is {stop!r}; it must be a list of strings", key="stop")
 
 
-def want_known(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> None:
+def _want_known(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> None:
     """Refuse what a call cannot change; ``stream`` is LangChain's own switch."""
     for name in kwargs:
-        if name in cls.model_fields and name not in CALL_OPTIONS:
+        if name in cls.model_fields and name not in _FOR_ONE_CALL:
             raise ConfigError(f"{name} cannot be given for one call; make another {cls.__name__} with it", key=name)
-        if name not in (*CALL_OPTIONS, "stream"):
-            raise _unknown_option(name, ["stop", *CALL_OPTIONS], cls)
+        if name not in _FOR_ONE_CALL:
+            raise _unknown_option(name, ["stop", *_FOR_ONE_CALL], cls)
+    if not isinstance(model := kwargs.get("model"), str | None) or model == "":
+        raise ConfigError(f"model is {model!r}; it must be a text that is not empty", key="model")
+    _check_number("timeout", kwargs.get("timeout"))
 
 
 def _unknown_option(name: str, known: Iterable[str], cls: type[BaseModel]) -> ConfigError:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from langchain_core.messages import AIMessage, BaseMessage, ChatMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 
 from chatglm_slim_llm.errors import GenerationError
+from chatglm_slim_llm.signatures import Lang, Schema, Tool, ask_for_json, language, list_tools, tool_result
 
 Role = Literal["system", "human", "ai"]
 
 _CHAT_ROLES: dict[str, Role] = {"system": "system", "user": "human", "human": "human", "assistant": "ai", "ai": "ai"}
+_THOUGHTS = {"thinking", "redacted_thinking", "reasoning"}
+_CALLS = {"tool_use", "tool_call", "tool_call_chunk", "invalid_tool_call", "function_call"}
+"""Blocks that repeat what `AIMessage.tool_calls` holds."""
 
 
 class MessageError(GenerationError, ValueError):
@@ -33,42 +46,108 @@ class Conversation:
     query: str
 
 
-def to_conversation(messages: Sequence[BaseMessage]) -> Conversation:
+@dataclass(frozen=True)
+class _Turn:
+    role: Role
+    text: str
+    index: int
+    kind: str
+    """What a person calls it."""
+
+
+def to_conversation(
+    messages: Sequence[BaseMessage],
+    *,
+    tools: Sequence[Tool] = (),
+    schema: Schema | None = None,
+    is_complete: bool = True,
+) -> Conversation:
     """Sort messages into system text, rounds and question.
 
-    System messages are joined by a blank line wherever they stand, neighbours of one role by a line break.
+    System messages are joined by a blank line wherever they stand, then come the tools and the form of the reply.
+    Neighbours of one role are joined by a line break. The results of tools are questions, what called them are answers.
     An answer that nobody asked for, such as a greeting at the start, answers an empty question.
 
+    Args:
+        messages: in order.
+        tools: that the model may call.
+        schema: of the JSON that the reply must be, if it must.
+        is_complete: whether the last message is to be answered; False leaves ``query`` empty if there is none.
+
     Raises:
-        MessageError: a role or content that the model cannot take, or no question at the end.
+        MessageError: a role or content that the model cannot take, a tool result that no message has called for, or no
+            question at the end.
     """
-    turns = [(_role(message, index), _text(message, index)) for index, message in enumerate(messages)]
-    system = "\n\n".join(text for role, text in turns if role == "system" and text)
-    last = max((index for index, (role, _) in enumerate(turns) if role != "system"), default=-1)
-    if last < 0:
-        raise MessageError("there is no human message; the conversation must end with one", index=len(messages))
-    if turns[last][0] != "human":
+    lang = language(text for message in messages if message.type == "human" for text in _plain_texts(message))
+    turns = list(_turns(messages, lang))
+    system = [turn.text for turn in turns if turn.role == "system" and turn.text]
+    system += [list_tools(tools, lang)] if tools else []
+    system += [] if schema is None else [ask_for_json(schema, lang)]
+    spoken = [turn for turn in turns if turn.role != "system"]
+    if is_complete:
+        _want_question(spoken, len(messages))
+    rounds = _rounds(spoken)
+    query = rounds.pop()[0] if spoken and spoken[-1].role == "human" else ""
+    return Conversation("\n\n".join(system), rounds, query)
+
+
+def _want_question(spoken: list[_Turn], num_messages: int) -> None:
+    if not spoken:
+        raise MessageError("there is no human message; the conversation must end with one", index=num_messages)
+    last = spoken[-1]
+    if last.role == "ai":
         raise MessageError(
-            f"message {last} is the model's own and the last one; end with a human message to answer",
-            index=last,
+            f"message {last.index} is the model's own and the last one; end with a human message to answer",
+            index=last.index,
         )
-    rounds = _rounds([turn for turn in turns if turn[0] != "system"])
-    query = rounds.pop()[0]
-    if not query.strip():
-        raise MessageError(f"message {last} (human) is empty; write something to answer", index=last)
-    return Conversation(system, rounds, query)
+    asked = spoken[max((i + 1 for i, turn in enumerate(spoken) if turn.role == "ai"), default=0) :]
+    if not any(turn.text.strip() for turn in asked):
+        raise MessageError(f"message {last.index} ({last.kind}) is empty; write something to answer", index=last.index)
 
 
-def _rounds(turns: list[tuple[Role, str]]) -> list[tuple[str, str]]:
+def _rounds(turns: Iterable[_Turn]) -> list[tuple[str, str]]:
     """Pair questions with answers; the last question has the answer ""."""
     rounds: list[tuple[list[str], list[str]]] = []
     previous: Role | None = None
-    for role, text in turns:
-        if previous is None or (role == "human" and previous == "ai"):
+    for turn in turns:
+        if previous is None or (turn.role == "human" and previous == "ai"):
             rounds.append(([], []))
-        rounds[-1][role == "ai"].append(text)
-        previous = role
+        rounds[-1][turn.role == "ai"].append(turn.text)
+        previous = turn.role
     return [("\n".join(asked), "\n".join(answered)) for asked, answered in rounds]
+
+
+def _turns(messages: Sequence[BaseMessage], lang: Lang) -> Iterable[_Turn]:
+    called: dict[str, str] = {}  # call id -> tool
+    for index, message in enumerate(messages):
+        if isinstance(message, ToolMessage | FunctionMessage):
+            yield _Turn("human", _result(message, index, called, lang), index, "tool")
+            continue
+        role = _role(message, index)
+        text = _text(message, index, called, lang)
+        if isinstance(message, AIMessage):
+            called |= {call["id"]: call["name"] for call in message.tool_calls if call["id"] is not None}
+            text = "\n".join(filter(None, [text, *map(write_call, message.tool_calls)]))
+        yield _Turn(role, text, index, role)
+
+
+def write_call(call: Mapping[str, Any]) -> str:
+    """A tool call as the model writes it."""
+    return json.dumps({"name": call["name"], "arguments": call["args"]}, ensure_ascii=False)
+
+
+def _result(message: ToolMessage | FunctionMessage, index: int, called: Mapping[str, str], lang: Lang) -> str:
+    text = _text(message, index, called, lang)
+    if isinstance(message, FunctionMessage):
+        return tool_result(message.name, text, lang)
+    name = called.get(message.tool_call_id)
+    if name is None:
+        raise MessageError(
+            f"message {index} is the result of the call {message.tool_call_id!r}, which no message before it makes; "
+            "put the AI message with that tool call before it",
+            index=index,
+        )
+    return tool_result(name, text, lang, failed=message.status == "error")
 
 
 def _role(message: BaseMessage, index: int) -> Role:
@@ -76,31 +155,55 @@ def _role(message: BaseMessage, index: int) -> Role:
         return "system"
     if isinstance(message, HumanMessage):
         return "human"
-    if isinstance(message, AIMessage) and not message.tool_calls:
+    if isinstance(message, AIMessage):
         return "ai"
     if isinstance(message, ChatMessage) and message.role.lower() in _CHAT_ROLES:
         return _CHAT_ROLES[message.role.lower()]
-    what = "AIMessage with tool calls" if isinstance(message, AIMessage) else type(message).__name__
-    if isinstance(message, ChatMessage):
-        what += f" with role {message.role!r}"
+    what = type(message).__name__ + (f" with role {message.role!r}" if isinstance(message, ChatMessage) else "")
     raise MessageError(
-        f"message {index} is of a kind that this model cannot take ({what}); use system, human and ai messages",
+        f"message {index} is of a kind that this model cannot take ({what}); use system, human, ai and tool messages",
         index=index,
     )
 
 
-def _text(message: BaseMessage, index: int) -> str:
+def _text(message: BaseMessage, index: int, called: Mapping[str, str], lang: Lang) -> str:
     if isinstance(message.content, str):
         return message.content
-    return "".join(_block_text(block, index) for block in message.content)
+    return "".join(_block_text(block, message, index, called, lang) for block in message.content)
 
 
-def _block_text(block: str | dict[str, object], index: int) -> str:
+def _block_text(
+    block: str | dict[Any, Any], message: BaseMessage, index: int, called: Mapping[str, str], lang: Lang
+) -> str:
     if isinstance(block, str):
         return block
-    if block.get("type") == "text" and isinstance(text := block.get("text"), str):
+    kind = block.get("type")
+    if kind == "text" and isinstance(text := block.get("text"), str):
         return text
+    if kind == "tool_result":
+        return _result(_as_tool_message(block), index, called, lang)
+    if isinstance(message, AIMessage) and (kind in _THOUGHTS or kind in _CALLS):
+        return ""
+    if kind == "json" and isinstance(message, ToolMessage):
+        return json.dumps(block.get("json"), ensure_ascii=False)
     raise MessageError(
-        f"message {index} has a block of type {block.get('type')!r}; this model reads only text, so leave it out",
+        f"message {index} ({message.type}) has a block of type {kind!r}; this model reads only text, so leave it out",
         index=index,
     )
+
+
+def _as_tool_message(block: Mapping[str, Any]) -> ToolMessage:
+    """A result as Anthropic's API has it, inside a human message."""
+    return ToolMessage(
+        block.get("content") or "",
+        tool_call_id=str(block.get("tool_use_id")),
+        status="error" if block.get("is_error") else "success",
+    )
+
+
+def _plain_texts(message: BaseMessage) -> Iterable[str]:
+    blocks = [message.content] if isinstance(message.content, str) else message.content
+    for block in blocks:
+        text = block if isinstance(block, str) else block.get("text")
+        if isinstance(text, str):
+            yield text

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.checkpoint.loading import Loaded, load, load_model, load_tokenizer
     from chatglm_slim_llm.checkpoint.prefix import load_prefix
     from chatglm_slim_llm.checkpoint.progress import Progress
-    from chatglm_slim_llm.checkpoint.pull import is_available, resolve_folder
+    from chatglm_slim_llm.checkpoint.pull import fingerprint, is_available, resolve_folder
     from chatglm_slim_llm.checkpoint.quantize import quantize_checkpoint
     from chatglm_slim_llm.checkpoint.slimming import slim
 
 __all__ = [
     "Loaded",
     "Progress",
+    "fingerprint",
     "is_available",
     "load",
     "load_model",
@@ -35,6 +36,7 @@ __all__ = [
 _MODULES = {
     "Loaded": "loading",
     "Progress": "progress",
+    "fingerprint": "pull",
     "is_available": "pull",
     "load": "loading",
     "load_model": "loading",

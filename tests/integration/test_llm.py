@@ -32,7 +32,15 @@ from chatglm_slim_llm.errors import (
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 HELLO = "你好👋！我是小灯，很高兴见到你，欢迎问我任何问题。"  # what the original answers to 你好, post-processed
 RAMBLING = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "seed": 4}  # practically never meets the end mark
-METADATA = {"model_name", "quantization", "finish_reason", "time_to_first_token_s", "tokens_per_s", "dropped_rounds"}
+METADATA = {
+    "model_name",
+    "model_provider",
+    "quantization",
+    "finish_reason",
+    "time_to_first_token_s",
+    "tokens_per_s",
+    "dropped_rounds",
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,8 +74,7 @@ def slow_steps(llm: ChatGLMSlim) -> Iterator[None]:
 class _on_each_step:  # noqa: N801
     def __init__(self, llm: ChatGLMSlim, act: Callable[[], Any]) -> None:
         llm.load()
-        assert llm._weights.loaded is not None
-        self._hook = llm._weights.loaded.model.lm_head.register_forward_hook(lambda *_: act() and None)
+        self._hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda *_: act() and None)
 
     def __enter__(self) -> None:
         pass
@@ -180,8 +187,11 @@ def test_max_tokens_of_one_call_ends_the_reply_for_its_length(llm: ChatGLMSlim) 
     ("given", "complaint"),
     [
         ({"temprature": 1}, "no option 'temprature'; did you mean 'temperature'"),
-        ({"tools": []}, "no option 'tools'; there are: "),
-        ({"model": "x"}, "model cannot be given for one call"),
+        ({"frobnicate": 1}, "no option 'frobnicate'; there are: "),
+        ({"device": "cpu"}, "device cannot be given for one call"),
+        ({"model": ""}, "model is ''; it must be"),
+        ({"timeout": "soon"}, "timeout is 'soon'; it must be a number"),
+        ({"tool_choice": "any"}, "tool_choice is 'any', but there is no such tool"),
         ({"temperature": -1}, "temperature is -1; it must be a number of 0 or more"),
         ({"temperature": "hot"}, "temperature is 'hot'; it must be a number"),
         ({"max_tokens": 2.5}, "max_tokens is 2.5; it must be a whole number"),
@@ -243,28 +253,21 @@ def test_a_path_object_names_a_folder() -> None:
 # --- weights ---
 
 
+def test_two_objects_with_the_same_weights_share_them(llm: ChatGLMSlim) -> None:
+    other = ChatGLMSlim(model=TINY, device="cpu", temperature=1.5, stop=["x"])
+    assert other._load() is llm._load()
+
+
 def test_weights_load_once_on_first_use_and_tell_how_far_they_are() -> None:
-    llm = ChatGLMSlim(model=TINY, device="cpu")
+    llm = ChatGLMSlim(model=TINY, device="cpu", quantization="int8")
     assert llm.is_available()
-    assert llm._weights.loaded is None
+    assert llm._weights.running is None
     told: list[tuple[str, int, int]] = []
     llm.load(progress=lambda *state: told.append(state))
     assert told[-1][1] == told[-1][2] > 0
     with ThreadPoolExecutor(8) as pool:
-        loaded = set(pool.map(lambda _: id(llm._load()[1]), range(16)))
+        loaded = set(pool.map(lambda _: id(llm._load().loaded), range(16)))
     assert len(loaded) == 1
-
-
-def test_threads_that_come_first_load_the_weights_once_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    import chatglm_slim_llm.checkpoint as checkpoint
-
-    loads, load = [], checkpoint.load
-    monkeypatch.setattr(checkpoint, "load", lambda *a, **k: (loads.append(1), load(*a, **k))[1])
-    llm = ChatGLMSlim(model=TINY, device="cpu", temperature=0)
-    with ThreadPoolExecutor(8) as pool:
-        replies = list(pool.map(lambda _: llm.invoke("你好", max_tokens=3).content, range(8)))
-    assert len(loads) == 1
-    assert len(set(replies)) == 1
 
 
 def test_another_level_set_on_the_object_loads_the_weights_again() -> None:
@@ -274,11 +277,10 @@ def test_another_level_set_on_the_object_loads_the_weights_again() -> None:
     assert llm.invoke("你好", max_tokens=1).response_metadata["quantization"] == "int8"
 
 
-def test_a_copy_shares_the_weights_and_a_pickle_leaves_them_behind(llm: ChatGLMSlim) -> None:
+def test_a_copy_shares_the_weights_and_a_pickle_finds_them_again(llm: ChatGLMSlim) -> None:
     llm.load()
-    assert copy.deepcopy(llm)._load()[0] is llm._load()[0]
+    assert copy.deepcopy(llm)._load() is llm._load()
     sent = pickle.loads(pickle.dumps(llm))
-    assert sent._weights.loaded is None
     assert sent.invoke("你好").content == HELLO
 
 
@@ -429,9 +431,9 @@ def test_half_a_surrogate_pair_is_an_error(llm: ChatGLMSlim) -> None:
 
 
 def test_tokens_are_counted_with_the_models_own_vocabulary() -> None:
-    llm = ChatGLMSlim(model=TINY, device="cpu")
+    llm = ChatGLMSlim(model=TINY, device="cpu", quantization="int8")
     assert llm.get_num_tokens("你好") == 2
-    assert llm._weights.loaded is None  # the weights are not needed for that
+    assert llm._weights.running is None  # the weights are not needed for that
     assert llm.get_num_tokens("<sop>") > 1
 
 
@@ -445,15 +447,16 @@ def test_cache_keys_tell_apart_what_replies_depend_on(llm: ChatGLMSlim) -> None:
         {"stop": ["x"]},
         {"max_tokens": 5},
         {"fix_punctuation": False},
+        {"repetition_penalty": 1.1},
     ]
     keys = [ChatGLMSlim(**{"model": TINY, "temperature": 0.0, **other})._get_llm_string() for other in [{}, *others]]
     keys += [llm._get_llm_string(stop=["y"]), llm._get_llm_string(temperature=0.3)]
     assert len(set(keys)) == len(keys)
+    assert llm._get_llm_string(model="demo") == ChatGLMSlim(model="demo", temperature=0.0)._get_llm_string()
 
 
 def test_a_cache_answers_the_second_time(llm: ChatGLMSlim, count_steps: Callable[[], int]) -> None:
     cached = ChatGLMSlim(model=TINY, device="cpu", temperature=0, cache=InMemoryCache())
-    cached._weights = llm._weights
     first = cached.invoke("你好")
     steps = count_steps()
     assert cached.invoke("你好").content == first.content
@@ -463,7 +466,7 @@ def test_a_cache_answers_the_second_time(llm: ChatGLMSlim, count_steps: Callable
 def test_traces_say_which_model_answered(llm: ChatGLMSlim) -> None:
     params = llm._get_ls_params(stop=["x"], max_tokens=9)
     assert params == {
-        "ls_provider": "chatglm-slim",
+        "ls_provider": "chatglm",
         "ls_model_name": TINY,
         "ls_model_type": "chat",
         "ls_temperature": 0,

@@ -9,14 +9,17 @@ from langchain_core.messages import (
     BaseMessage,
     ChatMessage,
     HumanMessage,
+    RemoveMessage,
     SystemMessage,
     ToolMessage,
 )
 
 from chatglm_slim_llm.errors import GenerationError
 from chatglm_slim_llm.messages import Conversation, MessageError, to_conversation
+from chatglm_slim_llm.signatures import Tool
 
 CALL = {"name": "add", "args": {}, "id": "1"}
+WRITTEN = '{"name": "add", "arguments": {}}'
 
 
 def test_rounds_and_question_are_told_apart() -> None:
@@ -52,6 +55,54 @@ def test_chat_messages_are_known_by_their_role() -> None:
     assert to_conversation([*messages, HumanMessage("c")]) == Conversation("s", [("a", "b")], "c")
 
 
+def test_calls_are_answers_and_their_results_are_questions() -> None:
+    calls = [{"name": "find", "args": {"名": "a\n"}, "id": "1"}, {"name": "go", "args": {}, "id": "2"}]
+    messages = [
+        HumanMessage("a"),
+        AIMessage("I look.", tool_calls=calls),
+        ToolMessage("x", tool_call_id="2"),
+        ToolMessage("y", tool_call_id="1", status="error"),
+    ]
+    written = 'I look.\n{"name": "find", "arguments": {"名": "a\\n"}}\n{"name": "go", "arguments": {}}'
+    assert to_conversation(messages) == Conversation("", [("a", written)], "Result of go: x\nfind failed: y")
+    after = to_conversation([*messages, AIMessage("b"), HumanMessage("好")])
+    assert after == Conversation("", [("a", written), ("go 的结果：x\nfind 出错：y", "b")], "好")
+
+
+def test_results_and_calls_in_blocks_of_other_providers_are_read() -> None:
+    messages = [
+        HumanMessage("a"),
+        AIMessage(
+            [
+                {"type": "thinking", "thinking": "hm"},
+                {"type": "text", "text": "b"},
+                {"type": "tool_use", "id": "1", "name": "add", "input": {}},
+            ],
+            tool_calls=[CALL],
+        ),
+        HumanMessage([{"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "3"}]}]),
+        AIMessage([{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "c"}]),
+        HumanMessage("d"),
+    ]
+    assert to_conversation(messages) == Conversation("", [("a", f"b\n{WRITTEN}"), ("Result of add: 3", "c")], "d")
+
+
+def test_tools_and_the_form_of_the_reply_stand_after_the_system_text() -> None:
+    schema = {"properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    tools = [Tool("add", "Adds.", schema)]
+    told = to_conversation([SystemMessage("s"), HumanMessage("a")], tools=tools, schema=schema).system
+    assert told.startswith("s\n\nTools:\nadd(x: integer): Adds.\n")
+    assert told.endswith("\n\nAnswer with JSON: {x: integer}")
+    assert to_conversation([SystemMessage("说"), HumanMessage("好")], tools=tools).system.startswith("说\n\n工具：\n")
+
+
+def test_a_conversation_that_asks_nothing_can_be_read_if_wanted() -> None:
+    messages = [HumanMessage("a"), AIMessage("b")]
+    assert to_conversation(messages, is_complete=False) == Conversation("", [("a", "b")], "")
+    assert to_conversation([HumanMessage("a")], is_complete=False) == Conversation("", [], "a")
+    assert to_conversation([SystemMessage("s")], is_complete=False) == Conversation("s", [], "")
+
+
 @pytest.mark.parametrize(
     ("messages", "index", "complaint"),
     [
@@ -59,11 +110,20 @@ def test_chat_messages_are_known_by_their_role() -> None:
         ([SystemMessage("s")], 1, "no human message"),
         ([HumanMessage("a"), AIMessage("b"), SystemMessage("s")], 1, "message 1 is the model's own and the last"),
         ([HumanMessage("a"), AIMessage("b"), HumanMessage(" ")], 2, r"message 2 \(human\) is empty"),
-        ([HumanMessage("a"), ToolMessage("b", tool_call_id="1")], 1, r"message 1 is of a kind .*\(ToolMessage\)"),
-        ([HumanMessage("a"), AIMessage("", tool_calls=[CALL])], 1, r"message 1 .*\(AIMessage with tool calls\)"),
+        (
+            [HumanMessage("a"), ToolMessage("b", tool_call_id="1")],
+            1,
+            r"message 1 is the result of the call '1', which no",
+        ),
+        ([HumanMessage("a"), AIMessage("", tool_calls=[CALL])], 1, "message 1 is the model's own and the last"),
+        ([HumanMessage("a"), RemoveMessage("x")], 1, r"message 1 is of a kind .*\(RemoveMessage\)"),
         ([ChatMessage("a", role="critic")], 0, "role 'critic'"),
-        ([HumanMessage([{"type": "image", "url": "https://x.y"}])], 0, "message 0 has a block of type 'image'"),
-        ([HumanMessage([{"type": "text"}])], 0, "message 0 has a block of type 'text'"),
+        (
+            [HumanMessage([{"type": "image", "url": "https://x.y"}])],
+            0,
+            "message 0 \\(human\\) has a block of type 'image'",
+        ),
+        ([HumanMessage([{"type": "text"}])], 0, "message 0 \\(human\\) has a block of type 'text'"),
     ],
 )
 def test_what_the_model_cannot_take_is_named_by_its_index(

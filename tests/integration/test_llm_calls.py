@@ -1,0 +1,241 @@
+"""What one call may change, and what the numbers that `ChatGLMSlim` gives are worth."""
+
+from __future__ import annotations
+
+import gc
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from langchain_core.caches import InMemoryCache
+from langchain_core.load import dumpd, dumps, load
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.rate_limiters import InMemoryRateLimiter
+from langchain_core.runnables import ConfigurableField
+from langchain_core.tools import tool
+
+from chatglm_slim_llm import ChatGLMSlim
+from chatglm_slim_llm.errors import ConfigError, GenerationError
+from chatglm_slim_llm.until import ReplyTimeoutError
+
+TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
+HELLO = "你好👋！我是小灯，很高兴见到你，欢迎问我任何问题。"
+ENDLESS: dict[str, Any] = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "seed": 4}
+
+
+@tool
+def find_price(item: str, count: int = 1) -> str:
+    """Price of something."""
+    return f"{item}: {count * 3}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def llm() -> ChatGLMSlim:
+    return ChatGLMSlim(model=TINY, device="cpu", temperature=0)
+
+
+# --- one call ---
+
+
+def test_another_model_can_answer_one_call(llm: ChatGLMSlim) -> None:
+    reply = llm.invoke("你好", model="demo", max_tokens=5)
+    assert reply.response_metadata["model_name"] == "demo"
+    assert reply.content != llm.invoke("你好", max_tokens=5).content
+    assert llm.invoke("你好").content == HELLO
+
+
+def test_the_model_of_one_call_stays_loaded_until_another_is_named(llm: ChatGLMSlim) -> None:
+    own = ChatGLMSlim(model="demo", device="cpu", quantization="int8")
+    own.invoke("你好", model=TINY, max_tokens=1)
+    other = weakref.ref(own._load(model=TINY).loaded.model)
+    own.invoke("你好", max_tokens=1)
+    assert other() is not None
+    del own
+    gc.collect()
+    assert other() is None
+
+
+def test_none_undoes_the_limit_of_the_object_and_leaves_other_options_alone(llm: ChatGLMSlim) -> None:
+    short = ChatGLMSlim(model=TINY, device="cpu", temperature=0, max_tokens=2)
+    assert short.invoke("你好", max_tokens=None, temperature=None).content == HELLO
+    assert short.invoke("你好").usage_metadata["output_tokens"] == 2  # type: ignore[index]
+
+
+def test_a_reply_that_takes_too_long_is_an_error_and_no_longer_computed(llm: ChatGLMSlim) -> None:
+    assert llm.invoke("你好", timeout=60).content == HELLO
+    hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda *_: time.sleep(0.03))
+    try:
+        with pytest.raises(ReplyTimeoutError, match=r"timeout=0\.2 seconds") as caught:
+            llm.invoke("你好", timeout=0.2, **ENDLESS)
+        assert isinstance(caught.value, TimeoutError)
+        with pytest.raises(ReplyTimeoutError):
+            list(ChatGLMSlim(model=TINY, device="cpu", timeout=0.2).stream("你好", **ENDLESS))
+    finally:
+        hook.remove()
+    assert not llm._load().engine._scheduler._live
+
+
+async def test_a_reply_that_takes_too_long_is_an_error_for_who_awaits_it(llm: ChatGLMSlim) -> None:
+    hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda *_: time.sleep(0.03))
+    try:
+        with pytest.raises(ReplyTimeoutError):
+            await llm.ainvoke("你好", timeout=0.2, **ENDLESS)
+    finally:
+        hook.remove()
+
+
+def test_what_every_chat_model_is_given_is_taken() -> None:
+    llm = ChatGLMSlim(api_key="x", base_url="http://localhost", max_retries=2, timeout=60, streaming=True)
+    assert (llm.timeout, llm.streaming) == (60, True)
+
+
+def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim) -> None:
+    steps: list[int] = []
+    hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda _m, args, _o: steps.append(len(args[0])))
+    try:
+        replies = llm.batch(["你好"] * 12)
+        together = len(steps)
+        steps.clear()
+        llm.batch(["你好"] * 12, {"max_concurrency": 1})
+    finally:
+        hook.remove()
+    assert [reply.content for reply in replies] == [HELLO] * 12
+    assert together < len(steps) / 3
+
+
+def test_results_that_come_as_they_are_ready_carry_their_numbers(llm: ChatGLMSlim) -> None:
+    replies = dict(llm.batch_as_completed(["你好", "hello"]))
+    assert replies[0].content == HELLO
+    assert replies[1].content == llm.invoke("hello").content
+    assert isinstance(dict(llm.batch_as_completed(["", "你好"], return_exceptions=True))[0], GenerationError)
+
+
+def test_fields_can_be_set_through_the_configuration(llm: ChatGLMSlim) -> None:
+    chain = llm.configurable_fields(max_tokens=ConfigurableField("most"), stop=ConfigurableField("stop"))
+    reply = chain.with_config(configurable={"most": 3}).invoke("你好")
+    assert reply.usage_metadata["output_tokens"] == 3
+    assert chain.with_config(configurable={"stop": ["，"]}).invoke("你好").content == HELLO[: HELLO.index("，")]
+
+
+def test_alternatives_can_be_chosen_through_the_configuration(llm: ChatGLMSlim) -> None:
+    other = ChatGLMSlim(model=TINY, device="cpu", temperature=0, max_tokens=1)
+    chain = llm.configurable_alternatives(ConfigurableField("who"), default_key="long", short=other)
+    assert chain.invoke("你好").content == HELLO
+    assert chain.with_config(configurable={"who": "short"}).invoke("你好").usage_metadata["output_tokens"] == 1
+
+
+def test_a_rate_limiter_is_asked_before_each_call() -> None:
+    limiter = InMemoryRateLimiter(requests_per_second=5, check_every_n_seconds=0.01, max_bucket_size=1)
+    limited = ChatGLMSlim(model=TINY, device="cpu", max_tokens=1, rate_limiter=limiter)
+    limited.invoke("你好")
+    started = time.monotonic()
+    limited.invoke("你好")
+    limited.invoke("你好")
+    assert time.monotonic() - started > 0.25
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [HumanMessage("你好")],
+        [SystemMessage("Be kind."), HumanMessage("a"), AIMessage("b"), HumanMessage("c\n\n d")],
+        [
+            HumanMessage("pear?"),
+            AIMessage("", tool_calls=[{"name": "find_price", "args": {"item": "pear"}, "id": "1"}]),
+            ToolMessage("pear: 3", tool_call_id="1"),
+        ],
+    ],
+)
+def test_counted_tokens_are_the_tokens_that_the_model_reads(messages: list[Any], llm: ChatGLMSlim) -> None:
+    usage = llm.invoke(messages, max_tokens=1).usage_metadata
+    assert usage is not None
+    assert llm.get_num_tokens_from_messages(messages) == usage["input_tokens"]
+
+
+def test_messages_that_are_no_question_yet_can_be_counted(llm: ChatGLMSlim) -> None:
+    asked = llm.get_num_tokens_from_messages([HumanMessage("a")])
+    assert llm.get_num_tokens_from_messages([HumanMessage("a"), AIMessage("b")]) > asked
+    assert llm.get_num_tokens_from_messages([]) == 2  # [gMASK] <sop>
+
+
+def test_tools_count(llm: ChatGLMSlim) -> None:
+    messages = [HumanMessage("pear?")]
+    with_tools = llm.get_num_tokens_from_messages(messages, tools=[find_price])
+    listed = "Tools:\nfind_price(item: string, count?: integer): Price of something."
+    assert with_tools > llm.get_num_tokens_from_messages(messages) + llm.get_num_tokens(listed)
+
+
+def test_the_profile_tells_the_limits() -> None:
+    profile = ChatGLMSlim(max_length=1024, max_tokens=100).profile
+    assert profile is not None
+    assert (profile["max_input_tokens"], profile["max_output_tokens"]) == (1024, 100)
+    assert (profile["tool_calling"], profile["image_inputs"]) == (True, False)
+
+
+def test_a_seed_decides_the_reply_also_in_company(llm: ChatGLMSlim) -> None:
+    options: dict[str, Any] = {"temperature": 2.0, "top_k": 0, "top_p": 1.0, "max_tokens": 20}
+    alone = [llm.invoke("你好", seed=seed, **options).content for seed in range(4)]
+    assert len(set(alone)) == 4
+    models = [ChatGLMSlim(model=TINY, device="cpu", seed=seed, **options) for seed in range(4)]
+    assert [model.batch(["你好"] * 3)[2].content for model in models] == alone
+
+
+def test_a_cache_asks_again_when_the_checkpoint_has_changed(tmp_path: Path) -> None:
+    import shutil
+
+    folder = Path(shutil.copytree(TINY, tmp_path / "model"))
+    llm = ChatGLMSlim(model=str(folder), device="cpu", temperature=0, max_tokens=3, cache=InMemoryCache())
+    before = llm._get_llm_string()
+    assert llm._get_llm_string() == before
+    (folder / "config.json").touch()
+    assert llm._get_llm_string() != before
+
+
+# --- serialisation ---
+
+
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+def test_an_object_can_be_written_and_read_again() -> None:
+    llm = ChatGLMSlim(model=TINY, device="cpu", temperature=0.5, stop=["x"], seed=3)
+    read = load(dumpd(llm), allowed_objects=[ChatGLMSlim], valid_namespaces=["chatglm_slim_llm"])
+    assert isinstance(read, ChatGLMSlim)
+    assert read.model_dump() == llm.model_dump()
+    assert "weights" not in dumps(llm)
+
+
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+def test_a_bad_option_is_said_when_it_is_read_again() -> None:
+    written = dumpd(ChatGLMSlim())
+    written["kwargs"]["temperature"] = -1
+    with pytest.raises(ConfigError, match="temperature is -1"):
+        load(written, allowed_objects=[ChatGLMSlim], valid_namespaces=["chatglm_slim_llm"])
+
+
+# --- messages of the version 1 kind ---
+
+
+def test_content_blocks_stream_and_join(llm: ChatGLMSlim) -> None:
+    blocks = ChatGLMSlim(model=TINY, device="cpu", temperature=0, output_version="v1")
+    reply = blocks.invoke("你好")
+    assert reply.content == [{"type": "text", "text": HELLO}]
+    full: AIMessageChunk | None = None
+    for chunk in blocks.stream("你好"):
+        full = chunk if full is None else full + chunk
+    assert full is not None
+    assert full.text == HELLO
+    assert llm.invoke([HumanMessage("你好"), reply, HumanMessage("你好")]).usage_metadata is not None

@@ -1,0 +1,91 @@
+"""Handles of weights are shared, cost nothing, and free the memory when the last is gone."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import shutil
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import chatglm_slim_llm.checkpoint as checkpoint
+from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.errors import CheckpointNotFoundError
+from chatglm_slim_llm.weights import share
+
+TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
+
+
+def options(folder: Path = TINY) -> LoadOptions:
+    return LoadOptions(model=str(folder), device="cpu")
+
+
+def test_the_same_options_give_the_same_handle_while_somebody_holds_it() -> None:
+    first = share(options())
+    assert share(options()) is first
+    assert share(LoadOptions(model=str(TINY), device="cpu", quantization="int8")) is not first
+    assert copy.deepcopy(first) is first
+    assert pickle.loads(pickle.dumps(first)) is first
+    gone = weakref.ref(first)
+    del first
+    assert gone() is None
+
+
+def test_threads_that_come_first_load_once_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads, load = [], checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda *a, **k: (loads.append(1), load(*a, **k))[1])
+    handle = share(options())
+    with ThreadPoolExecutor(8) as pool:
+        running = list(pool.map(lambda _: handle.get(allow_download=False), range(16)))
+    assert len(loads) == 1
+    assert len({id(each) for each in running}) == 1
+
+
+def test_two_names_of_one_folder_share_the_model(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(TINY)
+    one, other = share(options()), share(options(tmp_path / "link"))
+    assert one is not other
+    assert one.get(allow_download=False) is other.get(allow_download=False)
+
+
+def test_the_model_leaves_memory_with_the_last_handle() -> None:
+    one, other = share(options()), share(options())
+    model = weakref.ref(one.get(allow_download=False).loaded.model)
+    del one
+    gc.collect()
+    assert model() is not None
+    del other
+    gc.collect()
+    assert model() is None
+
+
+def test_a_checkpoint_that_changed_is_not_mistaken_for_the_one_in_memory(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(TINY, tmp_path / "model"))
+    handle = share(options(folder))
+    before, model = handle.fingerprint(), handle.get(allow_download=False)
+    weights = folder / "model.safetensors"
+    weights.touch()
+    assert handle.fingerprint() != before
+    (tmp_path / "link").symlink_to(folder)
+    assert share(options(tmp_path / "link")).get(allow_download=False) is not model
+
+
+def test_the_tokenizer_comes_without_the_weights() -> None:
+    handle = share(options())
+    tokenizer = handle.get_tokenizer(allow_download=False)
+    assert handle.running is None
+    assert handle.get_tokenizer(allow_download=False) is tokenizer
+
+
+def test_what_is_not_there_has_no_fingerprint_and_can_be_asked_for_again(tmp_path: Path) -> None:
+    handle = share(options(tmp_path / "none"))
+    assert handle.fingerprint() == ""
+    for _ in range(2):
+        with pytest.raises(CheckpointNotFoundError):
+            handle.get(allow_download=False)
+    shutil.copytree(TINY, tmp_path / "none")
+    assert handle.get(allow_download=False).loaded.level == "fp16"
