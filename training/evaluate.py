@@ -1,26 +1,42 @@
 """Right or wrong, counted: quick scores while training, and every figure of the report on the shipped files."""
 
 import json
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, ChatGLMTokenizer
 from training.chat import Fact, Unknown, load_facts, load_unknown, with_history
+from training.json_tasks import JsonWriter
 from training.names import Lang
 from training.network import logits
 from training.reading import Kind as ReadingKind
 from training.reading import ReadingWriter
 from training.samples import Encoder, collate, encode_pairs
-from training.tools import Kind as ToolKind
 from training.tools import ToolWriter
 
 Pair = tuple[str, str]
 
 _LANGS: tuple[Lang, ...] = ("zh", "en")
 _READING: tuple[ReadingKind, ...] = ("value", "reverse", "missing")
-_TOOLS: tuple[ToolKind, ...] = ("call", "none")
+
+_TOOLS: dict[str, dict[str, Any]] = {
+    "call, one tool": {"count": 1},
+    "call, two tools": {"count": 2},
+    "call, four tools": {"count": 4},
+    "call, an integer": {"count": 1, "value": "integer"},
+    "call, a quoted name": {"count": 1, "value": "quoted"},
+    "call, free text": {"count": 1, "shape": "phrase"},
+    "call, later round": {"history": 1.0},
+    "calls": {"kind": "calls"},
+    "none": {"kind": "none"},
+    "result": {"kind": "results"},
+    "chat": {"kind": "chat"},
+}
+"""What the tool sets ask for."""
 
 
 def test_sets(facts: Sequence[Fact], unknown: Sequence[Unknown], size: int) -> dict[str, list[Pair]]:
@@ -41,11 +57,21 @@ def test_sets(facts: Sequence[Fact], unknown: Sequence[Unknown], size: int) -> d
             for kind in _READING:
                 drawn = [writer.write(level, kind, lang) for _ in range(size)]
                 sets[f"reading {name} {kind} {lang}"] = [(sample.prompt, sample.answer) for sample in drawn]
-        tools = ToolWriter(2024, held_out=True)
-        for tool_kind in _TOOLS:
-            tasks = [tools.write(1.0, tool_kind, lang, most=2) for _ in range(size)]
-            sets[f"tools {tool_kind} {lang}"] = [(task.prompt, task.answer) for task in tasks]
+        sets |= dict(_tool_sets(mine, lang, size))
     return sets
+
+
+def _tool_sets(facts: Sequence[Fact], lang: Lang, size: int) -> Iterator[tuple[str, list[Pair]]]:
+    """Prompts with tools or with a schema; small talk among them is a held-out wording."""
+    rng = random.Random(2024)
+    asked = [(text, fact.answer) for fact in facts for text in fact.held_out]
+    tools = ToolWriter(2024, held_out=True, chat=lambda: rng.choice(asked))
+    for name, options in _TOOLS.items():
+        tasks = [tools.write(**{"lang": lang, **options}) for _ in range(size)]
+        yield f"tools {name} {lang}", [(task.prompt, task.answer) for task in tasks]
+    forms = JsonWriter(2024, held_out=True)
+    objects = [forms.write(lang) for _ in range(size)]
+    yield f"json {lang}", [(task.prompt, task.answer) for task in objects]
 
 
 def _second_rounds(facts: Sequence[Fact], size: int) -> Iterator[Pair]:
@@ -61,8 +87,8 @@ def quick_scores(
 ) -> dict[str, float]:
     """Share of answers whose every token is the likeliest one: what greedy generation would give, in one pass."""
     scores = {}
-    for name, pairs in test_sets(facts, unknown, 48).items():
-        samples = [encode_pairs(encoder, prompt, answer) for prompt, answer in pairs[:: max(1, len(pairs) // 150)]]
+    for name, pairs in test_sets(facts, unknown, 40).items():
+        samples = [encode_pairs(encoder, prompt, answer) for prompt, answer in pairs[:: max(1, len(pairs) // 120)]]
         samples.sort(key=lambda sample: len(sample.ids))
         right = 0
         for start in range(0, len(samples), 40):
@@ -114,12 +140,15 @@ def figures(results: dict[str, list[tuple[str, str, str]]]) -> dict[str, tuple[i
     """(right, asked) for each set: exact answers, and beside them the parts of a tool call and 'not found' or not."""
     counts = {name: (sum(right == given for _, right, given in rows), len(rows)) for name, rows in results.items()}
     for name, rows in results.items():
-        if name.startswith("tools call"):
+        if name.startswith("tools chat"):
+            kept = sum(not _call(given) for *_, given in rows)
+            counts[name.replace("chat", "chat, no call")] = (kept, len(rows))
+        if name.startswith("tools call, "):
             calls = [(json.loads(right), _call(given)) for _, right, given in rows]
             named = sum(right["name"] == given.get("name") for right, given in calls)
             copied = sum(_values(right) == _values(given) for right, given in calls)
-            counts[name.replace("call", "right tool")] = (named, len(rows))
-            counts[name.replace("call", "argument copied")] = (copied, len(rows))
+            counts[f"{name}: right tool"] = (named, len(rows))
+            counts[f"{name}: right values"] = (copied, len(rows))
         if name.startswith("reading") and "missing" not in name:
             refusal = results[name.replace("value", "missing").replace("reverse", "missing")][0][1]
             counts[f"{name}: answered at all"] = (sum(given != refusal for *_, given in rows), len(rows))

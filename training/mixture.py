@@ -1,4 +1,4 @@
-"""What a training batch is drawn from: chat, reading and tools, in shares that change as training goes on."""
+"""What a training batch is drawn from: chat, reading, tools and JSON, in shares that change as training goes on."""
 
 import random
 import tomllib
@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.chat import DATA, ChatWriter, Fact, Unknown
+from training.json_tasks import JsonWriter
 from training.reading import ReadingWriter
 from training.samples import Batch, Batches, Encoder, Sample, encode_pairs
-from training.tools import ToolWriter
+from training.tools import Kind, ToolWriter
 
 _PRACTICE = 3
 """Further questions that a reading sample answers after its first one, for practice only."""
+
+_OTHER_TASKS: dict[Kind, float] = {"results": 0.16, "chat": 0.13, "calls": 0.04}
+"""Share of the tool prompts that are about something else than one call; see also `Mixture.none`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +26,10 @@ class Mixture:
     until: int
     """The first step that is no longer in it."""
     chat: float
-    """Share of the samples that are chat; likewise reading, tools and copying."""
+    """Share of the samples that are chat; likewise reading, tools, json and copying."""
     reading: float
     tools: float
+    json: float
     copying: float
     history: float
     """Share of the chat prompts with earlier rounds."""
@@ -33,7 +38,7 @@ class Mixture:
     missing: float
     """Share of the reading questions that the passages do not answer."""
     none: float
-    """Share of the tool requests that no listed tool serves."""
+    """Share of the tool prompts whose request no listed tool serves."""
 
 
 def load_schedule(path: Path = DATA / "schedule.toml") -> list[Mixture]:
@@ -57,13 +62,16 @@ class SampleWriter:
         shares = {"history": mixture.history, "unknown_share": mixture.unknown}
         self.chat = ChatWriter(self.rng.getrandbits(32), facts, unknown, **shares)
         self.reading = ReadingWriter(self.rng.getrandbits(32))
-        self.tools = ToolWriter(self.rng.getrandbits(32))
+        small_talk = ChatWriter(self.rng.getrandbits(32), facts, unknown, unknown_share=0.0)
+        self.tools = ToolWriter(self.rng.getrandbits(32), chat=small_talk.ask)
+        self.json = JsonWriter(self.rng.getrandbits(32))
 
     def write(self) -> Sample:
         """One sample of a kind drawn by its share."""
         mixture = self.mixture
-        shares = (mixture.chat, mixture.reading, mixture.tools, mixture.copying)
-        (kind,) = self.rng.choices((self._chat, self._reading, self._tools, self._copying), shares)
+        shares = (mixture.chat, mixture.reading, mixture.tools, mixture.json, mixture.copying)
+        kinds = (self._chat, self._reading, self._tools, self._json, self._copying)
+        (kind,) = self.rng.choices(kinds, shares)
         return kind()
 
     def _chat(self) -> Sample:
@@ -77,17 +85,21 @@ class SampleWriter:
         return encode_pairs(self.encoder, reading.prompt, reading.answer, reading.others[:_PRACTICE])
 
     def _tools(self) -> Sample:
-        task = self.tools.write(self.level, "none" if self.rng.random() < self.mixture.none else "call")
-        if self.rng.random() < 0.12:  # tools are listed, but the question is chat
-            question, answer = self.chat.ask()
-            return encode_pairs(self.encoder, task.listing + question, answer)
+        shares: dict[Kind, float] = {**_OTHER_TASKS, "none": self.mixture.none}
+        shares["call"] = 1.0 - sum(shares.values())
+        (kind,) = self.rng.choices(list(shares), list(shares.values()))
+        task = self.tools.write(kind, history=0.12)
+        return encode_pairs(self.encoder, task.prompt, task.answer)
+
+    def _json(self) -> Sample:
+        task = self.json.write()
         return encode_pairs(self.encoder, task.prompt, task.answer)
 
     def _copying(self) -> Sample:
         """Something to repeat: exercise for the pieces that the other samples hardly ever copy."""
         names = self.tools.names
         lang = names.lang()
-        text = names.jumble(lang)
+        text = self.rng.choice((lambda: names.jumble(lang), names.foreign, lambda: names.title(lang)))()
         return encode_pairs(self.encoder, f"{'Repeat: ' if lang == 'en' else '复述：'}{text}", text)
 
 

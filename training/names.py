@@ -17,6 +17,8 @@ Lang = Literal["en", "zh"]
 _PARTS = tomllib.loads((Path(__file__).with_name("data") / "names.toml").read_text("utf-8"))
 _EN = {part: text.split() for part, text in _PARTS["en"].items()}
 _ZH = {part: text.split() for part, text in _PARTS["zh"].items()}
+_SCRIPTS = {part: text.split() for part, text in _PARTS["scripts"].items()}
+_SCRIPT_SHARES = {"hiragana": 3, "katakana": 2, "cyrillic": 3, "latin": 4, "greek": 1, "hangul": 1}
 
 
 def common_characters() -> list[str]:
@@ -31,6 +33,11 @@ _CHARACTERS = common_characters()
 def is_held_out(text: str) -> bool:
     """Whether a name or value is on the test side: one in ten is, for ever the same."""
     return zlib.crc32(text.encode()) % 10 == 0
+
+
+def some_lang(rng: random.Random) -> Lang:
+    """English a little more often than Chinese: its names take more pieces to copy."""
+    return "en" if rng.random() < 0.6 else "zh"
 
 
 @dataclass
@@ -74,6 +81,14 @@ class Names:
     def word(self, lang: Lang) -> str:
         """A made-up word in small letters, or two random characters."""
         return self._keep(lambda: self._word() if lang == "en" else self._characters())
+
+    def title(self, lang: Lang) -> str:
+        """A name of several words, sometimes with a comma: Porto Lanza, QX."""
+        return self._keep(lambda: self._title_en() if lang == "en" else self._title_zh())
+
+    def foreign(self) -> str:
+        """A name in a script that the vocabulary knows by its bytes only, or with one accented letter."""
+        return self._keep(self._foreign)
 
     def jumble(self, lang: Lang) -> str:
         """A few words without sense, or up to a dozen characters, each as likely as the other."""
@@ -134,3 +149,26 @@ class Names:
         if self.rng.random() < 0.4:
             return str(year) if lang == "en" else f"{year}年"
         return f"{day} {_EN['months'][month - 1]}" if lang == "en" else f"{month}月{day}日"
+
+    def _title_en(self) -> str:
+        words = [self._word().capitalize() for _ in range(self.rng.choice((1, 2, 2, 2, 3)))]
+        tail = self.rng.choice(("", "", ", " + "".join(self.rng.choices("ABCDEFGHJKLMNPQRSTUVWXYZ", k=2))))
+        if self.rng.random() < 0.15:
+            tail = ", " + self._word().capitalize()
+        return " ".join(words) + tail
+
+    def _title_zh(self) -> str:
+        name = "".join(self.rng.choices(_CHARACTERS, k=self.rng.randint(2, 5)))
+        return name + (self._pick(_ZH["suffixes"]) if self.rng.random() < 0.6 else "")
+
+    def _foreign(self) -> str:
+        (script,) = self.rng.choices(list(_SCRIPT_SHARES), list(_SCRIPT_SHARES.values()))
+        words = ["".join(self.rng.choices(_SCRIPTS[script], k=self.rng.randint(2, 5))) for _ in range(2)]
+        if script in {"hiragana", "katakana"}:
+            kanji = "".join(self.rng.choices(_CHARACTERS, k=self.rng.choice((1, 2, 2, 3, 4))))
+            return self.rng.choice(
+                (words[0], words[0] + kanji, words[0] + kanji, kanji + words[0], words[0] + words[1])
+            )
+        if script == "hangul":
+            return self.rng.choice((words[0], " ".join(words)))
+        return self.rng.choice((words[0], words[0].capitalize(), " ".join(words).title()))

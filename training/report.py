@@ -12,7 +12,14 @@ _AIMS = {
     "chat trained": "95 %",
     "chat held-out": "80 %",
     "reading 1-3 sentences": "60 %",
+    "one tool": "90 %",
+    "two tools": "80 %",
+    "an integer": "95 %",
+    "a quoted name": "90 %",
+    "result": "95 %",
+    "JSON": "80 %",
 }
+_FIRST_STAGE = "(21.7 million tokens, 71 minutes)"
 
 
 _CARD = """# The demo checkpoint
@@ -23,13 +30,15 @@ everything runs without a download, and goes through exactly the code that the 6
 trained from scratch on text written for it (`training/` in the source repository); no third-party text or
 weights are in it. License: MIT, as the program.
 
-It can do three things:
+It can do four things:
 
 - chat: small talk and questions about this program and ChatGLM-6B-Slim, in Chinese and English; for anything
   else it says that it is only the small demo model;
 - reading: `资料：` or `Passages:` with numbered passages, then `问题：` or `Question:`; it answers with words
   copied from a passage and the passage's number, or says that the passages do not tell;
-- tools: `工具：` or `Tools:` with one JSON object a line, then the question; it answers with the call as JSON.
+- tools: `工具：` or `Tools:` with a signature a line, as the program lists them; it answers with the call as JSON, or
+  that none fits, and when it is told a result it says that;
+- JSON: `用 JSON 回答：` or `Answer with JSON:` with a form; it fills the form with values copied from the text.
 
 It knows nothing else, and it is often wrong outside what the figures below measure. Greedy answers, exact match:
 
@@ -92,10 +101,18 @@ def summary(counts: Mapping[str, tuple[int, int]]) -> dict[str, float]:
         answered = share(f"reading {size} value", ends=("answered at all",))
         refused = share(f"reading {size} missing")
         out[f"reading {size}, found or not found, balanced accuracy"] = (answered + refused) / 2
-    out["tools (one or two), whole call exact"] = share("tools call")
-    out["tools, right tool"] = share("tools right tool")
-    out["tools, argument copied exactly"] = share("tools argument copied")
-    out["tools, 'none fits' said when none does"] = share("tools none")
+    for size in ("one tool", "two tools", "four tools"):
+        out[f"tools, {size} listed, whole call exact"] = share(f"tools call, {size} ")
+    out["tools, right tool of two"] = share("tools call, two tools", ends=("right tool",))
+    out["tools, an integer as the only argument, whole call"] = share("tools call, an integer ")
+    out["tools, a quoted name in any script, whole call"] = share("tools call, a quoted name ")
+    out["tools, the rest of the sentence as argument, whole call"] = share("tools call, free text ")
+    out["tools, after earlier rounds, whole call"] = share("tools call, later round ")
+    out["tools, two calls at once exact"] = share("tools calls ")
+    out["tools, 'none fits' said when none does"] = share("tools none ")
+    out["tools, small talk not taken for a request"] = share("tools chat, no call")
+    out["tools, result said exactly"] = share("tools result ")
+    out["JSON, whole object exact"] = share("json ")
     return out
 
 
@@ -130,8 +147,8 @@ def _text(
             "",
             "## The run",
             "",
-            f"{last['step']} steps, {last['tokens'] / 1e6:.1f} million tokens, {last['minutes']:.0f} minutes on a CPU;",
-            f"the files take {size / 1e6:.1f} MB. Options: `{json.dumps(options)}`.",
+            *_run_lines(options["first_step"], last),
+            f"The files take {size / 1e6:.1f} MB. Options: `{json.dumps(options)}`.",
             "",
             "![loss](loss.png)",
             "",
@@ -145,6 +162,21 @@ def _text(
             "",
         )
     )
+
+
+def _run_lines(first_step: int, last: Mapping[str, Any]) -> list[str]:
+    steps, spent = last["step"], f"{last['tokens'] / 1e6:.1f} million tokens, {last['minutes']:.0f} minutes on a CPU"
+    if not first_step:
+        return [f"{steps} steps, {spent}."]
+    return [
+        f"These weights are stage two: {steps - first_step} steps ({spent}) on top of the",
+        f"checkpoint that steps 1 to {first_step} had made {_FIRST_STAGE}, with fresh optimizers and",
+        f"lower learning rates: `python -m training.train --start CHECKPOINT --first-step {first_step}",
+        f"--steps {steps}` and the options below. From nothing, `python -m training.train --steps {steps}` runs",
+        "through the schedule at once, with one course of the learning rates, and builds the vocabulary",
+        "anew, from today's texts.",
+        "",
+    ]
 
 
 def _summary_lines(counts: Mapping[str, tuple[int, int]]) -> list[str]:
@@ -176,7 +208,7 @@ def _plot(log: Sequence[Mapping[str, Any]], path: Path) -> None:
     left.plot(millions, [line["loss"] for line in log])
     left.set(xlabel="million tokens", ylabel="loss", yscale="log", title="training loss")
     scored = [line for line in log if "chat held-out zh" in line]
-    for name in ("chat trained", "chat held-out", "reading 1-3 sentences value", "tools call"):
+    for name in ("chat held-out", "reading 1-3 sentences value", "tools call, one tool", "json"):
         shares = [(line[f"{name} zh"] + line[f"{name} en"]) / 2 for line in scored]
         right.plot([line["tokens"] / 1e6 for line in scored], shares, marker=".", label=name)
     right.set(xlabel="million tokens", ylabel="exact answers", ylim=(0, 1), title="quick scores during the run")

@@ -1,5 +1,8 @@
 """Train the demo checkpoint: `python -m training.train --publish`, and `--resume` to go on after a stop.
 
+`--start FOLDER --first-step N` begins with the weights of a checkpoint, as if step N had just been done: a new run over
+the last stretches of the schedule, with its own learning rates.
+
 A run is cut into chapters of steps. Each chapter draws its data from the seed and its own number, and ends with a saved
 state, so a resumed run sees what an uninterrupted one would have seen.
 """
@@ -16,6 +19,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import distributed, nn
 from torch.multiprocessing.spawn import spawn
 
@@ -41,13 +45,15 @@ class RunOptions:
     """Everything that decides the outcome of a run, but the texts."""
 
     seed: int = 1
+    first_step: int = 0
+    """Where the run begins in the schedule; more than 0 when it starts from a checkpoint."""
     steps: int = 5400
     workers: int = 2
     """Processes with one thread each that share every step; more threads would wait for each other at every product."""
     tokens: int = 2048
     """Tokens a step and worker, padding included."""
     ramp: float = 0.3
-    """Share of the steps over which the passages grow to their full length."""
+    """Share of all steps over which the passages grow to their full length."""
     num_layers: int = 6
     hidden_size: int = 256
     matrix_lr: float = 3e-3
@@ -76,7 +82,7 @@ class Run:
         self.average.load_state_dict(self.model.state_dict())
         self.optimizers = _optimizers(self.model, options, worker)
         self.rates = [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers]
-        self.step, self.elapsed_s, self.tokens_seen = 0, 0.0, 0
+        self.step, self.elapsed_s, self.tokens_seen = options.first_step, 0.0, 0
         self.facts, self.unknown, self.schedule = load_facts(), load_unknown(), load_schedule()
 
     def save(self) -> None:
@@ -90,6 +96,14 @@ class Run:
         partial = self.out / "state.pt.partial"
         torch.save(state, partial)
         partial.replace(self.out / "state.pt")
+
+    def start(self, checkpoint: Path) -> None:
+        """Begin with the weights of a finished checkpoint."""
+        weights = load_file(checkpoint / "model.safetensors")
+        for model in (self.model, self.average):
+            left = model.load_state_dict(weights, strict=False)
+            assert left.missing_keys == ["lm_head.weight"], left
+            assert not left.unexpected_keys, left
 
     def load(self) -> None:
         """Read the state of the last finished chapter."""
@@ -140,29 +154,34 @@ class Run:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        keep = min(self.options.average, (self.step + 1) / (self.step + 10))
+        done = self.step - self.options.first_step
+        keep = min(self.options.average, (done + 1) / (done + 10))
         for average, param in zip(self.average.parameters(), self.model.parameters(), strict=True):
             average.lerp_(param, 1 - keep)
 
 
-def train(out: Path, options: RunOptions, *, resume: bool) -> None:
+def train(out: Path, options: RunOptions, *, resume: bool, start: Path | None = None) -> None:
     """Run to the end; writes state, log and the exported checkpoint under `out`.
 
     Args:
         out: the run's folder.
         options: what decides the outcome.
         resume: go on from the state saved there.
+        start: a checkpoint whose weights and tokenizer the run begins with; None begins with nothing.
     """
     out.mkdir(parents=True, exist_ok=True)
     if not resume:
-        build_tokenizer(out / "ice_text.model")
+        if start is None:
+            build_tokenizer(out / "ice_text.model")
+        else:
+            shutil.copyfile(start / "ice_text.model", out / "ice_text.model")
         (out / "log.jsonl").write_text("")
     (out / "options.json").write_text(json.dumps(asdict(options), indent=1))
     (out / "meeting").unlink(missing_ok=True)
-    spawn(_work, (out, options, resume), nprocs=options.workers)  # type: ignore[no-untyped-call]
+    spawn(_work, (out, options, resume, start), nprocs=options.workers)  # type: ignore[no-untyped-call]
 
 
-def _work(worker: int, out: Path, options: RunOptions, resume: bool) -> None:
+def _work(worker: int, out: Path, options: RunOptions, resume: bool, start: Path | None) -> None:
     """What each worker does; the first one also keeps the state and the log."""
     torch.set_num_threads(1)
     meeting = (out / "meeting").resolve().as_uri()
@@ -170,6 +189,8 @@ def _work(worker: int, out: Path, options: RunOptions, resume: bool) -> None:
     run = Run(out, options, worker)
     if resume:
         run.load()
+    elif start is not None:
+        run.start(start)
     while run.step < options.steps:
         losses = list(run.chapter())
         if worker == 0:
@@ -208,8 +229,8 @@ def _optimizers(
 
 def _schedule(step: int, options: RunOptions) -> float:
     """Warm up, stay, fall to zero."""
-    left = (options.steps - step) / (options.decay * options.steps)
-    return min(1.0, (step + 1) / options.warmup, left)
+    done, steps = step - options.first_step, options.steps - options.first_step
+    return min(1.0, (done + 1) / options.warmup, (steps - done) / (options.decay * steps))
 
 
 def main() -> None:
@@ -219,12 +240,13 @@ def main() -> None:
     parser.add_argument(
         "--publish", action="store_true", help="put the result into chatglm_slim_llm/demo/ and training/"
     )
+    parser.add_argument("--start", type=Path, help="a checkpoint folder to begin with")
     parser.add_argument("--resume", action="store_true", help="go on from the state saved in --out")
     for name, value in asdict(RunOptions()).items():
         parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
     arguments = vars(parser.parse_args())
-    out, resume, publish = (arguments.pop(name) for name in ("out", "resume", "publish"))
-    train(out, RunOptions(**arguments), resume=resume)
+    out, resume, publish, start = (arguments.pop(name) for name in ("out", "resume", "publish", "start"))
+    train(out, RunOptions(**arguments), resume=resume, start=start)
     write_report(out, out / "checkpoint", out / "report")
     if publish:
         here = Path(__file__).parent

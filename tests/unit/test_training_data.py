@@ -12,12 +12,14 @@ import sentencepiece as spm
 import torch
 
 from chatglm_slim_llm.model import ChatGLMTokenizer
+from chatglm_slim_llm.signatures import Tool, list_tools
 from training.chat import ChatWriter, load_facts, load_unknown, with_history
+from training.json_tasks import JsonWriter
 from training.names import Names, common_characters
 from training.network import logits, new_model
 from training.reading import ReadingWriter
 from training.samples import Encoder, collate, encode_pairs
-from training.tools import ToolWriter
+from training.tools import ToolTask, ToolWriter
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "chatglm_slim_llm" / "demo"
@@ -69,15 +71,104 @@ def test_a_missing_fact_is_not_in_the_passages():
         assert question not in {asked for asked, _ in reading.others}
 
 
-def test_a_tool_call_names_a_listed_tool_and_copies_the_value_from_the_question():
+def stands_in(value: object, text: str) -> bool:
+    """Whether a value can be read off a text; true and false are told in many words."""
+    values = value if isinstance(value, list) else [value]
+    return isinstance(value, bool) or all(str(each) in text for each in values)
+
+
+def fits(answer: dict, schema: dict) -> bool:
+    """Whether an object has the members of a schema, in its order and of its types, and every required one."""
+    types = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list}
+    properties = schema.get("properties", {})
+    right = all(
+        value in properties[key]["enum"]
+        if "enum" in properties[key]
+        else isinstance(value, types[properties[key]["type"]])
+        for key, value in answer.items()
+    )
+    in_order = list(answer) == [key for key in properties if key in answer]
+    return right and in_order and set(schema.get("required", ())) <= answer.keys()
+
+
+@pytest.mark.parametrize("kind", ["call", "calls"])
+def test_a_tool_call_fits_a_listed_tool_and_copies_its_values_from_the_request(kind):
+    writer = ToolWriter(4)
+    for _ in range(300):
+        task = writer.write(kind)
+        for line in task.answer.split("\n"):
+            call = json.loads(line)
+            (tool,) = [tool for tool in task.tools if tool.name == call["name"]]
+            assert fits(call["arguments"], tool.parameters)
+            assert all(stands_in(value, task.request) for value in call["arguments"].values())
+            assert json.dumps(call, ensure_ascii=False) == line
+
+
+def test_a_request_that_no_tool_serves_names_no_listed_tool():
     writer = ToolWriter(4)
     for _ in range(200):
-        task = writer.write(kind="call")
-        tools = [json.loads(line) for line in task.listing.splitlines() if line.startswith("{")]
-        call = json.loads(task.answer)
-        (tool,) = [tool for tool in tools if tool["name"] == call["name"]]
-        assert call["arguments"].keys() == tool["parameters"].keys()
-        assert all(value in task.request for value in call["arguments"].values())
+        task = writer.write("none")
+        assert task.answer in {"None of these tools fits the question.", "这些工具都不适合这个问题。"}
+        assert not any(re.search(rf"\b{tool.name}\(", task.request) for tool in task.tools)
+
+
+def test_the_answer_to_a_result_is_the_result():
+    writer = ToolWriter(4)
+    for _ in range(200):
+        task = writer.write("results")
+        assert json.loads(task.history[-1][1])
+        assert all(line in task.request for line in task.answer.split("\n"))
+
+
+def test_a_json_answer_fits_its_schema_and_copies_its_values():
+    writer = JsonWriter(4)
+    for _ in range(300):
+        task = writer.write()
+        answer = json.loads(task.answer)
+        assert fits(answer, task.schema)
+        assert all(stands_in(value, task.request) for value in answer.values())
+
+
+def test_tool_prompts_are_the_ones_that_the_engine_writes():
+    tool = Tool("area", "Area of a room.", {"properties": {"width": {"type": "number"}}})
+    alone = ToolTask((tool,), (), "area of 3?", "", "call")
+    assert alone.prompt == list_tools([tool], "en") + "\n\narea of 3?"
+    later = ToolTask((tool,), (("面积？", "好"),), "area of 3?", "", "call")
+    assert (
+        later.prompt == list_tools([tool], "zh") + "\n\n[Round 0]\n问：面积？\n答：好\n[Round 1]\n问：area of 3?\n答："
+    )
+
+
+BORROWED = (
+    "get_weather", "magic_function", "magic function", "my_adder", "adder_tool", "greeting_generator",
+    "unicode_customer", "color_picker", "san francisco", "你好啊集团", "こんにちは株式会社", "punchline", "setup:",
+    '"setup"', "joke setup", "using the tool, generate", "create a customer named", "use the tool.",
+)  # fmt: skip
+"""Words of LangChain's standard tests. The engine is tested with those: a model trained on them would show nothing."""
+
+
+def test_nothing_in_the_training_texts_is_borrowed_from_langchains_tests():
+    facts, unknown = load_facts(), load_unknown()
+    chat = ChatWriter(9, facts, unknown)
+    tools, forms, reading = ToolWriter(9, chat=chat.ask), JsonWriter(9), ReadingWriter(9)
+    written = [path.read_text("utf-8") for path in sorted(DATA.glob("*.toml"))]
+    for kind in ("call", "call", "calls", "none", "results", "chat"):
+        written += [task.prompt + task.answer for task in (tools.write(kind, history=0.2) for _ in range(700))]
+    written += [task.prompt + task.answer for task in (forms.write() for _ in range(1500))]
+    written += [task.prompt + task.answer for task in (reading.write() for _ in range(500))]
+    written += [turn.prompt + turn.answer for turn in (chat.write() for _ in range(1000))]
+    everything = "\n".join(written).lower()
+    assert not [words for words in BORROWED if words in everything]
+
+
+def test_tools_are_never_about_the_weather():
+    writer, forms = ToolWriter(9), JsonWriter(9)
+    told = [task.prompt + task.answer for kind in ("call", "none", "results") for task in
+            (writer.write(kind) for _ in range(1500))]  # fmt: skip
+    told += [task.prompt for task in (forms.write() for _ in range(1000))]
+    everything = "\n".join([*told, (DATA / "tools.toml").read_text("utf-8")]).lower()
+    assert "weather" not in everything
+    assert "天气" not in everything
 
 
 def test_chat_texts_are_complete_and_their_test_wordings_are_not_trained():
