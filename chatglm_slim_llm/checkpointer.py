@@ -1,0 +1,215 @@
+"""A checkpointer of LangGraph over the terminal's history file: agents that go on where they were.
+
+``storage/threads.py`` keeps the rows. A checkpoint is the state of a graph here, not a model's weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    get_checkpoint_id,
+    get_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.storage import CheckpointKey, StoredCheckpoint, StoredWrite, StoreLike, store_at
+
+_KINDS = ("null", "bytes", "bytearray", "msgpack")
+
+
+class ConversationCheckpointer(BaseCheckpointSaver[int]):
+    """Keeps the threads of LangGraph in the history file, for any number of threads and processes.
+
+    Every method has an async form, which works in a thread. What is read back is made of plain values, LangChain's
+    messages, LangGraph's own types and the ``allowed_types``; an object of any other class comes back as its fields.
+
+    Args:
+        store: the history, or where its file is; ``None`` is the terminal's own.
+        allowed_types: classes of your own in a graph's state, such as an agent's ``response_format``.
+
+    Example:
+        >>> agent = create_agent(model, tools, checkpointer=ConversationCheckpointer(folder / "history.db"))
+        >>> agent.invoke({"messages": [("human", "你好")]}, {"configurable": {"thread_id": "1"}})
+    """
+
+    def __init__(self, store: StoreLike = None, *, allowed_types: Iterable[type] = ()) -> None:
+        super().__init__(serde=_Serializer(allowed_msgpack_modules=tuple(allowed_types)))
+        self._threads = store_at(store).threads()
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that ``config`` names, or the newest of its thread."""
+        thread_id, namespace = _thread(config), _namespace(config)
+        if checkpoint_id := get_checkpoint_id(config):
+            stored = self._threads.get(CheckpointKey(thread_id, namespace, checkpoint_id))
+        else:
+            stored = self._threads.latest(thread_id, namespace)
+        return None if stored is None else self._tuple(stored)
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """The checkpoints of a thread, or of all threads, the newest first.
+
+        Each is read when it is asked for, so the file is free in between; one deleted meanwhile is left out.
+        """
+        for key in self._matching(config, filter, before)[:limit]:
+            if (stored := self._threads.get(key)) is not None:
+                yield self._tuple(stored)
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Keep a checkpoint below the one that ``config`` names; returns the config that names it."""
+        key = CheckpointKey(_thread(config), _namespace(config), checkpoint["id"])
+        kind, state = self.serde.dumps_typed(checkpoint)
+        about = json.dumps(get_checkpoint_metadata(config, metadata))
+        self._threads.put(StoredCheckpoint(key, get_checkpoint_id(config), kind, state, about))
+        return _config(key)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Keep what a task wrote after the checkpoint that ``config`` names."""
+        key = CheckpointKey(_thread(config), _namespace(config), config["configurable"]["checkpoint_id"])
+        stored = [
+            StoredWrite(task_id, task_path, WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
+            for index, (channel, value) in enumerate(writes)
+        ]
+        self._threads.put_writes(key, stored)
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete all that is kept of a thread."""
+        self._threads.delete(str(thread_id))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """``get_tuple`` in a thread."""
+        return await asyncio.to_thread(self.get_tuple, config)
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """``list`` in a thread."""
+        found = self.list(config, filter=filter, before=before, limit=limit)
+        while (each := await asyncio.to_thread(next, found, None)) is not None:
+            yield each
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """``put`` in a thread."""
+        return await asyncio.to_thread(self.put, config, checkpoint, metadata, new_versions)
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """``put_writes`` in a thread."""
+        await asyncio.to_thread(self.put_writes, config, writes, task_id, task_path)
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """``delete_thread`` in a thread."""
+        await asyncio.to_thread(self.delete_thread, thread_id)
+
+    def _matching(
+        self, config: RunnableConfig | None, wanted: Mapping[str, Any] | None, before: RunnableConfig | None
+    ) -> Sequence[CheckpointKey]:
+        rows = self._threads.find(
+            thread_id=None if config is None else _thread(config),
+            namespace=None if config is None else config["configurable"].get("checkpoint_ns"),
+            checkpoint_id=None if config is None else get_checkpoint_id(config),
+            before=None if before is None else get_checkpoint_id(before),
+        )
+        if not wanted:
+            return [key for key, _ in rows]
+        return [key for key, metadata in rows if _holds(json.loads(metadata), wanted)]
+
+    def _tuple(self, stored: StoredCheckpoint) -> CheckpointTuple:
+        key, parent_id = stored.key, stored.parent_id
+        writes = [
+            (write.task_id, write.channel, self.serde.loads_typed((write.kind, write.value)))
+            for write in self._threads.writes(key)
+        ]
+        return CheckpointTuple(
+            config=_config(key),
+            checkpoint=self.serde.loads_typed((stored.kind, stored.state)),
+            metadata=cast(CheckpointMetadata, json.loads(stored.metadata)),
+            parent_config=_config(CheckpointKey(key.thread_id, key.namespace, parent_id)) if parent_id else None,
+            pending_writes=writes,
+        )
+
+
+class _Serializer(JsonPlusSerializer):
+    """LangGraph's serializer, packed, and reading only what it writes today: no pickle, no JSON that names classes.
+
+    Every state holds all messages so far: packing makes a thread's rows a quarter of the size.
+    """
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        kind, data = super().dumps_typed(obj)
+        return kind, zlib.compress(data, level=1)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        kind, packed = data
+        if kind not in _KINDS:
+            raise StorageError(
+                f"the history file holds a thread's state of kind {kind!r}, which this program does not write;"
+                " delete the thread"
+            )
+        try:
+            return super().loads_typed((kind, zlib.decompress(packed)))
+        except (zlib.error, ValueError) as error:
+            raise StorageError(
+                f"the history file holds a thread's state that is damaged ({error}); delete the thread"
+            ) from error
+
+
+def _thread(config: RunnableConfig) -> str:
+    return str(config["configurable"]["thread_id"])
+
+
+def _namespace(config: RunnableConfig) -> str:
+    return str(config["configurable"].get("checkpoint_ns", ""))
+
+
+def _config(key: CheckpointKey) -> RunnableConfig:
+    return {
+        "configurable": {
+            "thread_id": key.thread_id,
+            "checkpoint_ns": key.namespace,
+            "checkpoint_id": key.checkpoint_id,
+        }
+    }
+
+
+def _holds(metadata: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(metadata.get(name) == value for name, value in wanted.items())

@@ -1,0 +1,386 @@
+"""Agents of LangGraph in the history file: they go on where they were, in whatever process."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+import signal
+import sqlite3
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+import ormsgpack
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import HumanInTheLoopMiddleware
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.tools import tool
+from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG, JsonPlusSerializer
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, StateSnapshot
+from pydantic import BaseModel
+
+from chatglm_slim_llm import ChatGLMSlim
+from chatglm_slim_llm.checkpointer import ConversationCheckpointer
+from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.storage import ConversationStore
+
+TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
+THREAD = {"configurable": {"thread_id": "线程 1"}}
+
+
+@tool
+def weather(city: str) -> str:
+    """The weather in a city."""
+    return f"{city}: 20 °C"
+
+
+class Scripted(GenericFakeChatModel):
+    """Says what the test wants, and remembers what it was asked."""
+
+    asked: list[list[str]] = []
+
+    def bind_tools(self, tools: Any, **kwargs: Any) -> Scripted:
+        return self
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Any:
+        self.asked.append([str(message.content) for message in messages])
+        return super()._generate(messages, *args, **kwargs)
+
+
+def scripted(*replies: AIMessage | str) -> Scripted:
+    return Scripted(messages=iter(replies), asked=[])
+
+
+def call(city: str) -> AIMessage:
+    return AIMessage("", tool_calls=[{"name": "weather", "args": {"city": city}, "id": f"call {city}"}])
+
+
+def said(state: dict[str, Any]) -> list[str]:
+    return [str(message.content) for message in state["messages"]]
+
+
+class Sums(TypedDict):
+    total: Annotated[int, operator.add]
+    steps: Annotated[list[str], DeltaChannel(lambda state, writes: state + [x for write in writes for x in write])]
+
+
+def sums(checkpointer: Any) -> Any:
+    """Two nodes side by side, then one more; one channel is rebuilt from the writes that led to it."""
+    graph = StateGraph(Sums)
+    graph.add_node("left", lambda state: {"total": 1, "steps": ["left"]})
+    graph.add_node("right", lambda state: {"total": 10, "steps": ["right"]})
+    graph.add_node("last", lambda state: {"total": state["total"], "steps": ["last"]})
+    graph.add_edge(START, "left")
+    graph.add_edge(START, "right")
+    graph.add_edge(["left", "right"], "last")
+    return graph.compile(checkpointer=checkpointer)
+
+
+def told(history: Iterator[StateSnapshot]) -> list[tuple[Any, ...]]:
+    """What does not differ between two runs: neither ids nor times."""
+    return [
+        (each.values, each.next, each.metadata and each.metadata.get("step"), each.metadata and each.metadata["source"])
+        for each in history
+    ]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "history.db"
+
+
+# --- what LangGraph expects of every checkpointer
+
+
+async def test_langgraphs_own_suite_passes(tmp_path):
+    files = iter(range(1000))
+
+    @checkpointer_test(name="ConversationCheckpointer")
+    async def made():
+        yield ConversationCheckpointer(tmp_path / f"{next(files)}.db")
+
+    report = await validate(made)
+    assert {name: result.failures for name, result in report.results.items() if result.failures} == {}
+    assert sum(result.tests_passed for result in report.results.values()) >= 58
+    assert report.passed_all_base()
+
+
+def test_a_graphs_history_is_the_one_that_memory_keeps(path):
+    ours, theirs = sums(ConversationCheckpointer(path)), sums(InMemorySaver())
+    for graph in (ours, theirs):
+        for start in (100, 1000):
+            graph.invoke({"total": start, "steps": ["start"]}, THREAD)
+    assert told(ours.get_state_history(THREAD)) == told(theirs.get_state_history(THREAD))
+    assert told(sums(ConversationCheckpointer(path)).get_state_history(THREAD)) == told(ours.get_state_history(THREAD))
+    assert ours.get_state(THREAD).values["total"] == 2 * (2 * (100 + 11) + 1000 + 11)
+
+
+async def test_sync_and_async_see_the_same_threads(path):
+    graph = sums(ConversationCheckpointer(path))
+    await graph.ainvoke({"total": 100, "steps": []}, THREAD)
+    await asyncio.to_thread(graph.invoke, {"total": 0, "steps": []}, THREAD)
+    found = [each async for each in graph.aget_state_history(THREAD)]
+    assert told(found) == told(await asyncio.to_thread(lambda: list(graph.get_state_history(THREAD))))
+    assert (await graph.aget_state(THREAD)).values["total"] == 2 * (2 * 111 + 11)
+
+
+def test_a_run_from_an_earlier_state_forks_and_the_first_way_stays(path):
+    results = []
+    for checkpointer in (ConversationCheckpointer(path), InMemorySaver()):
+        graph = sums(checkpointer)
+        graph.invoke({"total": 100, "steps": []}, THREAD)
+        before_last = next(each for each in graph.get_state_history(THREAD) if each.next == ("last",))
+        changed = graph.update_state(before_last.config, {"total": 1000, "steps": ["mended"]}, as_node="right")
+        forked = graph.invoke(None, changed)
+        results.append((forked, graph.get_state(THREAD).values, told(graph.get_state_history(THREAD))))
+    assert results[0] == results[1]
+    assert results[0][0]["total"] == 2 * 1111
+    assert {"total": 222, "steps": ["left", "right", "last"]} in [values for values, *_ in results[0][2]]
+
+
+# --- agents, in one process after another
+
+ASKS_ON = """
+import sys
+from langchain.agents import create_agent
+from chatglm_slim_llm.checkpointer import ConversationCheckpointer
+from tests.integration.test_checkpointer import THREAD, call, said, scripted, weather
+model = scripted(call(sys.argv[2]), f"It is warm in {sys.argv[2]}.")
+agent = create_agent(model, [weather], checkpointer=ConversationCheckpointer(sys.argv[1]))
+print(said(agent.invoke({"messages": [("human", f"{sys.argv[2]}?")]}, THREAD)))
+"""
+
+
+def run(program: str, *arguments: object) -> str:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_an_agent_goes_on_in_another_process(path):
+    first = ["北京?", "", "北京: 20 °C", "It is warm in 北京."]
+    assert run(ASKS_ON, path, "北京") == str(first)
+    model = scripted(call("Oslo"), "Colder.")
+    agent = create_agent(model, [weather], checkpointer=ConversationCheckpointer(path))
+    second = agent.invoke({"messages": [("human", "And Oslo?")]}, THREAD)
+    assert said(second) == [*first, "And Oslo?", "", "Oslo: 20 °C", "Colder."]
+    assert model.asked[0] == [*first, "And Oslo?"]
+    assert isinstance(second["messages"][2], ToolMessage)
+    assert second["messages"][1].tool_calls[0]["args"] == {"city": "北京"}
+    other = agent.get_state({"configurable": {"thread_id": "another"}})
+    assert other.values == {}
+
+
+def test_a_question_to_a_person_waits_for_another_process(path):
+    approves = HumanInTheLoopMiddleware(interrupt_on={"weather": True})
+
+    def agent(*replies: AIMessage | str) -> Any:
+        checkpointer = ConversationCheckpointer(path)
+        return create_agent(scripted(*replies), [weather], middleware=[approves], checkpointer=checkpointer)
+
+    asked = agent(call("Oslo")).invoke({"messages": [("human", "Oslo?")]}, THREAD)
+    assert asked["__interrupt__"][0].value["action_requests"][0]["name"] == "weather"
+    later = agent("Cold.")
+    assert later.get_state(THREAD).interrupts == tuple(asked["__interrupt__"])
+    answered = later.invoke(Command(resume={"decisions": [{"type": "approve"}]}), THREAD)
+    assert said(answered) == ["Oslo?", "", "Oslo: 20 °C", "Cold."]
+
+
+async def test_an_async_agent_streams_and_goes_on(path):
+    agent = create_agent(scripted(call("Oslo"), "Cold."), [weather], checkpointer=ConversationCheckpointer(path))
+    steps = [step async for step in agent.astream({"messages": [("human", "Oslo?")]}, THREAD)]
+    assert [list(step) for step in steps] == [["model"], ["tools"], ["model"]]
+    state = await agent.aget_state(THREAD)
+    assert said(state.values) == ["Oslo?", "", "Oslo: 20 °C", "Cold."]
+    assert state.next == ()
+
+
+def test_the_chat_model_of_this_package_goes_on(path):
+    def ask(question: str) -> list[BaseMessage]:
+        model = ChatGLMSlim(model=TINY, temperature=0, max_tokens=8)
+        agent = create_agent(model, [], checkpointer=ConversationCheckpointer(path))
+        return list(agent.invoke({"messages": [("human", question)]}, THREAD)["messages"])
+
+    first = ask("你好")
+    second = ask("你是谁？")
+    assert second[:2] == first
+    assert second[3].content == ChatGLMSlim(model=TINY, temperature=0, max_tokens=8).invoke(second[:3]).content
+
+
+# --- the file
+
+COUNTS_FOR_EVER = """
+import sys
+from tests.integration.test_checkpointer import THREAD, sums
+from chatglm_slim_llm.checkpointer import ConversationCheckpointer
+graph = sums(ConversationCheckpointer(sys.argv[1]))
+rounds = 0
+while True:
+    graph.invoke({"total": 0, "steps": []}, THREAD, durability="sync")
+    rounds += 1
+    print(rounds, flush=True)
+"""
+
+
+def test_what_a_killed_process_said_it_kept_is_there(path):
+    command = [sys.executable, "-c", COUNTS_FOR_EVER, str(path)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        rounds = int([process.stdout.readline() for _ in range(20)][-1])
+        process.send_signal(signal.SIGKILL)
+        process.stdout.close()
+    with sqlite3.connect(path) as db:
+        assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+    db.close()
+    graph = sums(ConversationCheckpointer(path))
+    ended = [each.values["total"] for each in graph.get_state_history(THREAD) if each.next == ()]
+    expected = [0]
+    for _ in range(len(ended)):
+        expected.append(2 * (expected[-1] + 11))
+    assert len(ended) >= rounds
+    assert ended[::-1] == expected[1:]
+    assert graph.invoke({"total": 0, "steps": []}, THREAD)["steps"][-3:] == ["left", "right", "last"]
+
+
+COUNTS = """
+import sys
+from tests.integration.test_checkpointer import sums
+from chatglm_slim_llm.checkpointer import ConversationCheckpointer
+graph = sums(ConversationCheckpointer(sys.argv[1]))
+for _ in range(5):
+    graph.invoke({"total": 0, "steps": []}, {"configurable": {"thread_id": sys.argv[2]}})
+"""
+
+
+def test_processes_keep_their_threads_in_one_new_file(path):
+    command = [sys.executable, "-c", COUNTS, str(path)]
+    started = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]
+    assert [process.wait() for process in started] == [0, 0]
+    graph = sums(ConversationCheckpointer(path))
+    states = [graph.get_state({"configurable": {"thread_id": name}}).values for name in "ab"]
+    assert states == [{"total": 682, "steps": ["left", "right", "last"] * 5}] * 2
+
+
+def test_a_deleted_thread_leaves_no_rows_and_the_others_stay(path):
+    with ConversationStore.open(path) as store:
+        store.create("a conversation of the terminal")
+        checkpointer = ConversationCheckpointer(store)
+        for thread_id in ("a", "b"):
+            sums(checkpointer).invoke({"total": 0, "steps": []}, {"configurable": {"thread_id": thread_id}})
+        checkpointer.delete_thread("a")
+        assert len(store.conversations()) == 1
+    with sqlite3.connect(path) as db:
+        for table in ("thread_checkpoints", "thread_writes"):
+            assert db.execute(f"select distinct thread_id from {table}").fetchall() == [("b",)]
+    db.close()
+    assert list(ConversationCheckpointer(path).list({"configurable": {"thread_id": "a"}})) == []
+
+
+def test_the_file_can_be_written_while_a_list_of_it_is_read(path):
+    checkpointer = ConversationCheckpointer(path)
+    graph = sums(checkpointer)
+    graph.invoke({"total": 0, "steps": []}, THREAD)
+    number = 0
+    for _ in checkpointer.list(THREAD):
+        graph.invoke({"total": 0, "steps": []}, {"configurable": {"thread_id": str(number)}})
+        number += 1
+    assert number == 4
+
+
+def test_looking_for_a_thread_leaves_no_trace(path):
+    assert ConversationCheckpointer(path).get_tuple(THREAD) is None
+    assert not path.parent.exists()
+
+
+async def test_the_event_loop_goes_on_while_another_program_holds_the_file(path):
+    graph = sums(ConversationCheckpointer(path))
+    await graph.ainvoke({"total": 0, "steps": []}, THREAD)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("begin immediate")
+    running = asyncio.create_task(graph.ainvoke({"total": 0, "steps": []}, THREAD))
+    for _ in range(20):  # were the loop blocked, nobody would give the file free and the write would fail
+        await asyncio.sleep(0.005)
+    assert not running.done()
+    other.close()
+    assert (await running)["total"] == 66
+
+
+# --- what may be made of what the file holds
+
+
+class Answer(BaseModel):
+    degrees: int
+
+
+class Asked(TypedDict):
+    answer: Answer | None
+
+
+def answers(checkpointer: ConversationCheckpointer) -> Any:
+    graph = StateGraph(Asked)
+    graph.add_node("answer", lambda state: {"answer": Answer(degrees=20)})
+    graph.add_edge(START, "answer")
+    return graph.compile(checkpointer=checkpointer)
+
+
+def test_objects_of_allowed_types_come_back_and_of_others_only_their_fields(path):
+    answers(ConversationCheckpointer(path)).invoke({"answer": None}, THREAD)
+    strict, open_to = ConversationCheckpointer(path), ConversationCheckpointer(path, allowed_types=[Answer])
+    assert answers(strict).get_state(THREAD).values == {"answer": {"degrees": 20}}
+    assert answers(open_to).get_state(THREAD).values == {"answer": Answer(degrees=20)}
+
+
+def tamper(path: Path, kind: str, state: bytes) -> None:
+    sums(ConversationCheckpointer(path)).invoke({"total": 0, "steps": []}, THREAD)
+    with sqlite3.connect(path) as db:
+        db.execute("update thread_checkpoints set kind = ?, state = ?", (kind, zlib.compress(state)))
+    db.close()
+
+
+def test_a_function_that_the_file_names_is_not_called(path, tmp_path):
+    """What LangGraph's serializer does call unless it is told which types it may make."""
+    mark = tmp_path / "mark"
+    named = ormsgpack.packb(("os", "mkdir", str(mark)))
+    state = ormsgpack.packb({"id": ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, named)})
+    tamper(path, "msgpack", state)
+    found = ConversationCheckpointer(path).get_tuple(THREAD)
+    assert found is not None
+    assert found.checkpoint == {"id": str(mark)}
+    assert not mark.exists()
+    JsonPlusSerializer(allowed_msgpack_modules=[("os", "mkdir")]).loads_typed(("msgpack", state))
+    assert mark.exists()  # or the state above would prove nothing
+
+
+@pytest.mark.parametrize("kind", ["pickle", "json"])
+def test_a_state_that_would_make_objects_by_name_is_refused(path, kind):
+    tamper(path, kind, b'{"lc": 1, "type": "constructor", "id": ["langchain_core", "prompts", "PromptTemplate"]}')
+    with pytest.raises(StorageError, match=f"of kind '{kind}'"):
+        ConversationCheckpointer(path).get_tuple(THREAD)
+
+
+@pytest.mark.parametrize("state", [b"not packed", zlib.compress(b"\xc1")])
+def test_a_damaged_state_is_an_error_of_ours(path, state):
+    sums(ConversationCheckpointer(path)).invoke({"total": 0, "steps": []}, THREAD)
+    with sqlite3.connect(path) as db:
+        db.execute("update thread_checkpoints set state = ?", (state,))
+    db.close()
+    with pytest.raises(StorageError, match=r"damaged .*; delete the thread"):
+        ConversationCheckpointer(path).get_tuple(THREAD)
+
+
+def test_a_long_threads_rows_are_smaller_than_its_states(path):
+    graph = sums(ConversationCheckpointer(path))
+    graph.invoke({"total": 0, "steps": ["你好，世界" * 1000]}, THREAD)
+    with sqlite3.connect(path) as db:
+        (size_bytes,) = db.execute("select sum(length(value)) from thread_writes").fetchone()
+    db.close()
+    assert size_bytes < 1500
