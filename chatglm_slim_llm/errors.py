@@ -8,7 +8,10 @@
     │  └─ VocabularyMismatchError       .expected .found
     ├─ QuantizationError(ValueError)    .bits
     ├─ GenerationError
-    │  └─ PromptTooLongError            .prompt_tokens .limit
+    │  ├─ PromptTooLongError            .prompt_tokens .limit
+    │  └─ ReplyTooShortError            .needed .limit
+    ├─ SchemaError(ValueError)          .path
+    ├─ MissingExtraError(ImportError)   .extra
     └─ StorageError
        └─ SchemaTooNewError
 
@@ -86,6 +89,30 @@ class PromptTooLongError(GenerationError):
     def __init__(self, message: str, *, prompt_tokens: int, limit: int) -> None:
         super().__init__(message)
         self.prompt_tokens, self.limit = prompt_tokens, limit
+
+
+class ReplyTooShortError(GenerationError):
+    """The form that the reply must have takes more tokens than there are."""
+
+    def __init__(self, message: str, *, needed: int, limit: int) -> None:
+        super().__init__(message)
+        self.needed, self.limit = needed, limit
+
+
+class SchemaError(ChatGLMSlimError, ValueError):
+    """No reply can be held to this JSON schema: it is contradictory, or uses what is not supported."""
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
+class MissingExtraError(ChatGLMSlimError, ImportError):
+    """A package of an optional extra is not installed."""
+
+    def __init__(self, message: str, *, extra: str) -> None:
+        super().__init__(message)
+        self.extra = extra
 
 
 class StorageError(ChatGLMSlimError):

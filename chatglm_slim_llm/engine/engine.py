@@ -14,10 +14,14 @@ from typing import Any
 
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.engine.fitting import FittedPrompt, Round, fit_prompt
-from chatglm_slim_llm.engine.reply import Delta, Meter, Reply
+from chatglm_slim_llm.engine.formats import CallsFormat, Format
+from chatglm_slim_llm.engine.grammar.constraint import Constraint
+from chatglm_slim_llm.engine.grammar.guides import Guides
+from chatglm_slim_llm.engine.reply import Delta, Meter, Reply, Shown
 from chatglm_slim_llm.engine.sampling import Sampler
 from chatglm_slim_llm.engine.scheduler import Scheduler
-from chatglm_slim_llm.engine.stopping import StopScanner
+from chatglm_slim_llm.engine.stopping import CallsOrStops, StopScanner
+from chatglm_slim_llm.errors import ReplyTooShortError
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, ChatGLMTokenizer, StreamDecoder, forward_for
 from chatglm_slim_llm.model.forward import Forward
 
@@ -32,6 +36,8 @@ class Request:
     system: str = ""
     """Stands before everything else; the model has no role for it."""
     options: GenerationOptions = field(default_factory=GenerationOptions)
+    format: Format | None = None
+    """What the reply must be; then it is valid whatever the options say, and ``stop`` only ends words."""
     cancel: threading.Event | None = None
     """Once set, the reply ends where its reader is, with ``finish_reason`` "cancelled"."""
 
@@ -62,6 +68,7 @@ class Engine:
         """
         self.model, self.tokenizer = model, tokenizer
         forward = forward_for(model) if forward is None else forward
+        self._guides = Guides(tokenizer, model.config.vocab_size)
         self._scheduler = Scheduler(forward, tokenizer.eos_token_id, speculate=speculate)
 
     def generate(self, request: Request) -> Delta:
@@ -77,12 +84,17 @@ class Engine:
         Raises:
             PromptTooLongError: the prompt leaves no room for a reply.
             GenerationError: the prompt is empty or no text, or the weights give scores that are no numbers.
+            SchemaError: the format's schema is wrong, not supported, or cannot be met.
+            ReplyTooShortError: the format needs more tokens than there are.
+            MissingExtraError: a format needs llguidance, which is not installed.
         """
         meter = Meter()
         prompt = self._fit(request)
-        reply = Reply(StreamDecoder(self.tokenizer), StopScanner(request.options.stop), self.tokenizer.eos_token_id)
+        sampler = Sampler(request.options, prompt.input_ids)
+        constraint = None if request.format is None else self._constrain(request.format, sampler, prompt)
+        reply = Reply(StreamDecoder(self.tokenizer), _shown(request), self.tokenizer.eos_token_id)
         last_text = ""
-        with closing(self._token_ids(prompt, request, meter)) as token_ids:
+        with closing(self._token_ids(prompt, request, sampler, constraint, meter)) as token_ids:
             for token_id in token_ids:
                 meter.count_token()
                 last_text = reply.push(token_id, is_last=meter.tokens == prompt.max_new_tokens)
@@ -103,12 +115,35 @@ class Engine:
             context_length=self.model.config.max_sequence_length,
         )
 
-    def _token_ids(self, prompt: FittedPrompt, request: Request, meter: Meter) -> Generator[int]:
+    def _constrain(self, wanted: Format, sampler: Sampler, prompt: FittedPrompt) -> Constraint:
+        guide = self._guides.get(wanted)
+        needed, limit = len(guide.shortest), prompt.max_new_tokens
+        if needed > limit and not guide.may_be_words:
+            raise ReplyTooShortError(
+                f"the shortest reply that has the wanted form takes {needed} tokens, but there is room for {limit}; "
+                "raise max_tokens, shorten the prompt, or ask for less",
+                needed=needed,
+                limit=limit,
+            )
+        return Constraint(guide, sampler, limit)
+
+    def _token_ids(
+        self, prompt: FittedPrompt, request: Request, sampler: Sampler, constraint: Constraint | None, meter: Meter
+    ) -> Generator[int]:
         """The ids the model picks; they end early only when the request is cancelled."""
         return self._scheduler.tokens(
             prompt.input_ids,
-            Sampler(request.options, prompt.input_ids).pick,
+            sampler.pick if constraint is None else constraint.pick,
             max_new_tokens=prompt.max_new_tokens,
             cancel=request.cancel,
             tally=meter.tally,
+            certain=None if constraint is None else constraint.certain,
         )
+
+
+def _shown(request: Request) -> Shown:
+    """What becomes of the text before it is shown."""
+    if request.format is None:
+        return StopScanner(request.options.stop)
+    may_be_words = isinstance(request.format, CallsFormat) and request.format.may_be_words
+    return CallsOrStops(request.options.stop) if may_be_words else StopScanner(())

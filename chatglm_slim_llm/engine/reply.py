@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Literal
+from typing import Literal, Protocol
 
 from chatglm_slim_llm.engine.fitting import FittedPrompt
 from chatglm_slim_llm.engine.speculation import Tally
-from chatglm_slim_llm.engine.stopping import StopScanner
 from chatglm_slim_llm.model import StreamDecoder
 
 FinishReason = Literal["stop", "length", "cancelled"]
@@ -43,10 +42,27 @@ class Delta:
     statistics: Statistics | None = None
 
 
+class Shown(Protocol):
+    """Decides what of the text is shown, and when."""
+
+    @property
+    def stopped(self) -> bool:
+        """A stop string was seen: everything shown so far is the whole reply."""
+        ...
+
+    def push(self, text: str) -> str:
+        """Take newly generated text; return what can be shown now."""
+        ...
+
+    def flush(self) -> str:
+        """The model has ended: return what was held back."""
+        ...
+
+
 class Reply:
     """The text of one reply as its tokens arrive, and why it ended."""
 
-    def __init__(self, decoder: StreamDecoder, stops: StopScanner, eos_token_id: int) -> None:
+    def __init__(self, decoder: StreamDecoder, stops: Shown, eos_token_id: int) -> None:
         self._decoder, self._stops, self._eos_token_id = decoder, stops, eos_token_id
         self.finish_reason: FinishReason | None = None
 

@@ -72,14 +72,32 @@ class Sampler:
 
     def pick(self, logits: Tensor) -> int:
         """Draw the next id from ``logits``, [vocab], and remember it."""
+        token_id = self._draw(*_candidates(self.prepare(logits), self._options))
+        self.remember(token_id)
+        return token_id
+
+    def prepare(self, logits: Tensor) -> Tensor:
+        """The scores that ids are drawn by; call it once a token."""
         scores = _to_scores(logits)
         self._want_usable(scores)
         seen = sorted(self._seen) if self._options.repetition_penalty != 1 else []
-        ids, probs = _candidates(_penalize(scores, seen, self._options), self._options)
-        drawn = 0 if len(ids) == 1 else int(torch.multinomial(probs, 1, generator=self._generator))
-        token_id = int(ids[drawn])
+        return fix_invalid(_penalize(scores, seen, self._options))
+
+    def draw_among(self, scores: Tensor, ids: Tensor) -> int | None:
+        """Draw one of ``ids`` by what `prepare` gave; None if none of them can be drawn."""
+        allowed = scores[ids]
+        if not allowed.isfinite().any():
+            return None
+        among, probs = _candidates(allowed, self._options)
+        return int(ids[self._draw(among, probs)])
+
+    def remember(self, token_id: int) -> None:
+        """Take note of the next token, whoever chose it."""
         self._seen.add(token_id)
-        return token_id
+
+    def _draw(self, ids: Tensor, probs: Tensor) -> int:
+        drawn = 0 if len(ids) == 1 else int(torch.multinomial(probs, 1, generator=self._generator))
+        return int(ids[drawn])
 
     def _want_usable(self, scores: Tensor) -> None:
         self._repairs = self._repairs + 1 if is_invalid(scores) else 0

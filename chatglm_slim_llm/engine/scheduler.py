@@ -37,7 +37,7 @@ class Scheduler(Generic[C]):
 
     def __init__(self, forward: Forward[C], eos_token_id: int, *, speculate: bool = True) -> None:
         self._forward, self._eos_token_id = forward, eos_token_id
-        self._draft_rows = min(_DRAFT_ROWS, forward.max_rows) if speculate else 0
+        self._draft_rows, self._speculates = min(_DRAFT_ROWS, forward.max_rows), speculate
         self._costs = StepCosts(forward.max_rows)
         self._inbox: SimpleQueue[_Sequence[C] | None] = SimpleQueue()  # None: look again, a reader did something
         self._live: list[_Sequence[C]] = []  # the worker's alone; who was served last stands last
@@ -54,6 +54,7 @@ class Scheduler(Generic[C]):
         max_new_tokens: int,
         cancel: threading.Event | None = None,
         tally: Tally | None = None,
+        certain: Callable[[], Sequence[int]] | None = None,
     ) -> Generator[int]:
         """Yield new ids up to and including <eop>; closing the iterator frees its memory after the current step.
 
@@ -63,16 +64,18 @@ class Scheduler(Generic[C]):
             max_new_tokens: where to end at the latest.
             cancel: once set, the iterator ends, whatever is being computed.
             tally: counts the drafts.
+            certain: the tokens that ``pick`` will choose next whatever the scores; several are computed in one step.
 
         Raises:
             ValueError: the prompt has no [gMASK] or no <sop>.
             Exception: whatever ``pick`` raises.
         """
-        speculates = self._draft_rows > 1
+        speculates = self._speculates and self._draft_rows > 1
         sequence: _Sequence[C] = _Sequence(
             self._forward.prefill(prompt_ids),
             pick,
             Speculator(prompt_ids, tally or Tally()) if speculates else None,
+            certain,
             eos_token_id=self._eos_token_id,
             max_new_tokens=max_new_tokens,
             cancel=cancel,
@@ -199,8 +202,10 @@ class Scheduler(Generic[C]):
         drafts: list[list[int]] = []
         saving = self._costs[rows] / rows
         for sequence in ready:
-            spare = max(0, min(self._draft_rows - rows, sequence.num_left - 1))
-            draft = sequence.draft(self._costs.extra(rows, spare), saving)
+            draft = sequence.certain(self._forward.max_rows - rows)
+            if not draft:
+                spare = max(0, min(self._draft_rows - rows, sequence.num_left - 1))
+                draft = sequence.draft(self._costs.extra(rows, spare), saving)
             rows += len(draft)
             drafts.append(draft)
         return drafts
@@ -236,6 +241,7 @@ class _Sequence(Generic[C]):
         prefill: Generator[None, None, tuple[C, Tensor]],
         pick: Callable[[Tensor], int],
         speculator: Speculator | None,
+        certain: Callable[[], Sequence[int]] | None,
         *,
         eos_token_id: int,
         max_new_tokens: int,
@@ -248,6 +254,7 @@ class _Sequence(Generic[C]):
         self.is_submitted = self.is_closed = False  # set by the reader
         self.is_over = False
         self._speculator, self._eos_token_id, self._cancel = speculator, eos_token_id, cancel
+        self._certain, self._is_guess = certain, True
 
     def is_unwanted(self) -> bool:
         return self.is_closed or (self._cancel is not None and self._cancel.is_set())
@@ -260,11 +267,19 @@ class _Sequence(Generic[C]):
         assert self.context is not None
         return self.context
 
+    def certain(self, spare: int) -> list[int]:
+        """The tokens that come next whatever the scores, up to ``spare``; the last of a reply needs no scores."""
+        certain = [] if self._certain is None else self._certain()
+        self._is_guess = not certain
+        return list(certain[: max(0, min(spare, self.num_left - 1))])
+
     def draft(self, costs: Sequence[float], saving: float) -> list[int]:
-        return [] if self._speculator is None else self._speculator.draft(costs, saving)
+        if self._speculator is None or not self._is_guess:
+            return []
+        return self._speculator.draft(costs, saving)
 
     def settle(self, accepted: int) -> None:
-        if self._speculator is not None:
+        if self._speculator is not None and self._is_guess:
             self._speculator.settle(accepted)
 
     def take(self, token_id: int, *, is_guessed: bool) -> None:
@@ -272,7 +287,7 @@ class _Sequence(Generic[C]):
         self.last_id = token_id
         self.num_left -= 1
         if self._speculator is not None:
-            self._speculator.push(token_id, is_guessed=is_guessed)
+            self._speculator.push(token_id, is_guessed=is_guessed and self._is_guess)
         self.unread.put(token_id)
         if token_id == self._eos_token_id or not self.num_left:
             self.end(None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from chatglm_slim_llm.engine.formats import CALL_START
+
 # The model's tokenizer reads full-width punctuation as half-width, so the model can never write "问：",
 # only "问:". Comparing both sides in half width lets a stop string be written either way.
 _HALF_WIDTH = str.maketrans("，！：；？", ",!:;?")
@@ -58,3 +60,32 @@ class StopScanner:
             if any(len(stop) > len(text) - start and stop.startswith(text[start:]) for stop in self._stops):
                 return start
         return len(text)
+
+
+class CallsOrStops:
+    """Lets calls through as they are, and looks for stop strings in words; waits until it is clear which it is."""
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = StopScanner(stops)
+        self._held: str | None = ""  # None: it is clear
+        self._is_call = False
+
+    @property
+    def stopped(self) -> bool:
+        """A stop string was seen: everything shown so far is the whole reply."""
+        return self._stops.stopped
+
+    def push(self, text: str) -> str:
+        """Take newly generated text; return what can be shown now."""
+        if self._held is not None:
+            text = self._held + text
+            self._held = text
+            if len(text) < len(CALL_START) and CALL_START.startswith(text):
+                return ""
+            self._held, self._is_call = None, text.startswith(CALL_START)
+        return text if self._is_call else self._stops.push(text)
+
+    def flush(self) -> str:
+        """The model has ended: return what was held back and turned out to be no stop string."""
+        held, self._held = self._held or "", None
+        return self._stops.push(held) + self._stops.flush()

@@ -1,0 +1,215 @@
+"""Holds one reply to its form, token by token.
+
+There is always a plan: tokens that end the reply validly from where it stands, and that fit into what is left of it.
+A token is taken only if there is a plan after it, else the plan's own next token is. So a reply is valid whenever it
+ends, and how good the plans are decides only how much room they leave.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chatglm_slim_llm.engine.formats import CALL_START
+from chatglm_slim_llm.engine.grammar.plan import Planner, Quotes, allowed_ids
+from chatglm_slim_llm.engine.grammar.vocabulary import Ids, Vocabulary
+from chatglm_slim_llm.engine.sampling import Sampler
+from chatglm_slim_llm.errors import GenerationError
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
+_MOST_DRAWS = 4
+"""Tokens that are tried before the plan is followed."""
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What all replies of one form share."""
+
+    vocabulary: Vocabulary
+    matcher: LLMatcher
+    """At the start; to be copied."""
+    planner: Planner
+    shortest: list[int]
+    """The tokens of the shortest reply, with the end mark."""
+    may_be_words: bool
+
+
+class Constraint:
+    """Chooses the tokens of one reply."""
+
+    def __init__(self, guide: Guide, sampler: Sampler, limit: int) -> None:
+        """``limit``: most tokens, the end mark included; enough for the shortest reply unless it may be words."""
+        self._vocabulary, self._planner, self._sampler = guide.vocabulary, guide.planner, sampler
+        self._matcher, self._plan, self._left = guide.matcher.deep_copy(), guide.shortest, limit
+        self._quotes = Quotes()
+        self._certain: deque[int] = deque()
+        self._is_first, self._is_words = True, False
+        self._opening = Opening(guide.vocabulary) if guide.may_be_words else None
+
+    def pick(self, logits: Tensor) -> int:
+        """The next token; it need not look at ``logits``, [vocab].
+
+        Raises:
+            GenerationError: the scores are no numbers, or the grammar is too complex.
+        """
+        if self._is_words:
+            return self._sampler.pick(logits)
+        token_id = self._certain.popleft() if self._certain else self._choose(logits)
+        self._sampler.remember(token_id)
+        self._left -= 1
+        self._is_first = False
+        if token_id != self._vocabulary.eos_token_id and self._opening is None and not self._is_words:
+            self._look_ahead()
+        return token_id
+
+    def certain(self) -> list[int]:
+        """The tokens that come next whatever the model says."""
+        return list(self._certain)
+
+    def _choose(self, logits: Tensor) -> int:
+        if self._opening is None and len(self._plan) >= self._left:
+            return self._follow_plan()
+        ids = self._allowed()
+        scores = self._sampler.prepare(logits)
+        for _ in range(_MOST_DRAWS):
+            token_id = self._sampler.draw_among(scores, torch.from_numpy(ids))
+            if token_id is None:
+                break
+            if self._take([token_id], self._left - 1):
+                return token_id
+            ids = ids[ids != token_id]
+        return self._follow_plan()
+
+    def _follow_plan(self) -> int:
+        if self._opening is not None:  # what has been said so far is words
+            self._opening, self._is_words = None, True
+            return self._vocabulary.eos_token_id
+        token_id, *self._plan = self._plan
+        self._consume([token_id])
+        return token_id
+
+    def _allowed(self) -> Ids:
+        ids = allowed_ids(self._matcher)
+        self._want_sane()
+        if self._is_first:
+            ids = ids[~np.isin(ids, self._vocabulary.not_first)]
+        return ids if self._opening is None else self._opening.also_allowed(ids)
+
+    def _take(self, token_ids: list[int], left: int) -> bool:
+        """Take these if there is a plan of at most ``left`` tokens after them."""
+        if self._opening is not None:
+            return self._take_opening(token_ids[0], left)
+        if token_ids == [self._vocabulary.eos_token_id]:
+            return True
+        if token_ids == self._plan[: len(token_ids)]:
+            self._consume(token_ids)
+            self._plan = self._plan[len(token_ids) :]
+            return True
+        return self._take_if_planned(token_ids, left)
+
+    def _take_if_planned(self, token_ids: list[int], left: int) -> bool:
+        before, is_inside, is_escaped = self._matcher, self._quotes.is_inside, self._quotes.is_escaped
+        self._matcher = before.deep_copy()
+        self._consume(token_ids)
+        if not (len(self._plan) <= left and self._matcher.validate_tokens(self._plan) == len(self._plan)):
+            plan = self._planner.find(self._matcher, self._quotes, left)
+            if plan is None:
+                self._matcher, self._quotes = before, Quotes(is_inside, is_escaped)
+                return False
+            self._plan = plan
+        return True
+
+    def _take_opening(self, token_id: int, left: int) -> bool:
+        """Take a token while the reply may still become words or calls."""
+        assert self._opening is not None
+        opening = self._opening
+        match opening.kind_after(token_id):
+            case "words":
+                self._opening, self._is_words = None, True
+            case "open":
+                if self._is_first or not opening.is_dropped(token_id):
+                    self._consume([token_id])
+                opening.push(token_id)
+            case "call":
+                self._opening, self._plan = None, []
+                if not self._take_if_planned([token_id], left):
+                    self._opening = opening
+                    return False
+        return True
+
+    def _look_ahead(self) -> None:
+        """Find out what is certain to come next."""
+        while True:
+            if self._matcher.is_stopped():
+                self._want_sane()
+                self._certain.append(self._vocabulary.eos_token_id)
+                return
+            forced = self._matcher.compute_ff_tokens()
+            left = self._left - len(self._certain) - len(forced)
+            if not forced or not self._take(forced, left):
+                return
+            self._certain.extend(forced)
+
+    def _consume(self, token_ids: list[int]) -> None:
+        if not self._matcher.consume_tokens(token_ids):
+            self._want_sane()
+        for token_id in token_ids:
+            self._quotes.push(self._vocabulary.tokens[token_id])
+
+    def _want_sane(self) -> None:
+        if self._matcher.is_error():
+            raise GenerationError(
+                f"the reply cannot be held to its form any longer; simplify the schema: {self._matcher.get_error()}"
+            )
+
+
+class Opening:
+    """The start of a reply that may still become words or calls."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary, self._text = vocabulary, ""
+        self._has_dropped = False
+
+    def _drops_space(self) -> bool:
+        tokenizer = self._vocabulary.tokenizer
+        may_drop = tokenizer.drops_all_leading_spaces or not self._has_dropped
+        return not self._text and tokenizer.drops_leading_space and may_drop
+
+    def is_dropped(self, token_id: int) -> bool:
+        """Whether the token adds nothing to the text."""
+        return self._drops_space() and token_id == self._vocabulary.dropped_space_id
+
+    def also_allowed(self, call_ids: Ids) -> Ids:
+        """The tokens of calls, and all those that make the reply words."""
+        allowed = self._vocabulary.words.copy()
+        allowed[self._vocabulary.like_call(len(self._text), drops_space=self._drops_space())] = False
+        allowed[call_ids] = True
+        return np.flatnonzero(allowed)
+
+    def kind_after(self, token_id: int) -> str:
+        """What the reply is after this token: "words", a "call", or still "open"."""
+        if token_id == self._vocabulary.eos_token_id:
+            return "words"
+        text = self._text.encode() + self._shown(token_id)
+        if CALL_START.encode().startswith(text) and len(text) < len(CALL_START):
+            return "open"
+        return "call" if text.startswith(CALL_START.encode()) else "words"
+
+    def push(self, token_id: int) -> None:
+        """Take the next token, after which it is still open."""
+        shown = self._shown(token_id)
+        self._has_dropped = self._has_dropped or self.is_dropped(token_id)
+        self._text += shown.decode()
+
+    def _shown(self, token_id: int) -> bytes:
+        piece = self._vocabulary.tokenizer.piece_texts.get(token_id, "")
+        token = self._vocabulary.tokens[token_id]
+        drops = self._drops_space() and isinstance(piece, str) and piece[:1] == "▁"
+        return token[1:] if drops else token

@@ -1,0 +1,88 @@
+"""The shortest way out: tokens that end a reply validly, wherever it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chatglm_slim_llm.engine.grammar.vocabulary import Ids, Vocabulary
+
+if TYPE_CHECKING:
+    from llguidance import LLMatcher
+
+_MOST_STEPS = 200
+_CLOSERS = ("}", "]")
+_LIKED = '"0123456789-.:/@_ ,+Tabcdefghijklmnopqrstuvwxyz}]{['
+
+
+class Planner:
+    """Looks for ways out. It may find none though there is one: then nothing new is begun."""
+
+    def __init__(self, vocabulary: Vocabulary, pieces: tuple[str, ...]) -> None:
+        """``pieces`` are short texts of values that may be needed."""
+        self._vocabulary = vocabulary
+        self._closers = [vocabulary(text) for text in _CLOSERS]
+        self._pieces = [vocabulary(text) for text in pieces]
+        self._quote = [vocabulary('"')]
+        self._liking = np.full(len(vocabulary.tokens), len(_LIKED) + 1, dtype=np.int64)
+        for token_id, token in enumerate(vocabulary.tokens):
+            if len(token) == 1:
+                self._liking[token_id] = _LIKED.find(chr(token[0])) % (len(_LIKED) + 1)
+
+    def find(self, matcher: LLMatcher, quotes: Quotes, limit: int) -> list[int] | None:
+        """Tokens from here to the end mark, at most ``limit``; None if none were found."""
+        for closers_first in (True, False):
+            found = self._follow(matcher.deep_copy(), Quotes(quotes.is_inside, quotes.is_escaped), limit, closers_first)
+            if found is not None:
+                return found
+        return None
+
+    def _follow(self, matcher: LLMatcher, quotes: Quotes, limit: int, closers_first: bool) -> list[int] | None:
+        plan: list[int] = []
+        for _ in range(_MOST_STEPS):
+            if matcher.is_accepting():
+                return [*plan, self._vocabulary.eos_token_id] if len(plan) < limit else None
+            if len(plan) + 1 >= limit:
+                return None
+            following = matcher.compute_ff_tokens() or self._next(matcher, quotes, closers_first)
+            if not following or not matcher.consume_tokens(following):
+                return None
+            plan += following
+            for token_id in following:
+                quotes.push(self._vocabulary.tokens[token_id])
+        return None
+
+    def _next(self, matcher: LLMatcher, quotes: Quotes, closers_first: bool) -> list[int]:
+        candidates = self._quote
+        if not quotes.is_inside:
+            some, others = (self._closers, self._pieces) if closers_first else (self._pieces, self._closers)
+            candidates = [*some, *others, *self._quote]
+        for tokens in candidates:
+            if matcher.validate_tokens(tokens) == len(tokens):
+                return tokens
+        allowed = allowed_ids(matcher)
+        return [int(allowed[self._liking[allowed].argmin()])] if len(allowed) else []
+
+
+class Quotes:
+    """Whether a JSON text stands inside a string."""
+
+    def __init__(self, is_inside: bool = False, is_escaped: bool = False) -> None:
+        self.is_inside, self.is_escaped = is_inside, is_escaped
+
+    def push(self, token: bytes) -> None:
+        """Take the next piece of the text."""
+        for byte in token:
+            if self.is_escaped:
+                self.is_escaped = False
+            elif byte == 0x5C:
+                self.is_escaped = True
+            elif byte == 0x22:
+                self.is_inside = not self.is_inside
+
+
+def allowed_ids(matcher: LLMatcher) -> Ids:
+    """The tokens that may come next."""
+    mask = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+    return np.flatnonzero(np.unpackbits(mask, bitorder="little"))
