@@ -9,16 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chatglm_slim_llm.completion import ChatGLMSlimLLM
+    from chatglm_slim_llm.embeddings import ChatGLMSlimEmbeddings
     from chatglm_slim_llm.errors import ChatGLMSlimError
     from chatglm_slim_llm.llm import ChatGLMSlim
     from chatglm_slim_llm.storage import ConversationStore
 
-__all__ = ["ChatGLMSlim", "ChatGLMSlimError", "ConversationStore"]
+__all__ = ["ChatGLMSlim", "ChatGLMSlimEmbeddings", "ChatGLMSlimError", "ChatGLMSlimLLM", "ConversationStore"]
 __version__ = "0.1.0"
 
 _HOMES = {
     "ChatGLMSlim": "chatglm_slim_llm.llm",
+    "ChatGLMSlimEmbeddings": "chatglm_slim_llm.embeddings",
     "ChatGLMSlimError": "chatglm_slim_llm.errors",
+    "ChatGLMSlimLLM": "chatglm_slim_llm.completion",
     "ConversationStore": "chatglm_slim_llm.storage",
 }
 

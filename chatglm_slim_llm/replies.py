@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
-from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall, ToolCallChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
+from chatglm_slim_llm.background import in_thread
 from chatglm_slim_llm.call_reader import CallPiece, CallReader
 from chatglm_slim_llm.engine import CallsFormat, Delta, Format, Polisher, Statistics
+
+__all__ = ["chunks_of", "in_thread", "join"]
 
 
 def chunks_of(
@@ -125,28 +126,3 @@ def _join_calls(messages: Sequence[AIMessageChunk]) -> tuple[list[ToolCall], lis
         else:
             calls.append(ToolCall(name=call["name"] or "", args=arguments, id=call["id"], type="tool_call"))
     return calls, broken
-
-
-async def in_thread(stream: Callable[[], Iterator[ChatGenerationChunk]]) -> AsyncIterator[ChatGenerationChunk]:
-    """Run a stream in a thread of its own, so that the event loop never waits for the model."""
-    loop = asyncio.get_running_loop()
-    arrived: asyncio.Queue[ChatGenerationChunk | BaseException | None] = asyncio.Queue()
-
-    def put(item: ChatGenerationChunk | BaseException | None) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody reads any more
-            loop.call_soon_threadsafe(arrived.put_nowait, item)
-
-    def work() -> None:
-        try:
-            for chunk in stream():
-                put(chunk)
-        except BaseException as error:  # it belongs to whoever reads the stream
-            put(error)
-        else:
-            put(None)
-
-    threading.Thread(target=work, name="chatglm-slim-reply").start()
-    while (item := await arrived.get()) is not None:
-        if isinstance(item, BaseException):
-            raise item
-        yield item

@@ -10,6 +10,7 @@ from chatglm_slim_llm.model.configuration_chatglm import ChatGLMConfig
 from chatglm_slim_llm.model.decoding import SequentialForward, decode_steps, forward_for
 from chatglm_slim_llm.model.detokenize import StreamDecoder
 from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration, ChatGLMModel
+from chatglm_slim_llm.model.states import read_states
 from chatglm_slim_llm.model.tokenization_chatglm import ChatGLMTokenizer
 
 register()
@@ -27,4 +28,5 @@ __all__ = [
     "decode_steps",
     "forward_for",
     "process_response",
+    "read_states",
 ]

@@ -1,0 +1,252 @@
+"""ChatGLM-6B-Slim for chains that have prompts, not messages: the text goes to the model as it is.
+
+Importing this module loads neither torch nor transformers, and constructing the class reads no file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun, Callbacks
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models.llms import LLM
+from langchain_core.messages import AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk, Generation, GenerationChunk, LLMResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import ConfigDict, PrivateAttr
+
+from chatglm_slim_llm.asking import MOST_THREADS, PROVIDER, all_at_once, ask
+from chatglm_slim_llm.background import in_thread
+from chatglm_slim_llm.errors import ConfigError
+from chatglm_slim_llm.llm_options import stop_list
+from chatglm_slim_llm.local_model import LocalModel
+from chatglm_slim_llm.messages import to_conversation
+from chatglm_slim_llm.wishes import read_wish
+
+_OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
+"""What LangChain gives to ``generate`` beside the options of the call."""
+
+
+class ChatGLMSlimLLM(LocalModel, LLM):
+    """A ChatGLM-6B(-Slim) checkpoint, or the small demo model, that continues plain text.
+
+    Takes the options of `ChatGLMSlim`, from the same places, and shares the weights with it. ``response_format`` holds
+    a reply to JSON as it does there; tools need messages.
+
+    Raises:
+        ConfigError: an option is unknown or has a value that cannot be used.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    _of_call: dict[str, Any] = PrivateAttr(default_factory=dict)
+    """What the replies of one call depend on beside this object's own options."""
+
+    # --- replies ---
+
+    def _call(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> str:
+        return _join(list(self._chunks(None, prompt, stop, kwargs))).text
+
+    async def _acall(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> str:
+        return _join([chunk async for chunk in self._achunks(prompt, stop, kwargs)]).text
+
+    def _stream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Generator[GenerationChunk]:
+        for chunk in self._chunks(None, prompt, stop, kwargs):
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _astream(
+        self,
+        prompt: str,
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[GenerationChunk]:
+        async for chunk in self._achunks(prompt, stop, kwargs):
+            if run_manager is not None:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    def _generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        cancel = threading.Event()
+
+        def answer(prompt: str) -> Generation:
+            return _join(list(self._chunks(cancel, prompt, stop, kwargs)))
+
+        with ThreadPoolExecutor(min(max(len(prompts), 1), MOST_THREADS)) as pool:
+            try:
+                return _result(list(pool.map(answer, prompts)))
+            finally:
+                cancel.set()  # if one has failed, nobody waits for the others
+
+    async def _agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        cancel = threading.Event()
+
+        async def answer(prompt: str) -> Generation:
+            return _join([chunk async for chunk in in_thread(lambda: self._chunks(cancel, prompt, stop, kwargs))])
+
+        try:
+            return _result(await asyncio.gather(*map(answer, prompts)))
+        finally:
+            cancel.set()
+
+    async def _achunks(
+        self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]
+    ) -> AsyncIterator[GenerationChunk]:
+        cancel = threading.Event()
+        try:
+            async for chunk in in_thread(lambda: self._chunks(cancel, prompt, stop, kwargs)):
+                yield chunk
+        finally:
+            cancel.set()
+
+    def _chunks(
+        self, cancel: threading.Event | None, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]
+    ) -> Generator[GenerationChunk]:
+        wish = read_wish(kwargs)
+        if wish.tools:
+            raise ConfigError("a plain-text model cannot call tools; bind them to a ChatGLMSlim", key="tools")
+        conversation = to_conversation([HumanMessage(prompt)], schema=wish.schema)
+        for chunk in ask(self, conversation, wish, stop, kwargs, cancel):
+            yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
+
+    # --- several at once ---
+
+    def batch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Answer several inputs in common steps of the model; the results are in the order of the inputs."""
+        config = all_at_once(config, len(inputs))
+        return Runnable.batch(self, inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    async def abatch(
+        self,
+        inputs: list[LanguageModelInput],
+        config: RunnableConfig | list[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Answer several inputs in common steps of the model; the results are in the order of the inputs."""
+        config = all_at_once(config, len(inputs))
+        return await Runnable.abatch(self, inputs, config, return_exceptions=return_exceptions, **kwargs)
+
+    def batch_as_completed(self, inputs: Any, config: Any = None, **kwargs: Any) -> Any:
+        """Answer several inputs in common steps of the model; each with its number, as soon as it is there."""
+        return super().batch_as_completed(inputs, all_at_once(config, len(inputs)), **kwargs)
+
+    # --- what LangChain asks for ---
+
+    def generate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """Answer prompts in common steps of the model; see LangChain. Caches tell apart what one call changes."""
+        return super(ChatGLMSlimLLM, self._for_call(stop, kwargs)).generate(
+            prompts, self._stop(stop), callbacks, **kwargs
+        )
+
+    async def agenerate(
+        self,
+        prompts: list[str],
+        stop: list[str] | None = None,
+        callbacks: Callbacks | list[Callbacks] | None = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        """As `generate`, without keeping the event loop waiting."""
+        return await super(ChatGLMSlimLLM, self._for_call(stop, kwargs)).agenerate(
+            prompts, self._stop(stop), callbacks, **kwargs
+        )
+
+    def _for_call(self, stop: list[str] | None, kwargs: Mapping[str, Any]) -> Self:
+        """This object for one call: LangChain's cache key is made of `asdict` alone, and knows no options of calls."""
+        options = {name: value for name, value in kwargs.items() if name not in _OF_THE_RUN}
+        self._generation_options(stop, options)
+        checkpoint = self._weights_of(options.get("model")).fingerprint()
+        copy = self.model_copy()
+        copy._of_call = options | {"checkpoint": checkpoint}
+        return copy
+
+    def _stop(self, stop: list[str] | None) -> list[str] | None:
+        return stop_list(self.stop if stop is None else stop)
+
+    def asdict(self) -> dict[str, Any]:
+        """The options that replies depend on; within a call those of the call, and which files answer it."""
+        return super().asdict() | self._of_call
+
+    @property
+    def _llm_type(self) -> str:
+        return "chatglm-slim"
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Objects can be written with ``dumps``; the weights stay behind."""
+        return True
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=self._stop(stop), **kwargs)
+        return LangSmithParams(**params | {"ls_provider": PROVIDER})
+
+
+def _info(chunk: ChatGenerationChunk) -> dict[str, Any] | None:
+    """What the last chunk knows of its reply."""
+    message = chunk.message
+    assert isinstance(message, AIMessageChunk)
+    if message.chunk_position != "last":
+        return None
+    return {"usage_metadata": message.usage_metadata, **message.response_metadata}
+
+
+def _join(chunks: Sequence[GenerationChunk]) -> Generation:
+    return Generation(text="".join(chunk.text for chunk in chunks), generation_info=chunks[-1].generation_info)
+
+
+def _result(replies: Sequence[Generation]) -> LLMResult:
+    """Replies with the sum of their tokens, as LangChain's token counters read it."""
+    infos = [reply.generation_info or {} for reply in replies]
+    names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
+    usage = {theirs: sum(info["usage_metadata"][ours] for info in infos) for theirs, ours in names.items()}
+    return LLMResult(generations=[[reply] for reply in replies], llm_output={"token_usage": usage})

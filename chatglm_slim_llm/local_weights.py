@@ -1,0 +1,83 @@
+"""Which checkpoint a LangChain object runs on, and how it gets at the weights.
+
+Importing this module loads neither torch nor transformers, and making an object reads no file: the weights load on
+first use, once, in whatever thread that happens.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions, Quantization
+from chatglm_slim_llm.llm_options import IGNORED_OPTIONS, config_error, load_options
+from chatglm_slim_llm.weights import Running, Weights, share
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.checkpoint import Progress
+    from chatglm_slim_llm.model import ChatGLMTokenizer
+
+
+class LocalWeights(BaseModel):
+    """The part of a LangChain object that knows its checkpoint; objects of the same options share it in memory."""
+
+    model: str = DEMO_MODEL
+    """``"demo"``, a folder that holds a checkpoint, or a hub id such as ``silver/chatglm-6b-slim``."""
+    quantization: Quantization = "fp16"
+    """Bits of the linear layers; a checkpoint that is already quantised keeps its own level."""
+    device: str = "auto"
+    """``auto`` takes CUDA, then Apple's MPS, then the CPU."""
+    allow_download: bool = True
+    """Whether a hub id that is not on this machine may be downloaded on first use."""
+    model_config = ConfigDict(extra="forbid")
+    _weights: Weights = PrivateAttr()
+
+    if not TYPE_CHECKING:  # type checkers see the fields as keyword arguments
+
+        def __init__(self, **kwargs: Any) -> None:
+            kwargs = {name: value for name, value in kwargs.items() if name not in IGNORED_OPTIONS}
+            options = load_options(kwargs)
+            try:
+                super().__init__(**kwargs | options)
+            except ValidationError as error:
+                raise config_error(error, type(self)) from None
+            self._weights = share(LoadOptions(**options))
+
+    def load(self, progress: Progress | None = None) -> None:
+        """Load the weights now; otherwise the first use does it.
+
+        Args:
+            progress: called with what is being done, the bytes done and the bytes in all.
+
+        Raises:
+            CheckpointError: there is no such checkpoint, or it cannot be read or downloaded.
+            QuantizationError: the checkpoint is quantised to another level than asked for.
+        """
+        self._load(progress)
+
+    def is_available(self) -> bool:
+        """Whether the weights are on this machine, so that nothing has to be downloaded."""
+        from chatglm_slim_llm.checkpoint import is_available
+
+        return is_available(self.model)
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the small demo model answers."""
+        running = self._weights.running
+        return self.model == DEMO_MODEL if running is None else running.loaded.is_demo
+
+    def _load(self, progress: Progress | None = None) -> Running:
+        return self._own_weights().get(allow_download=self.allow_download, progress=progress)
+
+    def _own_weights(self) -> Weights:
+        options = LoadOptions(model=self.model, quantization=self.quantization, device=self.device)
+        if self._weights.options != options:  # a field was set since
+            del self._weights
+            self._weights = share(options)
+        return self._weights
+
+    def _tokenizer(self) -> ChatGLMTokenizer:
+        """The model's tokenizer, without loading gigabytes of weights for it."""
+        return self._own_weights().get_tokenizer(allow_download=self.allow_download)
