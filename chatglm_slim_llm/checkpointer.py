@@ -33,8 +33,11 @@ _KINDS = ("null", "bytes", "bytearray", "msgpack")
 class ConversationCheckpointer(BaseCheckpointSaver[int]):
     """Keeps the threads of LangGraph in the history file, for any number of threads and processes.
 
-    Every method has an async form, which works in a thread. What is read back is made of plain values, LangChain's
-    messages, LangGraph's own types and the ``allowed_types``; an object of any other class comes back as its fields.
+    Every method has an async form, which waits for the file in a thread. What is read back is made of plain values,
+    LangChain's messages, LangGraph's own types and the ``allowed_types``; of any other object, its fields come back.
+
+    LangGraph saves a state while the next step runs, and the step may change it first where a node waits for several
+    others: such a graph is run with ``durability="sync"``.
 
     Args:
         store: the history, or where its file is; ``None`` is the terminal's own.
@@ -82,22 +85,15 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """Keep a checkpoint below the one that ``config`` names; returns the config that names it."""
-        key = CheckpointKey(_thread(config), _namespace(config), checkpoint["id"])
-        kind, state = self.serde.dumps_typed(checkpoint)
-        about = json.dumps(get_checkpoint_metadata(config, metadata))
-        self._threads.put(StoredCheckpoint(key, get_checkpoint_id(config), kind, state, about))
-        return _config(key)
+        stored = self._stored(config, checkpoint, metadata)
+        self._threads.put(stored)
+        return _config(stored.key)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Keep what a task wrote after the checkpoint that ``config`` names."""
-        key = CheckpointKey(_thread(config), _namespace(config), config["configurable"]["checkpoint_id"])
-        stored = [
-            StoredWrite(task_id, task_path, WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
-            for index, (channel, value) in enumerate(writes)
-        ]
-        self._threads.put_writes(key, stored)
+        self._threads.put_writes(_key(config), self._stored_writes(writes, task_id, task_path))
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all that is kept of a thread."""
@@ -128,17 +124,34 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """``put`` in a thread."""
-        return await asyncio.to_thread(self.put, config, checkpoint, metadata, new_versions)
+        stored = self._stored(config, checkpoint, metadata)
+        await asyncio.to_thread(self._threads.put, stored)
+        return _config(stored.key)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """``put_writes`` in a thread."""
-        await asyncio.to_thread(self.put_writes, config, writes, task_id, task_path)
+        stored = self._stored_writes(writes, task_id, task_path)
+        await asyncio.to_thread(self._threads.put_writes, _key(config), stored)
 
     async def adelete_thread(self, thread_id: str) -> None:
         """``delete_thread`` in a thread."""
         await asyncio.to_thread(self.delete_thread, thread_id)
+
+    # LangGraph hands over the live objects of a running graph: the async methods write them down before anything
+    # else can run, and leave only the waiting for the file to a thread.
+
+    def _stored(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> StoredCheckpoint:
+        key = CheckpointKey(_thread(config), _namespace(config), checkpoint["id"])
+        about = json.dumps(get_checkpoint_metadata(config, metadata))
+        return StoredCheckpoint(key, get_checkpoint_id(config), *self.serde.dumps_typed(checkpoint), about)
+
+    def _stored_writes(self, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str) -> Sequence[StoredWrite]:
+        return [
+            StoredWrite(task_id, task_path, WRITES_IDX_MAP.get(channel, index), channel, *self.serde.dumps_typed(value))
+            for index, (channel, value) in enumerate(writes)
+        ]
 
     def _matching(
         self, config: RunnableConfig | None, wanted: Mapping[str, Any] | None, before: RunnableConfig | None
@@ -199,6 +212,10 @@ def _thread(config: RunnableConfig) -> str:
 
 def _namespace(config: RunnableConfig) -> str:
     return str(config["configurable"].get("checkpoint_ns", ""))
+
+
+def _key(config: RunnableConfig) -> CheckpointKey:
+    return CheckpointKey(_thread(config), _namespace(config), str(config["configurable"]["checkpoint_id"]))
 
 
 def _config(key: CheckpointKey) -> RunnableConfig:

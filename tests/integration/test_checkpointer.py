@@ -8,8 +8,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -21,6 +23,7 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.channels.delta import DeltaChannel
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG, JsonPlusSerializer
@@ -85,6 +88,11 @@ def sums(checkpointer: Any) -> Any:
     return graph.compile(checkpointer=checkpointer)
 
 
+def start(graph: Any, total: int, steps: list[str]) -> Any:
+    """Each state is kept before the next step: LangGraph's other ways hand over sets that the next step changes."""
+    return graph.invoke({"total": total, "steps": steps}, THREAD, durability="sync")
+
+
 def told(history: Iterator[StateSnapshot]) -> list[tuple[Any, ...]]:
     """What does not differ between two runs: neither ids nor times."""
     return [
@@ -117,8 +125,8 @@ async def test_langgraphs_own_suite_passes(tmp_path):
 def test_a_graphs_history_is_the_one_that_memory_keeps(path):
     ours, theirs = sums(ConversationCheckpointer(path)), sums(InMemorySaver())
     for graph in (ours, theirs):
-        for start in (100, 1000):
-            graph.invoke({"total": start, "steps": ["start"]}, THREAD)
+        for total in (100, 1000):
+            start(graph, total, ["start"])
     assert told(ours.get_state_history(THREAD)) == told(theirs.get_state_history(THREAD))
     assert told(sums(ConversationCheckpointer(path)).get_state_history(THREAD)) == told(ours.get_state_history(THREAD))
     assert ours.get_state(THREAD).values["total"] == 2 * (2 * (100 + 11) + 1000 + 11)
@@ -127,20 +135,42 @@ def test_a_graphs_history_is_the_one_that_memory_keeps(path):
 async def test_sync_and_async_see_the_same_threads(path):
     graph = sums(ConversationCheckpointer(path))
     await graph.ainvoke({"total": 100, "steps": []}, THREAD)
-    await asyncio.to_thread(graph.invoke, {"total": 0, "steps": []}, THREAD)
+    await asyncio.to_thread(start, graph, 0, [])
     found = [each async for each in graph.aget_state_history(THREAD)]
     assert told(found) == told(await asyncio.to_thread(lambda: list(graph.get_state_history(THREAD))))
     assert (await graph.aget_state(THREAD)).values["total"] == 2 * (2 * 111 + 11)
+
+
+async def test_what_a_running_graph_hands_over_is_kept_as_it_was_then(path):
+    checkpointer = ConversationCheckpointer(path)
+    live = ["then"]
+    checkpoint = empty_checkpoint()
+    checkpoint["channel_values"]["steps"] = live
+    config = {"configurable": {"thread_id": "1", "checkpoint_ns": "", "checkpoint_id": checkpoint["id"]}}
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
+    may_write = threading.Event()
+    writing = asyncio.gather(
+        asyncio.to_thread(may_write.wait),
+        checkpointer.aput({"configurable": {"thread_id": "1"}}, checkpoint, {}, {}),
+        checkpointer.aput_writes(config, [("steps", live)], "task"),
+    )
+    await asyncio.sleep(0)
+    live.append("later")
+    may_write.set()
+    await writing
+    kept = checkpointer.get_tuple(config)
+    assert kept.checkpoint["channel_values"]["steps"] == ["then"]
+    assert kept.pending_writes == [("task", "steps", ["then"])]
 
 
 def test_a_run_from_an_earlier_state_forks_and_the_first_way_stays(path):
     results = []
     for checkpointer in (ConversationCheckpointer(path), InMemorySaver()):
         graph = sums(checkpointer)
-        graph.invoke({"total": 100, "steps": []}, THREAD)
+        start(graph, 100, [])
         before_last = next(each for each in graph.get_state_history(THREAD) if each.next == ("last",))
         changed = graph.update_state(before_last.config, {"total": 1000, "steps": ["mended"]}, as_node="right")
-        forked = graph.invoke(None, changed)
+        forked = graph.invoke(None, changed, durability="sync")
         results.append((forked, graph.get_state(THREAD).values, told(graph.get_state_history(THREAD))))
     assert results[0] == results[1]
     assert results[0][0]["total"] == 2 * 1111
@@ -294,6 +324,15 @@ def test_the_file_can_be_written_while_a_list_of_it_is_read(path):
         graph.invoke({"total": 0, "steps": []}, {"configurable": {"thread_id": str(number)}})
         number += 1
     assert number == 4
+
+
+def test_a_task_that_fails_again_has_one_error(path):
+    checkpointer = ConversationCheckpointer(path)
+    sums(checkpointer).invoke({"total": 0, "steps": []}, THREAD)
+    config = checkpointer.get_tuple(THREAD).config
+    checkpointer.put_writes(config, [("total", 1), ("__error__", "first")], "task")
+    checkpointer.put_writes(config, [("__error__", "second")], "task")
+    assert checkpointer.get_tuple(config).pending_writes == [("task", "__error__", "second"), ("task", "total", 1)]
 
 
 def test_looking_for_a_thread_leaves_no_trace(path):
