@@ -9,13 +9,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-import ormsgpack
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware
@@ -26,14 +24,11 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.checkpoint.serde.jsonplus import EXT_CONSTRUCTOR_SINGLE_ARG, JsonPlusSerializer
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, StateSnapshot
-from pydantic import BaseModel
 
 from chatglm_slim_llm import ChatGLMSlim
 from chatglm_slim_llm.checkpointer import ConversationCheckpointer
-from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage import ConversationStore
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
@@ -351,75 +346,3 @@ async def test_the_event_loop_goes_on_while_another_program_holds_the_file(path)
     assert not running.done()
     other.close()
     assert (await running)["total"] == 66
-
-
-# --- what may be made of what the file holds
-
-
-class Answer(BaseModel):
-    degrees: int
-
-
-class Asked(TypedDict):
-    answer: Answer | None
-
-
-def answers(checkpointer: ConversationCheckpointer) -> Any:
-    graph = StateGraph(Asked)
-    graph.add_node("answer", lambda state: {"answer": Answer(degrees=20)})
-    graph.add_edge(START, "answer")
-    return graph.compile(checkpointer=checkpointer)
-
-
-def test_objects_of_allowed_types_come_back_and_of_others_only_their_fields(path):
-    answers(ConversationCheckpointer(path)).invoke({"answer": None}, THREAD)
-    strict, open_to = ConversationCheckpointer(path), ConversationCheckpointer(path, allowed_types=[Answer])
-    assert answers(strict).get_state(THREAD).values == {"answer": {"degrees": 20}}
-    assert answers(open_to).get_state(THREAD).values == {"answer": Answer(degrees=20)}
-
-
-def tamper(path: Path, kind: str, state: bytes) -> None:
-    sums(ConversationCheckpointer(path)).invoke({"total": 0, "steps": []}, THREAD)
-    with sqlite3.connect(path) as db:
-        db.execute("update thread_checkpoints set kind = ?, state = ?", (kind, zlib.compress(state)))
-    db.close()
-
-
-def test_a_function_that_the_file_names_is_not_called(path, tmp_path):
-    """What LangGraph's serializer does call unless it is told which types it may make."""
-    mark = tmp_path / "mark"
-    named = ormsgpack.packb(("os", "mkdir", str(mark)))
-    state = ormsgpack.packb({"id": ormsgpack.Ext(EXT_CONSTRUCTOR_SINGLE_ARG, named)})
-    tamper(path, "msgpack", state)
-    found = ConversationCheckpointer(path).get_tuple(THREAD)
-    assert found is not None
-    assert found.checkpoint == {"id": str(mark)}
-    assert not mark.exists()
-    JsonPlusSerializer(allowed_msgpack_modules=[("os", "mkdir")]).loads_typed(("msgpack", state))
-    assert mark.exists()  # or the state above would prove nothing
-
-
-@pytest.mark.parametrize("kind", ["pickle", "json"])
-def test_a_state_that_would_make_objects_by_name_is_refused(path, kind):
-    tamper(path, kind, b'{"lc": 1, "type": "constructor", "id": ["langchain_core", "prompts", "PromptTemplate"]}')
-    with pytest.raises(StorageError, match=f"of kind '{kind}'"):
-        ConversationCheckpointer(path).get_tuple(THREAD)
-
-
-@pytest.mark.parametrize("state", [b"not packed", zlib.compress(b"\xc1")])
-def test_a_damaged_state_is_an_error_of_ours(path, state):
-    sums(ConversationCheckpointer(path)).invoke({"total": 0, "steps": []}, THREAD)
-    with sqlite3.connect(path) as db:
-        db.execute("update thread_checkpoints set state = ?", (state,))
-    db.close()
-    with pytest.raises(StorageError, match=r"damaged .*; delete the thread"):
-        ConversationCheckpointer(path).get_tuple(THREAD)
-
-
-def test_a_long_threads_rows_are_smaller_than_its_states(path):
-    graph = sums(ConversationCheckpointer(path))
-    graph.invoke({"total": 0, "steps": ["你好，世界" * 1000]}, THREAD)
-    with sqlite3.connect(path) as db:
-        (size_bytes,) = db.execute("select sum(length(value)) from thread_writes").fetchone()
-    db.close()
-    assert size_bytes < 1500
