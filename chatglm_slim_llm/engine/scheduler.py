@@ -227,6 +227,8 @@ class Scheduler(Generic[C]):
                 if sequence.is_over or token_id != guess:
                     break
             sequence.settle(accepted)
+            if not sequence.is_over and sequence.ends_certainly():
+                sequence.take(sequence.pick(rows[-1]), is_guessed=False)
             if not sequence.is_over and accepted < len(draft):
                 self._forward.forget(sequence.get_context(), len(draft) - accepted)
         except BaseException as error:
@@ -272,6 +274,10 @@ class _Sequence(Generic[C]):
         certain = [] if self._certain is None else self._certain()
         self._is_guess = not certain
         return list(certain[: max(0, min(spare, self.num_left - 1))])
+
+    def ends_certainly(self) -> bool:
+        """Whether the end mark comes next whatever the scores, so that no step is needed for it."""
+        return self._certain is not None and list(self._certain()) == [self._eos_token_id]
 
     def draft(self, costs: Sequence[float], saving: float) -> list[int]:
         if self._speculator is None or not self._is_guess:

@@ -33,6 +33,8 @@ from chatglm_slim_llm.engine.grammar.text_formats import PATTERNS, WITHOUT_MEANI
 from chatglm_slim_llm.errors import SchemaError
 
 _MOST_RULES = 5_000
+_MOST_ITEMS, _MOST_PAIRS, _LONGEST_NAME = 100, 50, 64
+"""Where the schema sets no limit: lists, properties without names of their own, and their names."""
 _DEEPEST = 3
 """How deep lists and objects of any content may stand in each other."""
 
@@ -83,7 +85,8 @@ class Builder:
             nodes: tuple[Node, ...] = (Literal("null"), Literal("true"), Literal("false"), Number(), Text())
             if depth:
                 inner = self.anything(depth - 1)
-                nodes += (Array(rest=inner), Object(extra=Extra((Text(),), inner)))
+                extra = Extra((Text(most=_LONGEST_NAME),), inner, most=_MOST_PAIRS)
+                nodes += (Array(rest=inner, most=_MOST_ITEMS), Object(extra=extra))
             self._rules[name] = nodes
         return name
 
@@ -94,7 +97,10 @@ class Builder:
                 return Array(tuple(map(self._constant_rule, value)), least=len(value), most=len(value))
             case dict():
                 return Object(tuple(Field(str(key), self._constant_rule(one), True) for key, one in value.items()))
-        return Literal(dumps(value))
+        try:
+            return Literal(dumps(value))
+        except ValueError:
+            raise SchemaError(f"{value!r} cannot be written as JSON", path="#") from None
 
     def _constant_rule(self, value: Any) -> str:
         key = f"={dumps(value)}"
@@ -139,7 +145,7 @@ class Builder:
             yield Literal("null")
         if "boolean" in types:
             yield from (Literal("true"), Literal("false"))
-        if "number" in types and (number := _number(conditions)).shortest() is not None:
+        if "number" in types and (number := _number(conditions).with_simple_multiple()).shortest() is not None:
             yield number
         if "string" in types:
             yield self._text(conditions)
@@ -156,8 +162,8 @@ class Builder:
     def _array(self, conditions: Conditions) -> Iterable[Node]:
         longest = max((len(place.schema.get("prefixItems", ())) for place in conditions.arrays), default=0)
         first = [self.rule(*_item_places(conditions, index)) for index in range(longest)]
-        rest: str | None = self.rule(*_item_places(conditions, longest))
-        most = conditions.most_items
+        rest = self.rule(*_item_places(conditions, longest)) if _has_rest(conditions, longest) else None
+        most = max(_MOST_ITEMS, conditions.least_items) if conditions.most_items is None else conditions.most_items
         for index, rule in enumerate(first):
             if not self.is_possible(rule):
                 first, rest = first[:index], None
@@ -165,8 +171,8 @@ class Builder:
         if rest is not None and not self.is_possible(rest):
             rest = None
         if rest is None:
-            most = len(first) if most is None else min(most, len(first))
-        if most is not None and most < conditions.least_items:
+            most = min(most, len(first))
+        if most < conditions.least_items:
             return
         node = Array(tuple(first[:most]), rest, conditions.least_items, most)
         yield from self._unique(conditions, node) if conditions.is_unique else [node]
@@ -223,9 +229,13 @@ class Builder:
         keys = self._keys(conditions, pattern)
         if literals := [key.text for key in keys if isinstance(key, Literal)]:
             return [json.loads(text) for text in literals]
-        texts = (replace(key, taken=taken) for key in keys if isinstance(key, Text))
+        texts = (
+            replace(key, taken=taken, most=max(_LONGEST_NAME, key.least) if key.most is None else key.most)
+            for key in keys
+            if isinstance(key, Text)
+        )
         found = tuple(text for text in texts if shortest_text(text, {}) is not None)
-        return Extra(found, rule) if found else None
+        return Extra(found, rule, most=_MOST_PAIRS) if found else None
 
     def _keys(self, conditions: Conditions, pattern: str | None) -> tuple[Node, ...]:
         wanted = Conditions(conditions.path, frozenset(["string"]), patterns=(pattern,) if pattern else ())
@@ -310,6 +320,12 @@ def _format(name: str, path: str) -> Pattern | None:
         known = ", ".join(sorted(PATTERNS))
         raise SchemaError(f"the format {name!r} is not supported; use 'pattern', or one of {known}", path=path)
     return parse_whole(PATTERNS[name])
+
+
+def _has_rest(conditions: Conditions, longest: int) -> bool:
+    """Whether there may be more items than those with schemas of their own."""
+    is_described = any("items" in place.schema for place in conditions.arrays)
+    return is_described or not longest or conditions.least_items > longest
 
 
 def _item_places(conditions: Conditions, index: int) -> list[Place]:

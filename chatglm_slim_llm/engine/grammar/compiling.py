@@ -55,7 +55,7 @@ def key_of(wanted: Format) -> str:
 
 
 def _json_form(wanted: JsonFormat) -> Form:
-    schema: Mapping[str, Any] = wanted.schema if wanted.schema != {} else {"type": "object"}
+    schema = _plain(wanted.schema, "#") or {"type": "object"}
     builder = Builder(schema)
     rule = builder.rule(Place(schema, "#"))
     known = _known(builder, rule, "#")
@@ -68,7 +68,8 @@ def _calls_form(wanted: CallsFormat) -> Form:
     rules: dict[str, tuple[Node, ...]] = {}
     known: dict[str, str] = {}
     calls: dict[str, str] = {}  # the text before the arguments -> their rule
-    for index, (name, schema) in enumerate(wanted.tools.items()):
+    for index, (name, given) in enumerate(wanted.tools.items()):
+        schema = _plain(given, f"{name}#")
         builder = Builder(schema, f"t{index}")
         rule = _arguments(builder, name, schema)
         known |= _known(builder, rule, f"{name}#")
@@ -81,7 +82,18 @@ def _calls_form(wanted: CallsFormat) -> Form:
     return Form(grammar.text(f'" "? call{several}'), shortest, _pieces(known), wanted.may_be_words)
 
 
-def _arguments(builder: Builder, name: str, schema: Mapping[str, Any]) -> str:
+def _plain(schema: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The schema as JSON has it: with lists instead of tuples, and so on."""
+    try:
+        plain = json.loads(json.dumps(schema, default=dict))
+    except (TypeError, ValueError) as error:
+        raise SchemaError(f"the schema is no JSON: {error}", path=path) from error
+    if not isinstance(plain, dict):
+        raise SchemaError(f"a schema is an object, not {schema!r}", path=path)
+    return plain
+
+
+def _arguments(builder: Builder, name: str, schema: dict[str, Any]) -> str:
     root = Place(schema, f"{name}#")
     only_object = {"type": "object"} if schema else {"type": "object", "properties": {}}
     return builder.rule(root, Place(only_object, f"{name}#"))

@@ -118,7 +118,7 @@ class Constraint:
         before, is_inside, is_escaped = self._matcher, self._quotes.is_inside, self._quotes.is_escaped
         self._matcher = before.deep_copy()
         self._consume(token_ids)
-        if not (len(self._plan) <= left and self._matcher.validate_tokens(self._plan) == len(self._plan)):
+        if not (0 < len(self._plan) <= left and self._matcher.validate_tokens(self._plan) == len(self._plan)):
             plan = self._planner.find(self._matcher, self._quotes, left)
             if plan is None:
                 self._matcher, self._quotes = before, Quotes(is_inside, is_escaped)

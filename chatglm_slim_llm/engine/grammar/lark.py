@@ -72,7 +72,7 @@ class Grammar:
         raise AssertionError(node)
 
     def _number(self, node: Number) -> str:
-        if node.multiple_of is not None:
+        if node.multiple_of is not None and node.is_integer:
             return f"%json {_number_schema(node)}"
         parts = [_regex(text) if text[0] != "~" else f"~{_regex(text[1:])}" for text in node.expressions()]
         return self._terminal(" & ".join(parts))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 
 _INTEGER_DIGITS = 15
 """As many as a float holds exactly."""
 _WHOLE_DIGITS, _DECIMALS = 9, 6
 _MOST_DIGITS = 400
+_MOST_STEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Number:
         low, high = (self._whole(self.low, ROUND_CEILING), self._whole(self.high, ROUND_FLOOR))
         digits = max((len(_parts(bound.value)[0]) for bound in (low, high) if bound is not None), default=0)
         usual = _INTEGER_DIGITS if self.is_integer else _WHOLE_DIGITS
-        fraction = "" if self.is_integer else rf"(\.[0-9]{{1,{self._decimals()}}})?"
+        fraction = "" if self.is_integer else self._fraction()
         shape = rf"(0|[1-9][0-9]{{0,{max(digits, usual) - 1}}}){fraction}"
         zero = r"0(\.0+)?"
         expressions = [shape if low is not None and low.value >= 0 else rf"-?{shape}"]
@@ -79,6 +80,28 @@ class Number:
         if high is not None:
             expressions.append(_at_most(high))
         return [*expressions, f"~-{zero}"] if low is None or low.value < 0 else expressions
+
+    def _fraction(self) -> str:
+        """What may follow the digits before the point."""
+        if self.multiple_of is None:
+            return rf"(\.[0-9]{{1,{self._decimals()}}})?"
+        places = _decimals(self.multiple_of)
+        step = int(self.multiple_of.scaleb(places))
+        if step == 1:
+            return rf"(\.[0-9]{{1,{places}}})?"
+        digits = [f"{value:0{places}}" for value in range(0, 10**places, step)]
+        return rf"(\.({'|'.join(sorted({text.rstrip('0') or '0' for text in digits}.union(digits)))}))?"
+
+    def with_simple_multiple(self) -> Number:
+        """The same or less: steps that one is no multiple of, or that are very small, are made whole."""
+        if self.multiple_of is None:
+            return self
+        whole_step = Decimal(self.multiple_of.as_integer_ratio()[0])
+        steps_in_one = 1 / self.multiple_of
+        is_simple = whole_step == 1 and steps_in_one <= _MOST_STEPS
+        if is_simple or (whole_step == 1 and self.multiple_of == Decimal(1).scaleb(-_decimals(self.multiple_of))):
+            return self
+        return replace(self, is_integer=True, multiple_of=whole_step)
 
     def _whole(self, bound: Bound | None, rounding: str) -> Bound | None:
         if bound is None or not self.is_integer:
