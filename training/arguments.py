@@ -159,7 +159,7 @@ class ArgumentWriter:
         return float(f"{self.rng.randrange(0, 10 ** self.rng.randint(1, 3))}.{self.rng.randrange(1, 100)}")
 
     def _options(self) -> list[str]:
-        if self.rng.random() < 0.3:
+        if self.rng.random() < 0.15:
             return [self.names.word("en") for _ in range(self.rng.randint(2, 4))]
         options = self.rng.choice(TEXTS["common"]["enums"]).split()
         return list(self.rng.sample(options, len(options)))

@@ -87,7 +87,7 @@ def quick_scores(
 ) -> dict[str, float]:
     """Share of answers whose every token is the likeliest one: what greedy generation would give, in one pass."""
     scores = {}
-    for name, pairs in test_sets(facts, unknown, 40).items():
+    for name, pairs in test_sets(facts, unknown, 32).items():
         samples = [encode_pairs(encoder, prompt, answer) for prompt, answer in pairs[:: max(1, len(pairs) // 120)]]
         samples.sort(key=lambda sample: len(sample.ids))
         right = 0

@@ -47,7 +47,7 @@ class JsonWriter:
     def _request(self, lang: Lang, fields: list[Argument]) -> str:
         rng, own = self.rng, TEXTS[lang]
         form = rng.choice(own["json"])
-        noun = rng.choice(own["nouns"])
+        noun = rng.choice(own["nouns"]) if lang == "en" else rng.choice(own["nouns"]).split()[0]
         thing = ("an " if noun[0] in "aeiou" else "a ") + noun if lang == "en" else noun
         phrases = listed([field.phrase for field in fields], lang, rng)
         words = {"w": phrases, "s": self._sentences(lang, fields), "o": thing, "O": thing[0].upper() + thing[1:]}

@@ -108,15 +108,17 @@ class Toolbox:
 
     def _action(self, lang: Lang, kind: str | None, count: int | None) -> Use:
         rng, own = self.rng, TEXTS[lang]
-        verb = rng.choice(own["verbs"])
-        noun = rng.choice(own["nouns"]) if rng.random() < 0.8 else self.names.word(lang)
+        verb, english_verb = _both(rng.choice(own["verbs"]), lang)
+        noun, english_noun = _both(rng.choice(own["nouns"]), lang)
+        if rng.random() < 0.2:
+            noun, english_noun = self.names.word(lang), self.names.word("en")
+            english_noun = noun if lang == "en" else english_noun
         size = count or rng.choice((1, 2, 2, 3, 3, 4))
         arguments = self.arguments.draw(lang, size, kind)
         spoken = rng.sample(arguments, size) if rng.random() < 0.4 else arguments
         phrases = [argument.phrase for argument in spoken]
         last = self._remark(lang) if count is None and size < 4 and rng.random() < 0.25 else None
-        english = (verb, noun) if lang == "en" else self._english()
-        name = self._name(f"{english[0]}_{english[1]}".replace(" ", "_"), bare=True)
+        name = self._name(f"{english_verb}_{english_noun}".replace(" ", "_"), bare=True)
         words = {"v": verb, "V": verb.capitalize(), "o": _article(noun) if lang == "en" else noun, "u": noun, "n": name}
         request = self._fill(rng.choice(own["action_requests"]), w=listed(phrases, lang, rng), **words)
         if last is not None:
@@ -124,9 +126,6 @@ class Toolbox:
             arguments = [*arguments, last]
         description = self._fill(rng.choice(own["action_descriptions"]), **words)
         return self._use(name, description, request, arguments, verb + noun, extras=size - 1 if count is None else 0)
-
-    def _english(self) -> tuple[str, str]:
-        return self.rng.choice(TEXTS["en"]["verbs"]), self.rng.choice(TEXTS["en"]["nouns"])
 
     def _remark(self, lang: Lang) -> Argument:
         """An argument that takes a part of the request as it is."""
@@ -240,6 +239,12 @@ class Toolbox:
         for key, word in words.items():
             form = form.replace("{" + key + "}", word)
         return form
+
+
+def _both(word: str, lang: Lang) -> tuple[str, str]:
+    """A word of the data as a request says it and as a tool's name has it."""
+    spoken, _, english = (word, "", word) if lang == "en" else word.partition(" ")
+    return spoken, english
 
 
 def _article(noun: str) -> str:

@@ -19,7 +19,7 @@ from training.toolbox import Shape, Toolbox, Use
 Kind = Literal["call", "calls", "none", "results", "chat"]
 Rounds = Sequence[tuple[str, str]]
 
-_FEW: tuple[int, ...] = (1, 1, 1, 2, 2, 3, 4)
+_FEW: tuple[int, ...] = (1, 1, 1, 1, 1, 2, 2, 2, 3, 4)
 """How many tools are listed, as often as they stand here."""
 
 
