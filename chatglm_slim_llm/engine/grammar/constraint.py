@@ -115,13 +115,13 @@ class Constraint:
         return self._take_if_planned(token_ids, left)
 
     def _take_if_planned(self, token_ids: list[int], left: int) -> bool:
-        before, is_inside, is_escaped = self._matcher, self._quotes.is_inside, self._quotes.is_escaped
-        self._matcher = before.deep_copy()
+        before = self._matcher, self._quotes
+        self._matcher, self._quotes = self._matcher.deep_copy(), self._quotes.copy()
         self._consume(token_ids)
         if not (0 < len(self._plan) <= left and self._matcher.validate_tokens(self._plan) == len(self._plan)):
             plan = self._planner.find(self._matcher, self._quotes, left)
             if plan is None:
-                self._matcher, self._quotes = before, Quotes(is_inside, is_escaped)
+                self._matcher, self._quotes = before
                 return False
             self._plan = plan
         return True

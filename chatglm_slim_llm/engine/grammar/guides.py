@@ -52,6 +52,7 @@ class Guides:
         if matcher.is_error():
             raise SchemaError(f"the schema is too complex; simplify it: {matcher.get_error()}", path="#")
         shortest = [*self._vocabulary(form.shortest), self._vocabulary.eos_token_id]
-        assert matcher.validate_tokens(shortest) == len(shortest), form
+        if matcher.validate_tokens(shortest) != len(shortest):
+            raise SchemaError(f"{form.shortest} cannot be written in this model's tokens", path="#")
         planner = Planner(self._vocabulary, form.pieces)
         return Guide(self._vocabulary, matcher, planner, shortest, form.may_be_words)

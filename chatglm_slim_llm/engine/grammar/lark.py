@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 
 from chatglm_slim_llm.engine.grammar.nodes import (
     Array,
-    Extra,
     Literal,
     Node,
     Object,
@@ -79,7 +79,7 @@ class Grammar:
 
     def _items(self, name: str, node: Array) -> str:
         """The items, with a rule for what may follow each of the first."""
-        first = [rule for rule in node.first if rule in self._known]
+        first = list(takewhile(self._known.__contains__, node.first))
         rest = node.rest if node.rest in self._known and len(first) == len(node.first) else None
         count = len(first)
         after = "" if rest is None else repeat(f'", " {rest}', node.least - count, node.most and node.most - count)
@@ -113,24 +113,25 @@ class Grammar:
         """The fields, with a rule for what may follow each."""
         fields = [field for field in node.fields if field.rule in self._known]
         extra = node.extra if node.extra is not None and node.extra.rule in self._known else None
-        pair = "" if extra is None else f'{self._key(extra)} ": " {extra.rule}'
-        after = "" if extra is None else repeat(f'", " {pair}', extra.least, extra.most)
-        options: list[str] = []
+        after, options = "", ['""'] if node.may_be_empty else []
         if extra is not None:
-            options.append(f"{pair} " + repeat(f'", " {pair}', extra.least - 1, extra.most and extra.most - 1))
-        if node.may_be_empty and (extra is None or not extra.least):
-            options.append('""')
+            pair = f'{self._key(extra.keys)} ": " {extra.rule}'
+            after = repeat(f'", " {pair}', 0, extra.most)
+            options.append(f"{pair} " + repeat(f'", " {pair}', 0, extra.most and extra.most - 1))
         self.add(f"{name}a{len(fields)}", [after or '""'])
         for index in range(len(fields) - 1, -1, -1):
             field, following = fields[index], f"{name}a{index + 1}"
-            member = f"{quote(dumps(field.name) + ': ')} {field.rule}"
+            member = f"{self._name(field.name)} {field.rule}"
             self.add(f"{name}a{index}", [f'(", " {member}){"" if field.is_required else "?"} {following}'])
             options = [f"{member} {following}", *([] if field.is_required else options)]
         self.add(f"{name}m", options)
         return f"{name}m"
 
-    def _key(self, extra: Extra) -> str:
-        return self._terminal(" | ".join(f"({_string(key)})" for key in extra.keys))
+    def _name(self, name: str | Text) -> str:
+        return f'{self._key((name,))} ": "' if isinstance(name, Text) else quote(f"{dumps(name)}: ")
+
+    def _key(self, keys: tuple[Text, ...]) -> str:
+        return self._terminal(" | ".join(f"({_string(key)})" for key in keys))
 
 
 def repeat(expression: str, least: int, most: int | None) -> str:

@@ -52,9 +52,9 @@ class Subset:
 
 @dataclass(frozen=True)
 class Field:
-    """A property with a name of its own."""
+    """A property; its name, or what the name must be."""
 
-    name: str
+    name: str | Text
     rule: str
     is_required: bool
 
@@ -65,7 +65,6 @@ class Extra:
 
     keys: tuple[Text, ...]
     rule: str
-    least: int = 0
     most: int | None = None
 
 
@@ -133,24 +132,18 @@ def automaton_of(pattern: Pattern) -> Automaton:
 
 
 def _shortest_object(node: Object, found: Mapping[str, str]) -> str | None:
-    def pair(key: str | None, rule: str) -> str | None:
-        return None if key is None or rule not in found else f"{key}: {found[rule]}"
-
-    pairs = [pair(dumps(field.name), field.rule) for field in node.fields if field.is_required]
-    if node.extra is not None and node.extra.least:
-        pairs += [_shortest_extra(node.extra, found)] * node.extra.least
+    pairs = [_shortest_pair(field.name, field.rule, found) for field in node.fields if field.is_required]
     if not pairs and not node.may_be_empty:
-        options = [pair(dumps(field.name), field.rule) for field in node.fields]
-        options += [_shortest_extra(node.extra, found)] if node.extra is not None else []
-        pairs = [min(filter(None, options), key=len, default=None)]
+        options = [(field.name, field.rule) for field in node.fields]
+        options += [(key, node.extra.rule) for key in node.extra.keys] if node.extra is not None else []
+        texts = [text for name, rule in options if (text := _shortest_pair(name, rule, found)) is not None]
+        pairs = [min(texts, key=len, default=None)]
     return _join("{}", pairs, len(pairs))
 
 
-def _shortest_extra(extra: Extra, found: Mapping[str, str]) -> str | None:
-    keys = [key for node in extra.keys if (key := _shortest_string(node)) is not None]
-    if not keys or extra.rule not in found:
-        return None
-    return f"{dumps(min(keys, key=len))}: {found[extra.rule]}"
+def _shortest_pair(name: str | Text, rule: str, found: Mapping[str, str]) -> str | None:
+    key = _shortest_string(name) if isinstance(name, Text) else name
+    return None if key is None or rule not in found else f"{dumps(key)}: {found[rule]}"
 
 
 def _join(brackets: str, texts: Iterable[str | None], count: int) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 _MOST_STEPS = 200
 _CLOSERS = ("}", "]")
+_MOST_DIGITS = 3
 _LIKED = '"0123456789-.:/@_ ,+Tabcdefghijklmnopqrstuvwxyz}]{['
 
 
@@ -25,6 +28,8 @@ class Planner:
         self._closers = [vocabulary(text) for text in _CLOSERS]
         self._pieces = [vocabulary(text) for text in pieces]
         self._quote = [vocabulary('"')]
+        self._digits = [vocabulary(digit) for digit in "0123456789"]
+        self._ends = [[vocabulary.eos_token_id], *(vocabulary(text) for text in (",", *_CLOSERS))]
         self._liking = np.full(len(vocabulary.tokens), len(_LIKED) + 1, dtype=np.int64)
         for token_id, token in enumerate(vocabulary.tokens):
             if len(token) == 1:
@@ -33,7 +38,7 @@ class Planner:
     def find(self, matcher: LLMatcher, quotes: Quotes, limit: int) -> list[int] | None:
         """Tokens from here to the end mark, at most ``limit``; None if none were found."""
         for closers_first in (True, False):
-            found = self._follow(matcher.deep_copy(), Quotes(quotes.is_inside, quotes.is_escaped), limit, closers_first)
+            found = self._follow(matcher.deep_copy(), quotes.copy(), limit, closers_first)
             if found is not None:
                 return found
         return None
@@ -58,22 +63,39 @@ class Planner:
         if not quotes.is_inside:
             some, others = (self._closers, self._pieces) if closers_first else (self._pieces, self._closers)
             candidates = [*some, *others, *self._quote]
+        if quotes.is_in_number and (digits := self._end_of_number(matcher)):
+            return digits
         for tokens in candidates:
             if matcher.validate_tokens(tokens) == len(tokens):
                 return tokens
         allowed = allowed_ids(matcher)
         return [int(allowed[self._liking[allowed].argmin()])] if len(allowed) else []
 
+    def _end_of_number(self, matcher: LLMatcher) -> list[int]:
+        """The fewest digits after which a number may end; none if it may end here, or if it takes many."""
+        for count in range(_MOST_DIGITS + 1):
+            for digits in product(self._digits, repeat=count):
+                tokens = [token_id for digit in digits for token_id in digit]
+                if any(matcher.validate_tokens([*tokens, *end]) == len(tokens) + len(end) for end in self._ends):
+                    return tokens
+        return []
 
+
+@dataclass
 class Quotes:
-    """Whether a JSON text stands inside a string."""
+    """Whether a JSON text stands inside a string, or in a number."""
 
-    def __init__(self, is_inside: bool = False, is_escaped: bool = False) -> None:
-        self.is_inside, self.is_escaped = is_inside, is_escaped
+    is_inside: bool = False
+    is_escaped: bool = False
+    is_in_number: bool = False
+
+    def copy(self) -> Quotes:
+        return replace(self)
 
     def push(self, token: bytes) -> None:
         """Take the next piece of the text."""
         for byte in token:
+            self.is_in_number = not self.is_inside and byte in b"-.0123456789"
             if self.is_escaped:
                 self.is_escaped = False
             elif byte == 0x5C:

@@ -1,0 +1,51 @@
+"""Numbers and strings that keep conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from math import lcm
+
+from chatglm_slim_llm.engine.grammar.conditions import Conditions
+from chatglm_slim_llm.engine.grammar.nodes import Text, automaton_of
+from chatglm_slim_llm.engine.grammar.numbers import Number
+from chatglm_slim_llm.engine.grammar.patterns import Pattern, PatternError, parse, parse_whole
+from chatglm_slim_llm.engine.grammar.text_formats import PATTERNS, WITHOUT_MEANING
+from chatglm_slim_llm.errors import SchemaError
+
+
+def text_of(conditions: Conditions) -> Text:
+    patterns = [pattern_of(source, conditions.path) for source in conditions.patterns]
+    patterns += [p for name in conditions.formats if (p := _format(name, conditions.path)) is not None]
+    return Text(tuple(patterns), conditions.least_characters, conditions.most_characters)
+
+
+def number_of(conditions: Conditions) -> Number:
+    low = max(conditions.lows, key=lambda bound: (bound.value, bound.is_exclusive), default=None)
+    high = min(conditions.highs, key=lambda bound: (bound.value, not bound.is_exclusive), default=None)
+    return Number(conditions.is_integer, low, high, _common_multiple(conditions.multiples))
+
+
+def _common_multiple(multiples: Sequence[Decimal]) -> Decimal | None:
+    if len(multiples) < 2:
+        return multiples[0] if multiples else None
+    places = max(max(0, -int(multiple.normalize().as_tuple().exponent)) for multiple in multiples)
+    return Decimal(lcm(*(int(multiple.scaleb(places)) for multiple in multiples))).scaleb(-places)
+
+
+def pattern_of(source: str, path: str) -> Pattern:
+    try:
+        pattern = parse(source)
+        automaton_of(pattern)
+    except PatternError as error:
+        raise SchemaError(f"the pattern {source!r} cannot be used: {error}", path=path) from None
+    return pattern
+
+
+def _format(name: str, path: str) -> Pattern | None:
+    if name in WITHOUT_MEANING:
+        return None
+    if name not in PATTERNS:
+        known = ", ".join(sorted(PATTERNS))
+        raise SchemaError(f"the format {name!r} is not supported; use 'pattern', or one of {known}", path=path)
+    return parse_whole(PATTERNS[name])
