@@ -121,7 +121,9 @@ async def run_round(llm: ChatGLMSlim, streams: int, rng: random.Random, alone: d
 
 def late_steps(log: Log, cancelled: Cancelled) -> tuple[int, float]:
     """Steps that began after the cancel and still counted the reply in, and the time until the last of them ended."""
-    late = [(began, ended) for began, ended, prompts in log.steps if began > cancelled.at_s and cancelled.prompt in prompts]
+    late = [
+        (began, ended) for began, ended, prompts in log.steps if began > cancelled.at_s and cancelled.prompt in prompts
+    ]
     return len(late), max((ended for _, ended in late), default=cancelled.at_s) - cancelled.at_s
 
 

@@ -9,13 +9,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chatglm_slim_llm.checkpointer import ConversationCheckpointer
     from chatglm_slim_llm.completion import ChatGLMSlimLLM
     from chatglm_slim_llm.embeddings import ChatGLMSlimEmbeddings
     from chatglm_slim_llm.errors import ChatGLMSlimError
+    from chatglm_slim_llm.history import ConversationHistory
     from chatglm_slim_llm.llm import ChatGLMSlim
     from chatglm_slim_llm.storage import ConversationStore
 
-__all__ = ["ChatGLMSlim", "ChatGLMSlimEmbeddings", "ChatGLMSlimError", "ChatGLMSlimLLM", "ConversationStore"]
+__all__ = [
+    "ChatGLMSlim",
+    "ChatGLMSlimEmbeddings",
+    "ChatGLMSlimError",
+    "ChatGLMSlimLLM",
+    "ConversationCheckpointer",
+    "ConversationHistory",
+    "ConversationStore",
+]
 __version__ = "0.1.0"
 
 _HOMES = {
@@ -23,6 +33,8 @@ _HOMES = {
     "ChatGLMSlimEmbeddings": "chatglm_slim_llm.embeddings",
     "ChatGLMSlimError": "chatglm_slim_llm.errors",
     "ChatGLMSlimLLM": "chatglm_slim_llm.completion",
+    "ConversationCheckpointer": "chatglm_slim_llm.checkpointer",
+    "ConversationHistory": "chatglm_slim_llm.history",
     "ConversationStore": "chatglm_slim_llm.storage",
 }
 

@@ -26,14 +26,13 @@ from pydantic import BaseModel, ConfigDict
 from chatglm_slim_llm.errors import PromptTooLongError
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
+from chatglm_slim_llm.registration import PROVIDER, register
 from chatglm_slim_llm.structured import Method, structured
 from chatglm_slim_llm.until import ReplyTimeoutError, Until
 from chatglm_slim_llm.wishes import ToolLike, read_wish, to_tool
 
 __all__ = ["ChatGLMSlim", "PromptOverflowError", "ReplyTimeoutError"]
 
-PROVIDER = "chatglm"
-"""Before the colon of ``init_chat_model("chatglm:demo")``, once `ChatGLMSlim.register` was called."""
 _MOST_THREADS = 64
 """Of a batch that gives no ``max_concurrency``; the engine takes from them what fits into a step."""
 
@@ -61,8 +60,6 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
     @staticmethod
     def register() -> None:
         """Make LangChain know this class: ``init_chat_model("chatglm:demo")``, ``init_embeddings`` and ``load``."""
-        from chatglm_slim_llm.registration import register
-
         register()
 
     # --- replies ---

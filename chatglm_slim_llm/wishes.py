@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.v1 import BaseModel as BaseModelV1
 
 from chatglm_slim_llm.errors import ConfigError
-from chatglm_slim_llm.signatures import Schema, Tool
+from chatglm_slim_llm.signatures import Schema, Tool, signature
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.engine import Format
@@ -59,14 +59,8 @@ def read_wish(options: Mapping[str, Any]) -> Wish:
         ConfigError: a tool cannot be described, two have one name, the choice names none of them, or tools and a form
             of the reply are wanted at once.
     """
-    tools = [to_tool(tool) for tool in options.get("tools") or ()]
-    names = [tool.name for tool in tools]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(
-                f"there are {names.count(name)} tools named {name!r}; give each its own name", key="tools"
-            )
-    choice = read_choice(options.get("tool_choice"), names)
+    tools = _read_tools(options.get("tools") or ())
+    choice = read_choice(options.get("tool_choice"), [tool.name for tool in tools])
     schema = _read_response_format(options.get("response_format"))
     if choice == _NONE:
         tools = []
@@ -78,6 +72,15 @@ def read_wish(options: Mapping[str, Any]) -> Wish:
         )
     several = options.get("parallel_tool_calls")
     return Wish(tuple(tools), choice, several is None or bool(several), schema)
+
+
+def _read_tools(forms: Sequence[Any]) -> list[Tool]:
+    """Each tool once, however often and in whatever form it is given."""
+    tools: dict[str, Tool] = {}
+    for tool in map(to_tool, forms):
+        if signature(tools.setdefault(tool.name, tool)) != signature(tool):
+            raise ConfigError(f"two different tools are named {tool.name!r}; give each its own name", key="tools")
+    return list(tools.values())
 
 
 def to_tool(tool: Any) -> Tool:

@@ -12,9 +12,9 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 
 from chatglm_slim_llm import __version__
-from chatglm_slim_llm.config import DEFAULT_HUB_ID, Folders, LoadOptions
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
 from chatglm_slim_llm.errors import ChatGLMSlimError
-from chatglm_slim_llm.storage import ConversationStore
+from chatglm_slim_llm.storage import ConversationStore, history_path
 from tui.assistant import Assistant, LocalAssistant
 from tui.screens.chat import ChatScreen
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         options = LoadOptions.resolve(arguments.model, arguments.quantization, arguments.device)
-        store = ConversationStore.open(Folders.of_user().data / "history.db")
+        store = ConversationStore.open(history_path())
     except ChatGLMSlimError as error:
         sys.stderr.write(f"chatglm-tui: {error}\n")
         return 1

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from chatglm_slim_llm.storage import FinishReason, Message
 from tui.assistant import Turn
 from tui.widgets.conversation import Entry
 
-_TITLE_LENGTH = 60
 _ENDINGS: dict[FinishReason | None, str] = {
     "length": "■ stopped at the length limit",
     "cancelled": "■ stopped",
@@ -46,15 +44,15 @@ def entries_of(messages: Sequence[Message], live: LiveReply | None) -> Iterator[
 
 def turns_of(messages: Sequence[Message]) -> list[Turn]:
     """The rounds that were answered, then the last question, as the model reads them."""
+    rounds: list[tuple[str, list[str]]] = []
+    for message in messages:
+        if message.role == "user":
+            rounds.append((message.content, []))
+        elif message.role == "assistant" and message.content and rounds:
+            rounds[-1][1].append(message.content)  # an agent may speak several times before it is asked again
     turns: list[Turn] = []
-    for question, answer in pairwise(messages):
-        if question.role == "user" and answer.role == "assistant" and answer.content:
-            turns += [("human", question.content), ("ai", answer.content)]
+    for question, answers in rounds:
+        if answers:
+            turns += [("human", question), ("ai", "\n".join(answers))]
     last = next(message for message in reversed(messages) if message.role == "user")
     return [*turns, ("human", last.content)]
-
-
-def title_of(prompt: str) -> str:
-    """A conversation's title: the first words of its first prompt."""
-    title = " ".join(prompt.split())
-    return title if len(title) <= _TITLE_LENGTH else title[: _TITLE_LENGTH - 1] + "…"

@@ -15,11 +15,20 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 
 from chatglm_slim_llm import ChatGLMSlim
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The function `load` is in beta"),
+    pytest.mark.filterwarnings("ignore:Benchmark fixture was not used"),  # the suite's own way without a recording
+]
+
 OTHER_MODEL = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 
 
 class Declared:
     """What is true of every ChatGLMSlim."""
+
+    @pytest.fixture(autouse=True)
+    def registered(self) -> None:
+        ChatGLMSlim.register()
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:

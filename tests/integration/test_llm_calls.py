@@ -21,6 +21,7 @@ from langchain_core.tools import tool
 from chatglm_slim_llm import ChatGLMSlim
 from chatglm_slim_llm.errors import ConfigError, GenerationError
 from chatglm_slim_llm.until import ReplyTimeoutError
+from tests.unit.workers import wait_until
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 HELLO = "你好👋！我是小灯，很高兴见到你，欢迎问我任何问题。"
@@ -84,7 +85,7 @@ def test_a_reply_that_takes_too_long_is_an_error_and_no_longer_computed(llm: Cha
             list(ChatGLMSlim(model=TINY, device="cpu", timeout=0.2).stream("你好", **ENDLESS))
     finally:
         hook.remove()
-    assert not llm._load().engine._scheduler._live
+    wait_until(lambda: not llm._load().engine._scheduler._live)
 
 
 async def test_a_reply_that_takes_too_long_is_an_error_for_who_awaits_it(llm: ChatGLMSlim) -> None:

@@ -131,9 +131,16 @@ def test_a_wish_is_words_without_options() -> None:
     assert read_wish({"tools": [OPENAI], "tool_choice": "none"}).tools == ()
 
 
+def test_a_tool_that_is_given_twice_is_one_tool() -> None:
+    assert [told.name for told in read_wish({"tools": [OPENAI, ANTHROPIC, Area, Area.model_json_schema()]}).tools] == [
+        "area",
+        "Area",
+    ]
+
+
 def test_two_tools_of_one_name_are_refused() -> None:
-    with pytest.raises(ConfigError, match="2 tools named 'area'"):
-        read_wish({"tools": [OPENAI, ANTHROPIC]})
+    with pytest.raises(ConfigError, match="two different tools are named 'area'"):
+        read_wish({"tools": [OPENAI, area]})
 
 
 def test_tools_and_a_form_at_once_are_refused() -> None:

@@ -16,7 +16,7 @@ from textual.widgets import Footer, Static, TextArea
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, LoadOptions
 from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.storage import ConversationStore, Message
+from chatglm_slim_llm.storage import ConversationStore, Message, title_of
 from tui.assistant import Assistant
 from tui.messages import (
     ConversationChosen,
@@ -35,7 +35,7 @@ from tui.messages import (
 from tui.screens.confirm import Confirm
 from tui.screens.confirm_download import ConfirmDownload
 from tui.screens.help import Help
-from tui.transcript import LiveReply, ending, entries_of, title_of, turns_of
+from tui.transcript import LiveReply, ending, entries_of, turns_of
 from tui.widgets.conversation import Conversation, Entry
 from tui.widgets.history import History
 from tui.widgets.prompt import Prompt
