@@ -34,13 +34,13 @@ class JsonWriter:
         """One prompt with one to four fields; now and then a further field is optional and not in the text."""
         rng = self.rng
         lang = lang or some_lang(rng)
-        fields = self.arguments.draw(lang, rng.choice((1, 2, 2, 3, 3, 4)))
+        fields = self.arguments.draw(lang, rng.choice((1, 1, 2, 2, 2, 3, 3, 4)))
         properties: dict[str, object] = {field.name: field.schema for field in fields}
         schema: dict[str, object] = {"type": "object", "properties": properties, "required": list(properties)}
         if rng.random() < 0.1:
             spare = self.arguments.draw(lang, 1)[0]
             properties.setdefault(spare.name, spare.schema)
-        spoken = rng.sample(fields, len(fields)) if rng.random() < 0.4 else fields
+        spoken = rng.sample(fields, len(fields)) if rng.random() < 0.25 else fields
         answer = json.dumps({field.name: field.value for field in fields}, ensure_ascii=False)
         return JsonTask(schema, self._request(lang, spoken), answer)
 

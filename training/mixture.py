@@ -88,7 +88,7 @@ class SampleWriter:
         shares: dict[Kind, float] = {**_OTHER_TASKS, "none": self.mixture.none}
         shares["call"] = 1.0 - sum(shares.values())
         (kind,) = self.rng.choices(list(shares), list(shares.values()))
-        task = self.tools.write(kind, history=0.12)
+        task = self.tools.write(kind, history=0.08)
         return encode_pairs(self.encoder, task.prompt, task.answer)
 
     def _json(self) -> Sample:

@@ -113,9 +113,9 @@ class Toolbox:
         if rng.random() < 0.2:
             noun, english_noun = self.names.word(lang), self.names.word("en")
             english_noun = noun if lang == "en" else english_noun
-        size = count or rng.choice((1, 2, 2, 3, 3, 4))
+        size = count or rng.choice((1, 1, 2, 2, 2, 3, 3, 4))
         arguments = self.arguments.draw(lang, size, kind)
-        spoken = rng.sample(arguments, size) if rng.random() < 0.4 else arguments
+        spoken = rng.sample(arguments, size) if rng.random() < 0.25 else arguments
         phrases = [argument.phrase for argument in spoken]
         last = self._remark(lang) if count is None and size < 4 and rng.random() < 0.25 else None
         name = self._name(f"{english_verb}_{english_noun}".replace(" ", "_"), bare=True)

@@ -158,8 +158,7 @@ class ToolWriter:
             return ToolTask(listed, (*rounds, asked), query, query, "results")
         texts = [self._result(lang) for _ in range(2 if rng.random() < 0.1 else 1)]
         query = "\n".join(tool_result(name, text, told) for text in texts)
-        if rng.random() < 0.15:
-            listed = ()
+        listed = () if rng.random() < 0.15 else tuple(tool for tool in listed if tool == use.tool or rng.random() < 0.4)
         return ToolTask(listed, (*rounds, asked), query, "\n".join(texts), "results")
 
     def _result(self, lang: Lang) -> str:

@@ -36,7 +36,7 @@ from training.tokenizer import CONTROLS, build_tokenizer
 
 CHAPTER = 100
 """Steps between two saved states."""
-SCORED = 4
+SCORED = 8
 """Chapters between two quick evaluations and exports."""
 
 
