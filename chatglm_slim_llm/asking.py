@@ -15,13 +15,12 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_config_list
 
 from chatglm_slim_llm.errors import PromptTooLongError
+from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import Conversation
 from chatglm_slim_llm.until import Until
 from chatglm_slim_llm.wishes import Wish
 
-PROVIDER = "chatglm"
-"""Before the colon of ``init_chat_model("chatglm:demo")``, once `ChatGLMSlim.register` was called."""
 MOST_THREADS = 64
 """Of a batch that gives no ``max_concurrency``; the engine takes from them what fits into a step."""
 
@@ -51,6 +50,10 @@ def ask(
     options = model._generation_options(stop, kwargs)
     until = Until(kwargs.get("timeout", model.timeout), cancel)
     format = wish.format()
+    if format is not None:
+        from chatglm_slim_llm.engine import check_format
+
+        check_format(format)
     running = model._load(until.check_loading, kwargs.get("model"))
     from chatglm_slim_llm.engine import Request
     from chatglm_slim_llm.replies import chunks_of

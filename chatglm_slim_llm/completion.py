@@ -20,10 +20,10 @@ from langchain_core.outputs import ChatGenerationChunk, Generation, GenerationCh
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import ConfigDict, PrivateAttr
 
-from chatglm_slim_llm.asking import MOST_THREADS, PROVIDER, all_at_once, ask
+from chatglm_slim_llm.asking import MOST_THREADS, all_at_once, ask
 from chatglm_slim_llm.background import in_thread
 from chatglm_slim_llm.errors import ConfigError
-from chatglm_slim_llm.llm_options import stop_list
+from chatglm_slim_llm.llm_options import PROVIDER, stop_list
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
 from chatglm_slim_llm.wishes import read_wish

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.exceptions import ContextOverflowError
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -19,26 +18,19 @@ from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import get_config_list
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ConfigDict
 
-from chatglm_slim_llm.errors import PromptTooLongError
+from chatglm_slim_llm.asking import PromptOverflowError, all_at_once, ask
+from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
-from chatglm_slim_llm.registration import PROVIDER, register
+from chatglm_slim_llm.registration import register
 from chatglm_slim_llm.structured import Method, structured
-from chatglm_slim_llm.until import ReplyTimeoutError, Until
+from chatglm_slim_llm.until import ReplyTimeoutError
 from chatglm_slim_llm.wishes import ToolLike, read_wish, to_tool
 
 __all__ = ["ChatGLMSlim", "PromptOverflowError", "ReplyTimeoutError"]
-
-_MOST_THREADS = 64
-"""Of a batch that gives no ``max_concurrency``; the engine takes from them what fits into a step."""
-
-
-class PromptOverflowError(PromptTooLongError, ContextOverflowError):
-    """`PromptTooLongError` that LangChain's middleware recognises too."""
 
 
 class ChatGLMSlim(LocalModel, BaseChatModel):
@@ -118,35 +110,9 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         stop: list[str] | None,
         kwargs: Mapping[str, Any],
     ) -> Generator[ChatGenerationChunk]:
-        """One reply; everything that can be wrong with it is said before anything is loaded."""
-        options, wish = self._generation_options(stop, kwargs), read_wish(kwargs)
+        wish = read_wish(kwargs)
         conversation = to_conversation(messages, tools=wish.tools, schema=wish.schema)
-        until = Until(kwargs.get("timeout", self.timeout), cancel)
-        format = wish.format()
-        running = self._load(until.check_loading, kwargs.get("model"))
-        from chatglm_slim_llm.engine import Request
-        from chatglm_slim_llm.replies import chunks_of
-
-        request = Request(
-            query=conversation.query,
-            history=conversation.history,
-            system=conversation.system,
-            options=options,
-            format=format,
-            cancel=until,
-        )
-        about = {
-            "model_name": kwargs.get("model") or self.model,
-            "model_provider": PROVIDER,
-            "quantization": running.loaded.level,
-        }
-        deltas = running.engine.stream(request)
-        try:
-            for chunk in chunks_of(deltas, format, about, fix_punctuation=self.fix_punctuation):
-                until.want_time()
-                yield chunk
-        except PromptTooLongError as error:
-            raise PromptOverflowError(str(error), prompt_tokens=error.prompt_tokens, limit=error.limit) from error
+        yield from ask(self, conversation, wish, stop, kwargs, cancel)
 
     def batch(
         self,
@@ -157,12 +123,12 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         **kwargs: Any,
     ) -> list[AIMessage]:
         """Answer several inputs in common steps of the model; the results are in the order of the inputs."""
-        config = _all_at_once(config, len(inputs))
+        config = all_at_once(config, len(inputs))
         return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
 
     def batch_as_completed(self, inputs: Any, config: Any = None, **kwargs: Any) -> Any:
         """Answer several inputs in common steps of the model; each with its number, as soon as it is there."""
-        return super().batch_as_completed(inputs, _all_at_once(config, len(inputs)), **kwargs)
+        return super().batch_as_completed(inputs, all_at_once(config, len(inputs)), **kwargs)
 
     # --- tools and structured output ---
 
@@ -261,12 +227,3 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         conversation = to_conversation(messages, tools=[to_tool(tool) for tool in tools or ()], is_complete=False)
         text = prompt_text(conversation.query, conversation.history, conversation.system)
         return len(self._tokenizer().encode(text))
-
-
-def _all_at_once(config: Any, num_inputs: int) -> list[RunnableConfig]:
-    """Let every input of a batch run at once, unless ``max_concurrency`` is given."""
-    at_once = min(max(num_inputs, 1), _MOST_THREADS)
-    return [
-        {**each, "max_concurrency": each.get("max_concurrency") or at_once}
-        for each in get_config_list(config, num_inputs)
-    ]

@@ -18,6 +18,8 @@ from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.wishes import WISH_OPTIONS
 
+PROVIDER = "chatglm"
+"""Before the colon of ``init_chat_model("chatglm:demo")``, once `ChatGLMSlim.register` was called."""
 _COUNTS = ("top_k", "max_tokens", "max_length", "seed")
 CALL_OPTIONS = ("temperature", "top_p", "repetition_penalty", *_COUNTS)
 """Sampling options: fields that can be given for one call as well, beside ``stop``."""

@@ -13,10 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from chatglm_slim_llm.errors import ConfigError
+from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.weights import Weights
-
-PROVIDER = "chatglm"
-"""Before the colon of ``init_chat_model("chatglm:demo")``, once `register` was called."""
 
 _PACKAGE = __name__.partition(".")[0]
 _PROVIDERS = {"langchain.chat_models.base": "ChatGLMSlim", "langchain.embeddings.base": "ChatGLMSlimEmbeddings"}

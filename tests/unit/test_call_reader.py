@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ def read(text: str, cuts: list[int]) -> tuple[str, list[tuple[str, str]], CallRe
     reader = CallReader()
     said, names, arguments = "", {}, {}
     edges = [0, *cuts, len(text)]
-    pieces = [piece for start, end in zip(edges, edges[1:], strict=False) for piece in reader.push(text[start:end])]
+    pieces = [piece for start, end in pairwise(edges) for piece in reader.push(text[start:end])]
     for piece in [*pieces, *reader.finish()]:
         if isinstance(piece, CallPiece):
             if piece.name is not None:
