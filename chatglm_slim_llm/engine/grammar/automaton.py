@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 from chatglm_slim_llm.engine.grammar.patterns import (
     Anchor,
@@ -108,58 +109,55 @@ class Automaton:
         return 1 in states
 
 
+_Ways = tuple[tuple[frozenset[int], ...], str | None]
+"""Where each pattern stands, and the text so far if it may still become one that is taken."""
+
+
 def shortest(automata: Sequence[Automaton], least: int, most: int | None, taken: Iterable[str] = ()) -> str | None:
     """The shortest text of at least ``least`` characters that all of them match and that is not ``taken``."""
-    unwanted = set(taken)
-    for longer in range(len(unwanted) + 1):
-        found = _search(automata, least + longer, most)
-        if found is None or found not in unwanted:
-            return found
-    return None
-
-
-def _search(automata: Sequence[Automaton], least: int, most: int | None) -> str | None:
-    states = tuple(automaton.closure([0]) for automaton in automata)
-    level, seen = {states: ""}, {(states, 0)}
+    unwanted = frozenset(taken)
+    level: dict[_Ways, str] = {(tuple(automaton.closure([0]) for automaton in automata), ""): ""}
+    seen = {(ways, 0) for ways in level}
     length = 0
-    while level:
+    while level and len(seen) < _MOST_STEPS and (most is None or length <= most):
         if length >= least:
-            for at, text in level.items():
-                if all(1 in reached for reached in at):
+            for (at, _), text in level.items():
+                if text not in unwanted and all(1 in states for states in at):
                     return text
         length += 1
-        if (most is not None and length > most) or len(seen) > _MOST_STEPS:
-            return None
-        level = _next_level(automata, level, min(length, least), seen)
+        level = _next_level(automata, level, unwanted)
+        level = {ways: text for ways, text in level.items() if (ways, min(length, least)) not in seen}
+        seen.update((ways, min(length, least)) for ways in level)
     return None
 
 
-def _next_level(
-    automata: Sequence[Automaton],
-    level: dict[tuple[frozenset[int], ...], str],
-    length: int,
-    seen: set[tuple[tuple[frozenset[int], ...], int]],
-) -> dict[tuple[frozenset[int], ...], str]:
+def _next_level(automata: Sequence[Automaton], level: dict[_Ways, str], unwanted: frozenset[str]) -> dict[_Ways, str]:
     """One character further. A text that leaves more ways open is never worse, so one of each class is enough."""
-    reached: dict[tuple[frozenset[int], ...], str] = {}
-    for at, text in level.items():
-        for code in _representatives([a.classes(states) for a, states in zip(automata, at, strict=True)]):
+    reached: dict[_Ways, str] = {}
+    for (at, _), text in level.items():
+        rivals = [taken for taken in unwanted if taken.startswith(text) and taken != text]
+        avoided = {ord(taken[len(text)]) for taken in rivals}
+        for code in _representatives([a.classes(states) for a, states in zip(automata, at, strict=True)], avoided):
             after = tuple(a.step(states, code) for a, states in zip(automata, at, strict=True))
-            if (after, length) not in seen:
-                seen.add((after, length))
-                reached[after] = text + chr(code)
+            longer = text + chr(code)
+            reached.setdefault((after, longer if code in avoided else None), longer)
     return reached
 
 
-def _representatives(classes: list[set[Ranges]]) -> list[int]:
+def _representatives(classes: list[set[Ranges]], avoided: set[int]) -> list[int]:
+    """Of each class one character that is not avoided, and all that are."""
     common = classes[0]
     for others in classes[1:]:
         common = {both for one in common for other in others if (both := intersection(one, other))}
-    return sorted({_representative(ranges) for ranges in common}, key=_liking)
+    found = {code for ranges in common for code in avoided if _contains(ranges, code)}
+    found.update(code for ranges in common if (code := _representative(ranges, avoided)) is not None)
+    return sorted(found, key=_liking)
 
 
-def _representative(ranges: Ranges) -> int:
-    return next((code for code in _PREFERRED if _contains(ranges, code)), ranges[0][0])
+def _representative(ranges: Ranges, avoided: set[int]) -> int | None:
+    liked = (code for code in _PREFERRED if _contains(ranges, code))
+    others = (code for first, last in ranges for code in range(first, last + 1))
+    return next((code for code in chain(liked, others) if code not in avoided), None)
 
 
 def _liking(code: int) -> tuple[int, int]:

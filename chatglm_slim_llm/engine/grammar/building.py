@@ -95,10 +95,7 @@ class Builder:
                 return Array(tuple(map(self._constant_rule, value)), least=len(value), most=len(value))
             case dict():
                 return Object(tuple(Field(str(key), self._constant_rule(one), True) for key, one in value.items()))
-        try:
-            return Literal(dumps(value))
-        except ValueError:
-            raise SchemaError(f"{value!r} cannot be written as JSON", path="#") from None
+        return Literal(dumps(value))
 
     def _constant_rule(self, value: Any) -> str:
         key = f"={dumps(value)}"

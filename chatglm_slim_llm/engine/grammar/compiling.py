@@ -85,7 +85,7 @@ def _calls_form(wanted: CallsFormat) -> Form:
 def _plain(schema: Mapping[str, Any], path: str) -> dict[str, Any]:
     """The schema as JSON has it: with lists instead of tuples, and so on."""
     try:
-        text = json.dumps(schema, default=dict, ensure_ascii=False)
+        text = json.dumps(schema, default=dict, ensure_ascii=False, allow_nan=False)
         text.encode()  # half a surrogate pair can be in a Python text, but not in a reply
         plain = json.loads(text)
     except (TypeError, ValueError) as error:

@@ -73,7 +73,7 @@ def counted(conditions: Conditions, fields: list[Field], extra: Extra | None) ->
             fields[index] = replace(field, is_required=True)
             missing -= 1
     if missing > 0:
-        if extra is None:
+        if extra is None or (extra.most is not None and extra.most < missing):
             return None
         fields += _different_fields(extra, missing)
         extra = None if extra.most is None or extra.most <= missing else replace(extra, most=extra.most - missing)
