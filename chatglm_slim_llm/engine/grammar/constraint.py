@@ -47,7 +47,8 @@ class Constraint:
     def __init__(self, guide: Guide, sampler: Sampler, limit: int) -> None:
         """``limit``: most tokens, the end mark included; enough for the shortest reply unless it may be words."""
         self._vocabulary, self._planner, self._sampler = guide.vocabulary, guide.planner, sampler
-        self._matcher, self._plan, self._left = guide.matcher.deep_copy(), guide.shortest, limit
+        self._matcher, self._left = guide.matcher.deep_copy(), limit
+        self._shortest = self._plan = guide.shortest
         self._quotes = Quotes()
         self._certain: deque[int] = deque()
         self._is_first, self._is_words = True, False
@@ -96,11 +97,11 @@ class Constraint:
         return token_id
 
     def _allowed(self) -> Ids:
+        if self._opening is not None:
+            return self._opening.allowed(self._matcher)
         ids = allowed_ids(self._matcher)
         self._want_sane()
-        if self._is_first:
-            ids = ids[~np.isin(ids, self._vocabulary.not_first)]
-        return ids if self._opening is None else self._opening.also_allowed(ids)
+        return ids[~np.isin(ids, self._vocabulary.not_first)] if self._is_first else ids
 
     def _take(self, token_ids: list[int], left: int) -> bool:
         """Take these if there is a plan of at most ``left`` tokens after them."""
@@ -138,11 +139,18 @@ class Constraint:
                     self._consume([token_id])
                 opening.push(token_id)
             case "call":
-                self._opening, self._plan = None, []
+                self._opening, self._plan = None, self._after(opening.text_after(token_id))
                 if not self._take_if_planned([token_id], left):
                     self._opening = opening
                     return False
         return True
+
+    def _after(self, text: bytes) -> list[int]:
+        """How the shortest reply goes on after ``text``; empty if it does not begin so."""
+        whole = b"".join(self._vocabulary.tokens[token_id] for token_id in self._shortest[:-1])
+        if not whole.startswith(text):
+            return []
+        return [*self._vocabulary(whole[len(text) :]), self._vocabulary.eos_token_id]
 
     def _look_ahead(self) -> None:
         """Find out what is certain to come next."""
@@ -186,21 +194,25 @@ class Opening:
         """Whether the token adds nothing to the text."""
         return self._drops_space() and token_id == self._vocabulary.dropped_space_id
 
-    def also_allowed(self, call_ids: Ids) -> Ids:
-        """The tokens of calls, and all those that make the reply words."""
+    def allowed(self, matcher: LLMatcher) -> Ids:
+        """The tokens that go on with a call, and all those that make the reply words."""
+        like_call = self._vocabulary.like_call(len(self._text), drops_space=self._drops_space())
         allowed = self._vocabulary.words.copy()
-        allowed[self._vocabulary.like_call(len(self._text), drops_space=self._drops_space())] = False
-        allowed[call_ids] = True
+        allowed[like_call] = [matcher.validate_tokens([token_id]) == 1 for token_id in like_call.tolist()]
         return np.flatnonzero(allowed)
 
     def kind_after(self, token_id: int) -> str:
         """What the reply is after this token: "words", a "call", or still "open"."""
         if token_id == self._vocabulary.eos_token_id:
             return "words"
-        text = self._text.encode() + self._shown(token_id)
+        text = self.text_after(token_id)
         if CALL_START.encode().startswith(text) and len(text) < len(CALL_START):
             return "open"
         return "call" if text.startswith(CALL_START.encode()) else "words"
+
+    def text_after(self, token_id: int) -> bytes:
+        """The text with this token."""
+        return self._text.encode() + self._shown(token_id)
 
     def push(self, token_id: int) -> None:
         """Take the next token, after which it is still open."""
