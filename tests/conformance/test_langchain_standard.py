@@ -5,6 +5,7 @@ Nothing is mocked and no test is overridden; only what the model cannot take (im
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from chatglm_slim_llm import ChatGLMSlim
+from tests.langchain_tables import tables_put_back
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The function `load` is in beta"),
@@ -27,8 +29,10 @@ class Declared:
     """What is true of every ChatGLMSlim."""
 
     @pytest.fixture(autouse=True)
-    def registered(self) -> None:
-        ChatGLMSlim.register()
+    def registered(self) -> Iterator[None]:
+        with tables_put_back():
+            ChatGLMSlim.register()
+            yield
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,11 @@ from langchain_core.load import dumpd, dumps, load, loads
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.prompts import ChatPromptTemplate
 
-from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimEmbeddings, ChatGLMSlimError, ChatGLMSlimLLM, registration
+from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimEmbeddings, ChatGLMSlimError, ChatGLMSlimLLM
+from tests.langchain_tables import CHAT, EMBEDDINGS, LOAD, tables_put_back
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 HELLO = "你好👋！我是小灯，很高兴见到你，欢迎问我任何问题。"
-CHAT, EMBEDDINGS, LOAD = map(
-    import_module, ("langchain.chat_models.base", "langchain.embeddings.base", "langchain_core.load.load")
-)
 
 pytestmark = pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
 
@@ -39,17 +36,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def unregistered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """LangChain's tables as they are without us, before and after."""
-    for module, name in ((CHAT, "_BUILTIN_PROVIDERS"), (EMBEDDINGS, "_BUILTIN_PROVIDERS")):
-        monkeypatch.setattr(module, name, dict(getattr(module, name)))
-    monkeypatch.setattr(LOAD, "DEFAULT_NAMESPACES", list(LOAD.DEFAULT_NAMESPACES))
-    for name in ("ALL_SERIALIZABLE_MAPPINGS", "_default_class_paths_cache"):
-        monkeypatch.setattr(LOAD, name, dict(getattr(LOAD, name)))
-    yield
-    CHAT._get_chat_model_creator.cache_clear()
-    EMBEDDINGS._get_embeddings_class_creator.cache_clear()
-    registration._kept.clear()
+def unregistered() -> Iterator[None]:
+    with tables_put_back():
+        yield
 
 
 @pytest.fixture
