@@ -39,8 +39,8 @@ class Log:
 
 
 @contextmanager
-def watched(llm: ChatGLMSlim) -> Iterator[Log]:
-    """Look over the model's shoulder."""
+def watched(llm: ChatGLMSlim, pause_s: float) -> Iterator[Log]:
+    """Look over the model's shoulder, and let each step take longer by a pause."""
     llm.load()
     running = llm._weights.running
     assert running is not None
@@ -55,6 +55,7 @@ def watched(llm: ChatGLMSlim) -> Iterator[Log]:
     def watched_step(contexts: Sequence[Any], new_ids: Sequence[Sequence[int]]) -> Any:
         began = time.perf_counter()
         scores = step(contexts, new_ids)
+        time.sleep(pause_s)
         log.steps.append((began, time.perf_counter(), frozenset(log.prompts[id(context)] for context in contexts)))
         return scores
 
@@ -73,7 +74,9 @@ class Cancelled:
     prompt: tuple[int, ...]
 
 
-async def run_round(llm: ChatGLMSlim, streams: int, rng: random.Random, alone: dict[Any, str]) -> dict[str, Any]:
+async def run_round(
+    llm: ChatGLMSlim, streams: int, rng: random.Random, alone: dict[Any, str], pause_s: float
+) -> dict[str, Any]:
     """All streams once."""
     options = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 48}
     jobs = [(f"{rng.choice(QUESTIONS)} {number}", rng.randrange(4)) for number in range(streams)]
@@ -102,7 +105,7 @@ async def run_round(llm: ChatGLMSlim, streams: int, rng: random.Random, alone: d
             await asyncio.sleep(_TICK_S)
             stalls.append(time.perf_counter() - before - _TICK_S)
 
-    with watched(llm) as log:
+    with watched(llm, pause_s) as log:
         ticker = asyncio.create_task(tick())
         tasks = [asyncio.create_task(read(number)) for number in range(streams)]
         cancels = [asyncio.create_task(cancel(number, tasks[number])) for number in range(0, streams, 2)]
@@ -127,11 +130,11 @@ def late_steps(log: Log, cancelled: Cancelled) -> tuple[int, float]:
     return len(late), max((ended for _, ended in late), default=cancelled.at_s) - cancelled.at_s
 
 
-def measure(model: str, level: str, streams: int, rounds: int) -> dict[str, Any]:
-    """All figures."""
+def measure(model: str, level: str, streams: int, rounds: int, pause_s: float = 0.0) -> dict[str, Any]:
+    """All figures; with a pause, a small model's steps take as long as a large one's."""
     llm = ChatGLMSlim(model=model, quantization=level, device="cpu")  # type: ignore[arg-type]
     rng, alone = random.Random(1), {}
-    results = [asyncio.run(run_round(llm, streams, rng, alone)) for _ in range(rounds)]
+    results = [asyncio.run(run_round(llm, streams, rng, alone, pause_s)) for _ in range(rounds)]
     late = [late_steps(result["log"], one) for result in results for one in result["cancelled"]]
     steps = [ended - began for result in results for began, ended, _ in result["log"].steps]
     running = llm._weights.running
