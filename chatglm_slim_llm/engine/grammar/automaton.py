@@ -101,24 +101,33 @@ class Automaton:
         """The sets of characters that lead on."""
         return {chars.certain for state in states for chars, _ in self.moves[state] if chars.certain}
 
-    def matches(self, text: str, *, is_strict: bool = True) -> bool:
-        """Whether the whole text does."""
+    def after(self, text: str, *, is_strict: bool = True) -> frozenset[int]:
+        """Where the text leads."""
         states = self.closure([0])
         for character in text:
             states = self.step(states, ord(character), is_strict=is_strict)
-        return 1 in states
+        return states
+
+    def matches(self, text: str, *, is_strict: bool = True) -> bool:
+        """Whether the whole text does."""
+        return 1 in self.after(text, is_strict=is_strict)
 
 
 _Ways = tuple[tuple[frozenset[int], ...], str | None]
 """Where each pattern stands, and the text so far if it may still become one that is taken."""
 
 
-def shortest(automata: Sequence[Automaton], least: int, most: int | None, taken: Iterable[str] = ()) -> str | None:
-    """The shortest text of at least ``least`` characters that all of them match and that is not ``taken``."""
+def shortest(
+    automata: Sequence[Automaton], least: int, most: int | None, taken: Iterable[str] = (), start: str = ""
+) -> str | None:
+    """The shortest text of at least ``least`` characters that all of them match and that is not ``taken``.
+
+    It begins with ``start``.
+    """
     unwanted = frozenset(taken)
-    level: dict[_Ways, str] = {(tuple(automaton.closure([0]) for automaton in automata), ""): ""}
-    seen = {(ways, 0) for ways in level}
-    length = 0
+    level: dict[_Ways, str] = {(tuple(automaton.after(start) for automaton in automata), start): start}
+    length = len(start)
+    seen = {(ways, min(length, least)) for ways in level}
     while level and len(seen) < _MOST_STEPS and (most is None or length <= most):
         if length >= least:
             for (at, _), text in level.items():

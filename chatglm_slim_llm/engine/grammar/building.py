@@ -32,8 +32,11 @@ from chatglm_slim_llm.engine.grammar.reading import Reader
 from chatglm_slim_llm.errors import SchemaError
 
 _MOST_RULES = 5_000
-_MOST_ITEMS, _MOST_PAIRS, _LONGEST_NAME = 100, 50, 64
-"""Where the schema sets no limit: lists, properties without names of their own, and their names."""
+_MOST_ITEMS, _MOST_PAIRS, _LONGEST_NAME, _LONGEST_PATTERNED = 100, 50, 64, 256
+"""Where the schema sets no limit: lists, properties without names of their own, their names, strings with a pattern.
+
+Free strings have none, as counting takes time at every token; the reply's own limit closes them.
+"""
 _DEEPEST = 3
 """How deep lists and objects of any content may stand in each other."""
 
@@ -148,7 +151,7 @@ class Builder:
         if "number" in types and (number := number_of(conditions).with_simple_multiple()).shortest() is not None:
             yield number
         if "string" in types:
-            yield text_of(conditions)
+            yield _limited(text_of(conditions))
         if "array" in types:
             yield from self._array(conditions)
         if "object" in types:
@@ -237,3 +240,11 @@ class Builder:
         wanted = Conditions(conditions.path, frozenset(["string"]), patterns=(pattern,) if pattern else ())
         allowed = self._reader.conjunction(conditions.names)
         return self._alternatives(both for one in allowed if (both := wanted.merged(one)) is not None)
+
+
+def _limited(node: Text) -> Text:
+    """A pattern's text of a sensible length, if it has such."""
+    if node.most is not None or not node.patterns:
+        return node
+    limited = replace(node, most=_LONGEST_PATTERNED)
+    return node if shortest_text(limited, {}) is None else limited

@@ -11,7 +11,7 @@ from chatglm_slim_llm.engine.formats import CALL_START, CallsFormat, Format, Jso
 from chatglm_slim_llm.engine.grammar.building import Builder
 from chatglm_slim_llm.engine.grammar.conditions import Place
 from chatglm_slim_llm.engine.grammar.lark import Grammar, quote
-from chatglm_slim_llm.engine.grammar.nodes import Node, dumps, shortest_texts
+from chatglm_slim_llm.engine.grammar.nodes import Node, Object, Rules, Text, dumps, shortest_texts
 from chatglm_slim_llm.errors import SchemaError
 
 _MOST_CALLS = 16
@@ -27,6 +27,8 @@ class Form:
     """The shortest reply."""
     pieces: tuple[str, ...]
     """Short texts of the values inside; they help to end a reply soon."""
+    texts: tuple[Text, ...]
+    """The strings inside that are not free."""
     may_be_words: bool = False
 
 
@@ -59,7 +61,7 @@ def _json_form(wanted: JsonFormat) -> Form:
     builder = Builder(schema)
     rule = builder.rule(Place(schema, "#"))
     known = _known(builder, rule, "#")
-    return Form(Grammar(builder.rules, known).text(f'" "? {rule}'), known[rule], _pieces(known))
+    return Form(Grammar(builder.rules, known).text(f'" "? {rule}'), known[rule], _pieces(known), _texts(builder.rules))
 
 
 def _calls_form(wanted: CallsFormat) -> Form:
@@ -79,7 +81,7 @@ def _calls_form(wanted: CallsFormat) -> Form:
     grammar.add("call", [f'{quote(start)} {rule} "}}"' for start, rule in calls.items()])
     several = f' ("\\n" call){{0,{_MOST_CALLS - 1}}}' if wanted.may_be_several else ""
     shortest = min((f"{start}{known[rule]}}}" for start, rule in calls.items()), key=len)
-    return Form(grammar.text(f'" "? call{several}'), shortest, _pieces(known), wanted.may_be_words)
+    return Form(grammar.text(f'" "? call{several}'), shortest, _pieces(known), _texts(rules), wanted.may_be_words)
 
 
 def _plain(schema: Mapping[str, Any], path: str) -> dict[str, Any]:
@@ -110,3 +112,12 @@ def _known(builder: Builder, rule: str, path: str) -> dict[str, str]:
 
 def _pieces(known: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(sorted(set(known.values()), key=len))
+
+
+def _texts(rules: Rules) -> tuple[Text, ...]:
+    nodes = [node for alternatives in rules.values() for node in alternatives]
+    objects = [node for node in nodes if isinstance(node, Object)]
+    keys = [key for node in objects if node.extra is not None for key in node.extra.keys]
+    keys += [field.name for node in objects for field in node.fields if isinstance(field.name, Text)]
+    found = [*(node for node in nodes if isinstance(node, Text)), *keys]
+    return tuple(dict.fromkeys(text for text in found if text.patterns or text.least))

@@ -54,5 +54,5 @@ class Guides:
         shortest = [*self._vocabulary(form.shortest), self._vocabulary.eos_token_id]
         if matcher.validate_tokens(shortest) != len(shortest):
             raise SchemaError(f"{form.shortest} cannot be written in this model's tokens", path="#")
-        planner = Planner(self._vocabulary, form.pieces)
+        planner = Planner(self._vocabulary, form.pieces, form.texts)
         return Guide(self._vocabulary, matcher, planner, shortest, form.may_be_words)

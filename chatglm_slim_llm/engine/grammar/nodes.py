@@ -121,8 +121,13 @@ def shortest_text(node: Node, found: Mapping[str, str]) -> str | None:
 
 @cache
 def _shortest_string(node: Text) -> str | None:
+    return completed(node, "")
+
+
+def completed(node: Text, start: str) -> str | None:
+    """The shortest text of the node that begins with ``start``, or None."""
     automata = [automaton_of(pattern) for pattern in node.patterns or (Repeat(ANY, 0, None),)]
-    return shortest(automata, node.least, node.most, node.taken)
+    return shortest(automata, node.least, node.most, node.taken, start)
 
 
 @cache

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chatglm_slim_llm.engine.grammar.nodes import Text, completed
 from chatglm_slim_llm.engine.grammar.vocabulary import Ids, Vocabulary
 
 if TYPE_CHECKING:
@@ -22,9 +24,15 @@ _LIKED = '"0123456789-.:/@_ ,+Tabcdefghijklmnopqrstuvwxyz}]{['
 class Planner:
     """Looks for ways out. It may find none though there is one: then nothing new is begun."""
 
-    def __init__(self, vocabulary: Vocabulary, pieces: tuple[str, ...]) -> None:
-        """``pieces`` are short texts of values that may be needed."""
-        self._vocabulary = vocabulary
+    def __init__(self, vocabulary: Vocabulary, pieces: tuple[str, ...], texts: tuple[Text, ...]) -> None:
+        """Look for nothing yet.
+
+        Args:
+            vocabulary: the model's.
+            pieces: short texts of values that may be needed.
+            texts: strings that may not end just anywhere.
+        """
+        self._vocabulary, self._texts = vocabulary, texts
         self._closers = [vocabulary(text) for text in _CLOSERS]
         self._pieces = [vocabulary(text) for text in pieces]
         self._quote = [vocabulary('"')]
@@ -68,8 +76,23 @@ class Planner:
         for tokens in candidates:
             if matcher.validate_tokens(tokens) == len(tokens):
                 return tokens
+        if quotes.is_inside and (tokens := self._end_of_string(matcher, quotes)):
+            return tokens
         allowed = allowed_ids(matcher)
         return [int(allowed[self._liking[allowed].argmin()])] if len(allowed) else []
+
+    def _end_of_string(self, matcher: LLMatcher, quotes: Quotes) -> list[int]:
+        """The shortest rest of the string with its quote; none if that cannot be told."""
+        start = quotes.text()
+        if start is None:
+            return []
+        for node in self._texts:
+            whole = completed(node, start)
+            if whole is not None:
+                tokens = self._vocabulary(json.dumps(whole[len(start) :], ensure_ascii=False)[1:])
+                if matcher.validate_tokens(tokens) == len(tokens):
+                    return tokens
+        return []
 
     def _end_of_number(self, matcher: LLMatcher) -> list[int]:
         """The fewest digits after which a number may end; none if it may end here, or if it takes many."""
@@ -88,14 +111,24 @@ class Quotes:
     is_inside: bool = False
     is_escaped: bool = False
     is_in_number: bool = False
+    inside: bytes = b""
+    """What stands after the opening quote."""
 
     def copy(self) -> Quotes:
         return replace(self)
+
+    def text(self) -> str | None:
+        """The string so far; None in the middle of a character."""
+        try:
+            return str(json.loads(b'"%b"' % self.inside))
+        except ValueError:
+            return None
 
     def push(self, token: bytes) -> None:
         """Take the next piece of the text."""
         for byte in token:
             self.is_in_number = not self.is_inside and byte in b"-.0123456789"
+            self.inside = self.inside + bytes([byte]) if self.is_inside else b""
             if self.is_escaped:
                 self.is_escaped = False
             elif byte == 0x5C:

@@ -25,7 +25,7 @@ PATTERNS = {
     "time": _TIME,
     "date-time": f"(?:{_DAY})T{_TIME}",
     "duration": rf"P(?:\d{{1,3}}W|\d{{1,4}}D|(?:\d{{1,4}}D)?{_CLOCK})",
-    "email": rf"[A-Za-z0-9]+(?:[._+-][A-Za-z0-9]+){{0,4}}@{_HOST}",
+    "email": rf"[A-Za-z0-9]{{1,20}}(?:[._+-][A-Za-z0-9]{{1,20}}){{0,3}}@{_HOST}",
     "hostname": rf"(?:{_LABEL}\.){{0,4}}{_TOP_LEVEL}",
     "ipv4": rf"{_BYTE}(?:\.{_BYTE}){{3}}",
     "ipv6": "[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){7}|(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,4})?::[0-9a-f]{1,4}",
