@@ -20,9 +20,9 @@ from chatglm_slim_llm.model import StreamDecoder
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 CHECKPOINTS = {
-    "demo": (Path(__file__).parents[2] / "chatglm_slim_llm" / "demo", 6336),
-    "tiny_v11": (REFERENCE / "tiny_v11", 1216),
-    "tiny_v10_full": (REFERENCE / "tiny_v10_full", 20000 + 1216),
+    "demo": Path(__file__).parents[2] / "chatglm_slim_llm" / "demo",
+    "tiny_v11": REFERENCE / "tiny_v11",
+    "tiny_v10_full": REFERENCE / "tiny_v10_full",  # with 20,000 ids of images before the first piece
 }
 NAMES = ["".join(letters) for length in range(3) for letters in product('a中"', repeat=length)]
 SCHEMA: dict[str, Any] = {
@@ -44,8 +44,8 @@ def language() -> list[str]:
 
 @cache
 def guides(checkpoint: str) -> Guides:
-    folder, rows = CHECKPOINTS[checkpoint]
-    return Guides(load_tokenizer(folder), rows)
+    tokenizer = load_tokenizer(CHECKPOINTS[checkpoint])
+    return Guides(tokenizer, tokenizer.vocab_size + 6)  # as if the embedding had a few rows more
 
 
 def vocabulary_of(checkpoint: str) -> Vocabulary:

@@ -30,7 +30,8 @@ DEMO = Path(__file__).parents[2] / "chatglm_slim_llm" / "demo"
 
 @pytest.fixture(scope="module")
 def guides() -> Guides:
-    return Guides(load_tokenizer(DEMO), 6336)
+    tokenizer = load_tokenizer(DEMO)
+    return Guides(tokenizer, tokenizer.vocab_size)
 
 
 def accepts(guides: Guides, schema: dict[str, Any], text: str) -> bool:
