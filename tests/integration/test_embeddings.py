@@ -24,6 +24,7 @@ from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimEmbeddings
 from chatglm_slim_llm.checkpoint import load_model, load_tokenizer
 from chatglm_slim_llm.engine import between
 from chatglm_slim_llm.errors import CheckpointNotFoundError, ConfigError, GenerationError
+from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 from chatglm_slim_llm.model.states import MAX_TOKENS
 from tests.unit.workers import wait_until
 
@@ -62,9 +63,16 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
 
 def plain_states(folder: Path | str, text: str, part: slice = slice(None)) -> Tensor:
     """What transformers' forward pass makes of the tokens of (a part of) a text: [tokens, hidden]."""
-    model, tokenizer = load_model(folder), load_tokenizer(folder)
-    ids = tokenizer.encode(text)
-    prompt = [*ids[:-2][part], *ids[-2:]]
+    ids = load_tokenizer(folder).encode(text)
+    return forward(load_model(folder), [*ids[:-2][part], *ids[-2:]])
+
+
+def plain_vector(model: ChatGLMForConditionalGeneration, text: str) -> Tensor:
+    mean = forward(model, load_tokenizer(DEMO).encode(text)).mean(0)
+    return mean / mean.norm()
+
+
+def forward(model: ChatGLMForConditionalGeneration, prompt: list[int]) -> Tensor:
     with torch.inference_mode():
         output = model(torch.tensor([prompt]), output_hidden_states=True)
     return output.hidden_states[-1][0, :-2].float()
@@ -81,11 +89,14 @@ def test_a_vector_is_the_mean_of_the_last_hidden_states_of_the_texts_tokens(
     assert embeddings.embed_query(text) == pytest.approx((mean / mean.norm()).tolist(), abs=1e-3)
 
 
-@pytest.mark.parametrize(("level", "closeness"), [("fp16", 0.99999), ("int8", 0.999), ("int4", 0.9)])
-def test_quantised_weights_give_vectors_close_to_those_of_the_checkpoint(level: Any, closeness: float) -> None:
-    expected = plain_states(DEMO, TEXTS[1]).mean(0)
-    vector = torch.tensor(ChatGLMSlimEmbeddings(device="cpu", quantization=level).embed_query(TEXTS[1]))
-    assert torch.cosine_similarity(vector, expected, dim=0) > closeness
+@pytest.mark.parametrize(("level", "bits", "limit"), [("int8", 8, 2), ("int4", 4, 1)])
+def test_packed_weights_cost_no_more_than_the_originals_formats(level: Any, bits: int, limit: float) -> None:
+    """The limits of `test_batched`: packed int8 rounds its inputs too, packed int4 has a scale for each group."""
+    model, originals = load_model(DEMO), load_model(DEMO).quantize(bits)
+    expected = torch.stack([plain_vector(model, text) for text in TEXTS])
+    theirs = torch.stack([plain_vector(originals, text) for text in TEXTS])
+    ours = torch.tensor(ChatGLMSlimEmbeddings(device="cpu", quantization=level).embed_documents(TEXTS))
+    assert 0 < (ours - expected).norm() < limit * (theirs - expected).norm()
 
 
 def test_vectors_have_length_1_unless_asked_otherwise(embeddings: ChatGLMSlimEmbeddings) -> None:
