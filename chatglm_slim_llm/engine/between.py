@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.engine.engine import Engine
-from chatglm_slim_llm.engine.scheduler import Scheduler, _Sequence
+from chatglm_slim_llm.engine.scheduler import Scheduler
+from chatglm_slim_llm.engine.sequence import LiveSequence
 from chatglm_slim_llm.errors import GenerationError
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def run_between(engine: Engine, work: Generator[None, None, T], cancel: threadin
 
     scheduler: Scheduler[Any] = engine._scheduler
     eos = engine.tokenizer.eos_token_id
-    sequence: _Sequence[Any] = _Sequence(
+    sequence: LiveSequence[Any] = LiveSequence(
         as_a_prompt(), lambda _: eos, None, None, eos_token_id=eos, max_new_tokens=1, cancel=cancel
     )
     try:

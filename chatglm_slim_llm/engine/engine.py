@@ -6,11 +6,14 @@ The engine owns sampling, stopping and cancelling. It knows nothing of LangChain
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Generator, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import aclosing, closing
 from dataclasses import dataclass, field
 from typing import Any
+
+from torch import Tensor
 
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.engine.fitting import FittedPrompt, Round, fit_prompt
@@ -88,22 +91,41 @@ class Engine:
             ReplyTooShortError: the format needs more tokens than there are.
             MissingExtraError: a format needs llguidance, which is not installed.
         """
+        writing = self._begin(request)
+        with closing(self._scheduler.tokens(writing.prompt.input_ids, writing.pick, **writing.limits)) as token_ids:
+            for token_id in token_ids:
+                delta = writing.push(token_id)
+                if delta.finish_reason is not None:
+                    break
+                yield delta
+            else:
+                delta = writing.cancel()
+        yield delta
+
+    async def astream(self, request: Request) -> AsyncGenerator[Delta]:
+        """`stream` for an event loop: no thread waits for the tokens, and nothing blocks the loop."""
+        writing = await asyncio.to_thread(self._begin, request)
+        token_ids = self._scheduler.atokens(writing.prompt.input_ids, writing.pick, **writing.limits)
+        async with aclosing(token_ids):
+            async for token_id in token_ids:
+                delta = writing.push(token_id)
+                if delta.finish_reason is not None:
+                    break
+                yield delta
+            else:
+                delta = writing.cancel()
+        yield delta
+
+    def _begin(self, request: Request) -> _Writing:
+        """Everything that must be known before the first token."""
         meter = Meter()
         prompt = self._fit(request)
         sampler = Sampler(request.options, prompt.input_ids)
         constraint = None if request.format is None else self._constrain(request.format, sampler, prompt)
         reply = Reply(StreamDecoder(self.tokenizer), _shown(request), self.tokenizer.eos_token_id)
-        last_text = ""
-        with closing(self._token_ids(prompt, request, sampler, constraint, meter)) as token_ids:
-            for token_id in token_ids:
-                meter.count_token()
-                last_text = reply.push(token_id, is_last=meter.tokens == prompt.max_new_tokens)
-                if reply.finish_reason is not None:
-                    break
-                yield Delta(last_text)
-            else:
-                last_text = reply.cancel()
-        yield Delta(last_text, reply.finish_reason, meter.statistics(prompt))
+        pick = sampler.pick if constraint is None else constraint.pick
+        certain = None if constraint is None else constraint.certain
+        return _Writing(prompt, reply, meter, pick, certain, request.cancel)
 
     def _fit(self, request: Request) -> FittedPrompt:
         return fit_prompt(
@@ -127,18 +149,40 @@ class Engine:
             )
         return Constraint(guide, sampler, limit)
 
-    def _token_ids(
-        self, prompt: FittedPrompt, request: Request, sampler: Sampler, constraint: Constraint | None, meter: Meter
-    ) -> Generator[int]:
-        """The ids the model picks; they end early only when the request is cancelled."""
-        return self._scheduler.tokens(
-            prompt.input_ids,
-            sampler.pick if constraint is None else constraint.pick,
-            max_new_tokens=prompt.max_new_tokens,
-            cancel=request.cancel,
-            tally=meter.tally,
-            certain=None if constraint is None else constraint.certain,
-        )
+
+@dataclass(frozen=True)
+class _Writing:
+    """One reply from its prompt to its last delta, whoever carries the tokens."""
+
+    prompt: FittedPrompt
+    reply: Reply
+    meter: Meter
+    pick: Callable[[Tensor], int]
+    certain: Callable[[], Sequence[int]] | None
+    cancelled: threading.Event | None
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """What the scheduler is told beside the prompt and how to pick."""
+        return {
+            "max_new_tokens": self.prompt.max_new_tokens,
+            "cancel": self.cancelled,
+            "tally": self.meter.tally,
+            "certain": self.certain,
+        }
+
+    def push(self, token_id: int) -> Delta:
+        """What the next token adds."""
+        self.meter.count_token()
+        text = self.reply.push(token_id, is_last=self.meter.tokens == self.prompt.max_new_tokens)
+        return self._last(text) if self.reply.finish_reason is not None else Delta(text)
+
+    def cancel(self) -> Delta:
+        """The tokens ended before the reply did, because nobody wants more of it."""
+        return self._last(self.reply.cancel())
+
+    def _last(self, text: str) -> Delta:
+        return Delta(text, self.reply.finish_reason, self.meter.statistics(self.prompt))
 
 
 def _shown(request: Request) -> Shown:

@@ -6,9 +6,12 @@ may be dropped by the garbage collector in any thread and at any moment, where t
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, Generic
@@ -17,11 +20,10 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
+from chatglm_slim_llm.engine.sequence import LiveSequence
 from chatglm_slim_llm.engine.speculation import Speculator, StepCosts, Tally
 from chatglm_slim_llm.model.forward import C, Forward
 
-READ_AHEAD = 2
-"""Tokens a reply may be ahead of its reader; then it waits, so that a reader who went away costs nothing."""
 _DRAFT_ROWS = 8
 """Most rows of a step that has drafts: up to here rows are cheap on every processor we know."""
 _POLL_S = 0.05
@@ -39,8 +41,8 @@ class Scheduler(Generic[C]):
         self._forward, self._eos_token_id = forward, eos_token_id
         self._draft_rows, self._speculates = min(_DRAFT_ROWS, forward.max_rows), speculate
         self._costs = StepCosts(forward.max_rows)
-        self._inbox: SimpleQueue[_Sequence[C] | None] = SimpleQueue()  # None: look again, a reader did something
-        self._live: list[_Sequence[C]] = []  # the worker's alone; who was served last stands last
+        self._inbox: SimpleQueue[LiveSequence[C] | None] = SimpleQueue()  # None: look again, a reader did something
+        self._live: list[LiveSequence[C]] = []  # the worker's alone; who was served last stands last
         self._starting = threading.Lock()
         self._worker = threading.Thread()  # the last one; it may have retired
         self._is_running = self._exiting = False
@@ -70,8 +72,43 @@ class Scheduler(Generic[C]):
             ValueError: the prompt has no [gMASK] or no <sop>.
             Exception: whatever ``pick`` raises.
         """
+        sequence = self._open(prompt_ids, pick, max_new_tokens, cancel, tally, certain)
+        try:
+            yield from iter(lambda: self._next_token(sequence), None)
+        finally:
+            self._close(sequence)
+
+    async def atokens(
+        self,
+        prompt_ids: Sequence[int],
+        pick: Callable[[Tensor], int],
+        *,
+        max_new_tokens: int,
+        cancel: threading.Event | None = None,
+        tally: Tally | None = None,
+        certain: Callable[[], Sequence[int]] | None = None,
+    ) -> AsyncGenerator[int]:
+        """`tokens` for an event loop, which does something else meanwhile; needs no thread of its own."""
+        sequence = self._open(prompt_ids, pick, max_new_tokens, cancel, tally, certain)
+        arrived = asyncio.Event()
+        sequence.tell = partial(_set, arrived, asyncio.get_running_loop())
+        try:
+            while (token_id := await self._next_token_async(sequence, arrived)) is not None:
+                yield token_id
+        finally:
+            self._close(sequence)
+
+    def _open(
+        self,
+        prompt_ids: Sequence[int],
+        pick: Callable[[Tensor], int],
+        max_new_tokens: int,
+        cancel: threading.Event | None,
+        tally: Tally | None,
+        certain: Callable[[], Sequence[int]] | None,
+    ) -> LiveSequence[C]:
         speculates = self._speculates and self._draft_rows > 1
-        sequence: _Sequence[C] = _Sequence(
+        return LiveSequence(
             self._forward.prefill(prompt_ids),
             pick,
             Speculator(prompt_ids, tally or Tally()) if speculates else None,
@@ -80,15 +117,14 @@ class Scheduler(Generic[C]):
             max_new_tokens=max_new_tokens,
             cancel=cancel,
         )
-        try:
-            yield from iter(lambda: self._next_token(sequence), None)
-        finally:
-            sequence.is_closed = True
-            self._wake(sequence)
+
+    def _close(self, sequence: LiveSequence[C]) -> None:
+        sequence.is_closed = True
+        self._wake(sequence)
 
     # --- in the readers' threads ---
 
-    def _next_token(self, sequence: _Sequence[C]) -> int | None:
+    def _next_token(self, sequence: LiveSequence[C]) -> int | None:
         """Wait for it; None if there is no more."""
         if sequence.is_unwanted():
             return None
@@ -100,15 +136,27 @@ class Scheduler(Generic[C]):
             except Empty:
                 continue
             self._wake(sequence)
-            if not isinstance(item, BaseException):
-                return item
-            try:
-                raise item
-            finally:
-                del item  # this frame is in its traceback: they would keep each other alive
+            return _token_or_raise(item)
         return None
 
-    def _submit(self, sequence: _Sequence[C]) -> None:
+    async def _next_token_async(self, sequence: LiveSequence[C], arrived: asyncio.Event) -> int | None:
+        """Await it; None if there is no more."""
+        if sequence.is_unwanted():
+            return None
+        if not sequence.is_submitted:
+            self._submit(sequence)
+        while not (sequence.is_unwanted() or self._exiting):
+            arrived.clear()
+            try:
+                item = sequence.unread.get_nowait()
+            except Empty:
+                await arrived.wait()
+                continue
+            self._wake(sequence)
+            return _token_or_raise(item)
+        return None
+
+    def _submit(self, sequence: LiveSequence[C]) -> None:
         sequence.is_submitted = True
         self._inbox.put(sequence)
         with self._starting:
@@ -118,7 +166,7 @@ class Scheduler(Generic[C]):
                 _workers.add(self._worker)
                 self._worker.start()
 
-    def _wake(self, sequence: _Sequence[C]) -> None:
+    def _wake(self, sequence: LiveSequence[C]) -> None:
         """Tell the worker that the reader has read or left."""
         if sequence.is_submitted and not sequence.is_over:
             self._inbox.put(None)
@@ -160,7 +208,7 @@ class Scheduler(Generic[C]):
     def _take_in(self) -> None:
         """Let newcomers in and those who left out; if there is nothing to compute, sleep until a reader wants more."""
         while True:
-            self._live = [sequence for sequence in self._live if not (sequence.leaves() or self._exiting)]
+            self._live = [sequence for sequence in self._live if not sequence.leaves(at_once=self._exiting)]
             is_idle = not any(sequence.is_ready() or sequence.prefill is not None for sequence in self._live)
             try:
                 arrived = self._inbox.get(block=is_idle and bool(self._live))
@@ -169,10 +217,10 @@ class Scheduler(Generic[C]):
             if arrived is not None:
                 self._live.append(arrived)
 
-    def _serve_last(self, served: list[_Sequence[C]]) -> None:
+    def _serve_last(self, served: list[LiveSequence[C]]) -> None:
         self._live = [sequence for sequence in self._live if sequence not in served] + served
 
-    def _read_piece(self, sequence: _Sequence[C]) -> None:
+    def _read_piece(self, sequence: LiveSequence[C]) -> None:
         assert sequence.prefill is not None
         try:
             next(sequence.prefill)
@@ -183,7 +231,7 @@ class Scheduler(Generic[C]):
         except BaseException as error:
             _fail([sequence], error)
 
-    def _step(self, ready: list[_Sequence[C]]) -> None:
+    def _step(self, ready: list[LiveSequence[C]]) -> None:
         drafts = self._drafts(ready)
         new_ids = [[sequence.last_id, *draft] for sequence, draft in zip(ready, drafts, strict=True)]
         started = perf_counter()
@@ -196,7 +244,7 @@ class Scheduler(Generic[C]):
         for sequence, draft, rows in zip(ready, drafts, scores, strict=True):
             self._emit(sequence, draft, rows)
 
-    def _drafts(self, ready: list[_Sequence[C]]) -> list[list[int]]:
+    def _drafts(self, ready: list[LiveSequence[C]]) -> list[list[int]]:
         """What each sequence guesses; they share the rows that the sequences themselves leave."""
         rows = len(ready)
         drafts: list[list[int]] = []
@@ -210,7 +258,7 @@ class Scheduler(Generic[C]):
             drafts.append(draft)
         return drafts
 
-    def _emit(self, sequence: _Sequence[C], draft: Sequence[int], rows: Tensor) -> None:
+    def _emit(self, sequence: LiveSequence[C], draft: Sequence[int], rows: Tensor) -> None:
         """Pick a token after each row for as long as the draft said the same, and forget the rest of it.
 
         Args:
@@ -235,83 +283,6 @@ class Scheduler(Generic[C]):
             _fail([sequence], error)
 
 
-class _Sequence(Generic[C]):
-    """One reply under way, seen by its reader and by the worker."""
-
-    def __init__(
-        self,
-        prefill: Generator[None, None, tuple[C, Tensor]],
-        pick: Callable[[Tensor], int],
-        speculator: Speculator | None,
-        certain: Callable[[], Sequence[int]] | None,
-        *,
-        eos_token_id: int,
-        max_new_tokens: int,
-        cancel: threading.Event | None,
-    ) -> None:
-        self.prefill: Generator[None, None, tuple[C, Tensor]] | None = prefill
-        self.context: C | None = None
-        self.pick, self.last_id, self.num_left = pick, eos_token_id, max_new_tokens
-        self.unread: SimpleQueue[int | BaseException | None] = SimpleQueue()  # None: there is no more
-        self.is_submitted = self.is_closed = False  # set by the reader
-        self.is_over = False
-        self._speculator, self._eos_token_id, self._cancel = speculator, eos_token_id, cancel
-        self._certain, self._is_guess = certain, True
-
-    def is_unwanted(self) -> bool:
-        return self.is_closed or (self._cancel is not None and self._cancel.is_set())
-
-    def is_ready(self) -> bool:
-        """Whether its next token should be computed now."""
-        return self.context is not None and self.unread.qsize() < READ_AHEAD
-
-    def get_context(self) -> C:
-        assert self.context is not None
-        return self.context
-
-    def certain(self, spare: int) -> list[int]:
-        """The tokens that come next whatever the scores, up to ``spare``; the last of a reply needs no scores."""
-        certain = [] if self._certain is None else self._certain()
-        self._is_guess = not certain
-        return list(certain[: max(0, min(spare, self.num_left - 1))])
-
-    def ends_certainly(self) -> bool:
-        """Whether the end mark comes next whatever the scores, so that no step is needed for it."""
-        return self._certain is not None and list(self._certain()) == [self._eos_token_id]
-
-    def draft(self, costs: Sequence[float], saving: float) -> list[int]:
-        if self._speculator is None or not self._is_guess:
-            return []
-        return self._speculator.draft(costs, saving)
-
-    def settle(self, accepted: int) -> None:
-        if self._speculator is not None and self._is_guess:
-            self._speculator.settle(accepted)
-
-    def take(self, token_id: int, *, is_guessed: bool) -> None:
-        """Hand the next token to the reader, who may look at the tally as soon as it has the last one."""
-        self.last_id = token_id
-        self.num_left -= 1
-        if self._speculator is not None:
-            self._speculator.push(token_id, is_guessed=is_guessed and self._is_guess)
-        self.unread.put(token_id)
-        if token_id == self._eos_token_id or not self.num_left:
-            self.end(None)
-
-    def end(self, last_word: BaseException | None) -> None:
-        """Free the memory, and tell the reader that nothing follows or why."""
-        if not self.is_over:
-            self.is_over = True
-            self.prefill = self.context = None
-            self.unread.put(last_word)
-
-    def leaves(self) -> bool:
-        """Whether it is over, or ends here because nobody wants more of it."""
-        if self.is_unwanted():
-            self.end(None)
-        return self.is_over
-
-
 _schedulers: WeakSet[Scheduler[Any]] = WeakSet()
 _workers: WeakSet[threading.Thread] = WeakSet()
 
@@ -329,6 +300,20 @@ def _stop_all() -> None:
             worker.join(_EXIT_WAIT_S)
 
 
-def _fail(sequences: Sequence[_Sequence[C]], error: BaseException) -> None:
+def _token_or_raise(item: int | BaseException | None) -> int | None:
+    if not isinstance(item, BaseException):
+        return item
+    try:
+        raise item
+    finally:
+        del item  # this frame is in its traceback: they would keep each other alive
+
+
+def _set(arrived: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody reads any more
+        loop.call_soon_threadsafe(arrived.set)
+
+
+def _fail(sequences: Sequence[LiveSequence[C]], error: BaseException) -> None:
     for sequence in sequences:
         sequence.end(error)

@@ -107,6 +107,8 @@ HELD: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({"not_a_keyword": 1, "type": "null", "title": "T", "$comment": "c", "default": 5}, ["null"], ["5"]),
     ({}, ["{}", '{"a": [1.5, true, {"b": null}]}'], ["[]", "1", '"a"']),
     ({"$ref": "#here", "$defs": {"x": {"$anchor": "here", "const": 1}}}, ["1"], ["2"]),
+    ({"$ref": "#it", "$defs": {"x": {"$anchor": "it", "const": 1}, "y": {"const": {"$anchor": "it"}}}}, ["1"], ["{}"]),
+    ({"allOf": [obj(a=INTEGER)], "unevaluatedProperties": False}, ['{"a": 1}', "{}"], ['{"b": 1}']),
 ]
 
 
@@ -137,6 +139,11 @@ REFUSED = [
     ({"oneOf": [obj(kind={"const": 1}), obj(kind={"const": 2})]}, "'oneOf' is supported"),
     ({"oneOf": [{"pattern": "^a"}, {"pattern": "^b"}]}, "'oneOf' is supported"),
     ({"patternProperties": {"a": {}, "b": {}}}, "'patternProperties' is supported with one pattern"),
+    ({"type": "integer", "multipleOf": 0.123456789}, "'multipleOf' is supported up to whole steps of 10000"),
+    (
+        {"properties": {"a": {}}, "allOf": [{"unevaluatedProperties": False}]},
+        "'unevaluatedProperties' is supported where",
+    ),
     ({"type": "text"}, "there is no type 'text'"),
     ({"type": "array", "items": [{}]}, "use 'prefixItems'"),
     ({"minimum": 1, "exclusiveMinimum": True}, "'exclusiveMinimum' is a number since"),

@@ -14,7 +14,7 @@ from typing import Any
 from chatglm_slim_llm.engine.grammar.checking import holds
 from chatglm_slim_llm.engine.grammar.conditions import TYPES, Conditions, Place
 from chatglm_slim_llm.engine.grammar.inside import asks_for_more, counted, has_rest, item_places, property_places
-from chatglm_slim_llm.engine.grammar.leaves import number_of, text_of
+from chatglm_slim_llm.engine.grammar.leaves import text_of, written_number
 from chatglm_slim_llm.engine.grammar.nodes import (
     Array,
     Extra,
@@ -148,7 +148,7 @@ class Builder:
             yield Literal("null")
         if "boolean" in types:
             yield from (Literal("true"), Literal("false"))
-        if "number" in types and (number := number_of(conditions).with_simple_multiple()).shortest() is not None:
+        if "number" in types and (number := written_number(conditions)).shortest() is not None:
             yield number
         if "string" in types:
             yield _limited(text_of(conditions))

@@ -60,9 +60,14 @@ class Conditions:
     least_properties: int = 0
     most_properties: int | None = None
     is_closed: bool = False
-    """Has ``unevaluatedProperties``: nothing may be there that is not described."""
+    """Had ``unevaluatedProperties``: no property may be there but for those described so far."""
     hints: frozenset[str] = frozenset()
     """Types that the keywords are about, for where ``type`` is missing."""
+
+    @property
+    def describes_properties(self) -> bool:
+        """Whether it makes a property possible."""
+        return bool(self.objects or self.required)
 
     def merged(self, other: Conditions) -> Conditions | None:
         """Both; None if no value of any type can keep them."""

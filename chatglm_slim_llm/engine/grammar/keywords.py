@@ -169,7 +169,6 @@ _READERS: dict[str, Callable[[Conditions, Place, Any], Conditions]] = {
     "properties": lambda c, p, v: _read_object(c, p, _mapping(v)),
     "patternProperties": lambda c, p, v: _read_object(c, p, _mapping(v)),
     "additionalProperties": _read_object,
-    "unevaluatedProperties": lambda c, _, v: replace(c, is_closed=True),
     "propertyNames": lambda c, p, v: replace(c, names=(*c.names, p.inside("propertyNames"))),
     "required": lambda c, _, v: replace(c, required=(*c.required, *_names(v))),
     "minProperties": lambda c, _, v: replace(c, least_properties=_count(v)),

@@ -13,17 +13,42 @@ from chatglm_slim_llm.engine.grammar.patterns import Pattern, PatternError, pars
 from chatglm_slim_llm.engine.grammar.text_formats import PATTERNS, WITHOUT_MEANING
 from chatglm_slim_llm.errors import SchemaError
 
+_LARGEST_STEP = 10_000
+"""A grammar keeps apart as many cases as the step is large."""
+
 
 def text_of(conditions: Conditions) -> Text:
+    """Strings that keep the conditions.
+
+    Raises:
+        SchemaError: a pattern or format cannot be used.
+    """
     patterns = [pattern_of(source, conditions.path) for source in conditions.patterns]
     patterns += [p for name in conditions.formats if (p := _format(name, conditions.path)) is not None]
     return Text(tuple(patterns), conditions.least_characters, conditions.most_characters)
 
 
 def number_of(conditions: Conditions) -> Number:
+    """Numbers that keep the conditions."""
     low = max(conditions.lows, key=lambda bound: (bound.value, bound.is_exclusive), default=None)
     high = min(conditions.highs, key=lambda bound: (bound.value, not bound.is_exclusive), default=None)
     return Number(conditions.is_integer, low, high, _common_multiple(conditions.multiples))
+
+
+def written_number(conditions: Conditions) -> Number:
+    """Those of the numbers that can be written.
+
+    Raises:
+        SchemaError: the steps of ``multipleOf`` are too large.
+    """
+    number = number_of(conditions).with_simple_multiple()
+    if number.is_integer and number.multiple_of is not None and number.multiple_of > _LARGEST_STEP:
+        raise SchemaError(
+            f"'multipleOf' is supported up to whole steps of {_LARGEST_STEP}, and this one is {number.multiple_of}; "
+            "use enum, or leave it out",
+            path=conditions.path,
+        )
+    return number
 
 
 def _common_multiple(multiples: Sequence[Decimal]) -> Decimal | None:
@@ -34,6 +59,7 @@ def _common_multiple(multiples: Sequence[Decimal]) -> Decimal | None:
 
 
 def pattern_of(source: str, path: str) -> Pattern:
+    """A pattern read; ``path`` is where it stands."""
     try:
         pattern = parse(source)
         automaton_of(pattern)

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, product
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from chatglm_slim_llm.engine.grammar.conditions import Conditions, Place
 from chatglm_slim_llm.engine.grammar.keywords import plain_conditions
 
 _MOST_ALTERNATIVES = 400
+_NO_SCHEMAS = {"enum", "const", "default", "examples"}
 
 
 class Reader:
@@ -44,6 +46,8 @@ class Reader:
         for key in schema:
             if (choices := self._applied(place, key, via)) is not None:
                 found = _product(found, choices, place)
+        if schema.get("unevaluatedProperties", True) is not True:
+            found = [replace(conditions, is_closed=True) for conditions in found]
         return found
 
     def conjunction(self, places: Iterable[Place]) -> list[Conditions]:
@@ -114,7 +118,7 @@ def _collect_anchors(place: Place, anchors: dict[str, Place]) -> None:
     if isinstance(place.schema, Mapping):
         if isinstance(name := place.schema.get("$anchor"), str):
             anchors[name] = place
-        for key in place.schema:
+        for key in place.schema.keys() - _NO_SCHEMAS:
             _collect_anchors(place.inside(key), anchors)
     elif isinstance(place.schema, list):
         for index in range(len(place.schema)):
@@ -131,4 +135,9 @@ def _several(place: Place, key: str) -> list[Place]:
 def _product(found: list[Conditions], choices: list[Conditions], place: Place) -> list[Conditions]:
     if len(found) * len(choices) > _MOST_ALTERNATIVES:
         raise place.error(f"there are more than {_MOST_ALTERNATIVES} combinations of alternatives; simplify the schema")
-    return [both for one in found for other in choices if (both := one.merged(other)) is not None]
+    pairs = list(product(found, choices))
+    if any((a.is_closed and b.describes_properties) or (b.is_closed and a.describes_properties) for a, b in pairs):
+        raise place.error(
+            "'unevaluatedProperties' is supported where all properties are described in the same schema or inside it"
+        )
+    return [both for one, other in pairs if (both := one.merged(other)) is not None]
