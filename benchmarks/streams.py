@@ -4,7 +4,8 @@
 
 Every stream has a question, a seed and, for every other one, a moment at which its task is cancelled. Told are
 - how many steps of the model still counted a reply in after its task was cancelled, and how long that took,
-- the longest time for which the event loop did nothing else,
+- the longest time for which the event loop did nothing else, and that of an idle loop in another process meanwhile,
+  which only the machine can hold up,
 - streams whose text is not what the same question and seed give alone,
 - what is left afterwards: threads, and sequences in the scheduler.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import random
 import statistics
 import threading
@@ -66,6 +68,26 @@ def watched(llm: ChatGLMSlim, pause_s: float) -> Iterator[Log]:
         del forward.prefill, forward.step
 
 
+async def _tick(stalls: list[float]) -> None:
+    """Wake every millisecond for ever, and note how late."""
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(_TICK_S)
+        stalls.append(time.perf_counter() - before - _TICK_S)
+
+
+def _idle_loop(is_over: Any, answers: Any) -> None:
+    async def run() -> None:
+        stalls: list[float] = []
+        ticker = asyncio.create_task(_tick(stalls))
+        while not is_over.is_set():
+            await asyncio.sleep(0.01)
+        ticker.cancel()
+        answers.put(max(stalls))
+
+    asyncio.run(run())
+
+
 @dataclass(frozen=True)
 class Cancelled:
     """One cancelled stream."""
@@ -99,14 +121,8 @@ async def run_round(
 
     stalls: list[float] = []
 
-    async def tick() -> None:
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(_TICK_S)
-            stalls.append(time.perf_counter() - before - _TICK_S)
-
     with watched(llm, pause_s) as log:
-        ticker = asyncio.create_task(tick())
+        ticker = asyncio.create_task(_tick(stalls))
         tasks = [asyncio.create_task(read(number)) for number in range(streams)]
         cancels = [asyncio.create_task(cancel(number, tasks[number])) for number in range(0, streams, 2)]
         await asyncio.gather(*tasks, *cancels, return_exceptions=True)
@@ -134,11 +150,20 @@ def measure(model: str, level: str, streams: int, rounds: int, pause_s: float = 
     """All figures; with a pause, a small model's steps take as long as a large one's."""
     llm = ChatGLMSlim(model=model, quantization=level, device="cpu")  # type: ignore[arg-type]
     rng, alone = random.Random(1), {}
+    llm.invoke(QUESTIONS[0], max_tokens=2)  # what is made on first use is made now
+    spawned = multiprocessing.get_context("spawn")
+    is_over, answers = spawned.Event(), spawned.Queue()
+    beside = spawned.Process(target=_idle_loop, args=(is_over, answers))
+    beside.start()
     results = [asyncio.run(run_round(llm, streams, rng, alone, pause_s)) for _ in range(rounds)]
+    is_over.set()
+    idle_stall_s = answers.get()
+    beside.join()
     late = [late_steps(result["log"], one) for result in results for one in result["cancelled"]]
     steps = [ended - began for result in results for began, ended, _ in result["log"].steps]
     running = llm._weights.running
     assert running is not None
+    time.sleep(0.5)  # the last reader has just left
     return {
         "model": model,
         "level": level,
@@ -149,6 +174,7 @@ def measure(model: str, level: str, streams: int, rounds: int, pause_s: float = 
         "late_steps_p99": _percentile([count for count, _ in late], 0.99),
         "late_ms_p99": round(_percentile([elapsed_s for _, elapsed_s in late], 0.99) * 1000, 2),
         "longest_stall_ms": round(max(result["stall_s"] for result in results) * 1000, 1),
+        "longest_stall_of_an_idle_loop_ms": round(idle_stall_s * 1000, 1),
         "wrong_texts": sum(result["wrong"] for result in results),
         "threads_left": sum(thread.name.startswith("chatglm-slim") for thread in threading.enumerate()),
         "sequences_left": len(running.engine._scheduler._live),

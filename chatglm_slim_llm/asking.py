@@ -5,21 +5,29 @@ Importing this module loads neither torch nor transformers.
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Generator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Generator, Iterator, Mapping
+from contextlib import aclosing, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_config_list
 
+from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.errors import PromptTooLongError
 from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import Conversation
 from chatglm_slim_llm.until import Until
 from chatglm_slim_llm.wishes import Wish
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.engine import Engine, Request
+    from chatglm_slim_llm.replies import Chunks
 
 MOST_THREADS = 64
 """Of a batch that gives no ``max_concurrency``; the engine takes from them what fits into a step."""
@@ -29,40 +37,70 @@ class PromptOverflowError(PromptTooLongError, ContextOverflowError):
     """`PromptTooLongError` that LangChain's middleware recognises too."""
 
 
-def ask(
-    model: LocalModel,
-    conversation: Conversation,
-    wish: Wish,
-    stop: list[str] | None,
-    kwargs: Mapping[str, Any],
-    cancel: threading.Event | None,
-) -> Generator[ChatGenerationChunk]:
+@dataclass(frozen=True)
+class Question:
+    """What a LangChain call asks of the model."""
+
+    model: LocalModel
+    """Its options hold where the call gives none."""
+    conversation: Conversation
+    wish: Wish
+    options: GenerationOptions
+    """How this call picks its tokens."""
+    kwargs: Mapping[str, Any]
+    """What else the call says; checked."""
+
+    def until(self, cancel: threading.Event) -> Until:
+        """When the reply should end, but for what it says."""
+        return Until(self.kwargs.get("timeout", self.model.timeout), cancel)
+
+
+def ask(question: Question, cancel: threading.Event | None) -> Generator[ChatGenerationChunk]:
     """One reply; everything that can be wrong with its options is said before anything is loaded.
 
     Args:
-        model: whose options hold where the call gives none.
-        conversation: to answer.
-        wish: what the reply should be.
-        stop: of the call.
-        kwargs: further options of the call.
+        question: what to answer.
         cancel: ends the reply once it is set.
     """
-    options = model._generation_options(stop, kwargs)
-    until = Until(kwargs.get("timeout", model.timeout), cancel)
-    format = wish.format()
+    until = question.until(cancel or threading.Event())
+    engine, request, chunks = _prepare(question, until)
+    with _errors_of_langchain(), closing(engine.stream(request)) as deltas:
+        for delta in deltas:
+            until.want_time()
+            yield chunks.push(delta)
+
+
+async def aask(question: Question) -> AsyncGenerator[ChatGenerationChunk]:
+    """`ask` for an event loop, which never waits for the model; leaving it ends the reply."""
+    cancel = threading.Event()
+    until = question.until(cancel)
+    try:
+        engine, request, chunks = await asyncio.to_thread(_prepare, question, until)
+        with _errors_of_langchain():
+            async with aclosing(engine.astream(request)) as deltas:
+                async for delta in deltas:
+                    until.want_time()
+                    yield chunks.push(delta)
+    finally:
+        cancel.set()  # the weights may still be loading
+
+
+def _prepare(question: Question, until: Until) -> tuple[Engine, Request, Chunks]:
+    model, kwargs = question.model, question.kwargs
+    format = question.wish.format()
     if format is not None:
         from chatglm_slim_llm.engine import check_format
 
         check_format(format)
     running = model._load(until.check_loading, kwargs.get("model"))
     from chatglm_slim_llm.engine import Request
-    from chatglm_slim_llm.replies import chunks_of
+    from chatglm_slim_llm.replies import Chunks
 
     request = Request(
-        query=conversation.query,
-        history=conversation.history,
-        system=conversation.system,
-        options=options,
+        query=question.conversation.query,
+        history=question.conversation.history,
+        system=question.conversation.system,
+        options=question.options,
         format=format,
         cancel=until,
     )
@@ -71,10 +109,13 @@ def ask(
         "model_provider": PROVIDER,
         "quantization": running.loaded.level,
     }
+    return running.engine, request, Chunks(format, about, fix_punctuation=model.fix_punctuation)
+
+
+@contextmanager
+def _errors_of_langchain() -> Iterator[None]:
     try:
-        for chunk in chunks_of(running.engine.stream(request), format, about, fix_punctuation=model.fix_punctuation):
-            until.want_time()
-            yield chunk
+        yield
     except PromptTooLongError as error:
         raise PromptOverflowError(str(error), prompt_tokens=error.prompt_tokens, limit=error.limit) from error
 

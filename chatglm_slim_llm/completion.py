@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun, Callbacks
@@ -20,8 +21,7 @@ from langchain_core.outputs import ChatGenerationChunk, Generation, GenerationCh
 from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import ConfigDict, PrivateAttr
 
-from chatglm_slim_llm.asking import MOST_THREADS, all_at_once, ask
-from chatglm_slim_llm.background import in_thread
+from chatglm_slim_llm.asking import MOST_THREADS, Question, aask, all_at_once, ask
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.llm_options import PROVIDER, stop_list
 from chatglm_slim_llm.local_model import LocalModel
@@ -115,35 +115,34 @@ class ChatGLMSlimLLM(LocalModel, LLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        cancel = threading.Event()
-
         async def answer(prompt: str) -> Generation:
-            return _join([chunk async for chunk in in_thread(lambda: self._chunks(cancel, prompt, stop, kwargs))])
+            return _join([chunk async for chunk in self._achunks(prompt, stop, kwargs)])
 
+        tasks = [asyncio.create_task(answer(prompt)) for prompt in prompts]
         try:
-            return _result(await asyncio.gather(*map(answer, prompts)))
+            return _result(await asyncio.gather(*tasks))
         finally:
-            cancel.set()
+            for task in tasks:  # if one has failed, nobody waits for the others
+                task.cancel()
 
     async def _achunks(
         self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]
-    ) -> AsyncIterator[GenerationChunk]:
-        cancel = threading.Event()
-        try:
-            async for chunk in in_thread(lambda: self._chunks(cancel, prompt, stop, kwargs)):
-                yield chunk
-        finally:
-            cancel.set()
+    ) -> AsyncGenerator[GenerationChunk]:
+        async with aclosing(aask(self._question(prompt, stop, kwargs))) as chunks:
+            async for chunk in chunks:
+                yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
 
     def _chunks(
         self, cancel: threading.Event | None, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]
     ) -> Generator[GenerationChunk]:
-        wish = read_wish(kwargs)
+        for chunk in ask(self._question(prompt, stop, kwargs), cancel):
+            yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
+
+    def _question(self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]) -> Question:
+        options, wish = self._generation_options(stop, kwargs), read_wish(kwargs)
         if wish.tools:
             raise ConfigError("a plain-text model cannot call tools; bind them to a ChatGLMSlim", key="tools")
-        conversation = to_conversation([HumanMessage(prompt)], schema=wish.schema)
-        for chunk in ask(self, conversation, wish, stop, kwargs, cancel):
-            yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
+        return Question(self, to_conversation([HumanMessage(prompt)], schema=wish.schema), wish, options, kwargs)
 
     # --- several at once ---
 

@@ -6,8 +6,8 @@ weights load on first use, once, in whatever thread that happens.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -21,7 +21,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, ConfigDict
 
-from chatglm_slim_llm.asking import PromptOverflowError, all_at_once, ask
+from chatglm_slim_llm.asking import PromptOverflowError, Question, aask, all_at_once, ask
 from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
@@ -63,7 +63,7 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
-        yield from self._chunks(None, messages, stop, kwargs)
+        yield from ask(self._question(messages, stop, kwargs), None)
 
     def _generate(
         self,
@@ -74,7 +74,7 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
     ) -> ChatResult:
         from chatglm_slim_llm.replies import join
 
-        return join(list(self._chunks(None, messages, stop, kwargs)))
+        return join(list(ask(self._question(messages, stop, kwargs), None)))
 
     async def _astream(
         self,
@@ -83,14 +83,9 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        from chatglm_slim_llm.replies import in_thread
-
-        cancel = threading.Event()
-        try:
-            async for chunk in in_thread(lambda: self._chunks(cancel, messages, stop, kwargs)):
+        async with aclosing(aask(self._question(messages, stop, kwargs))) as chunks:
+            async for chunk in chunks:
                 yield chunk
-        finally:
-            cancel.set()
 
     async def _agenerate(
         self,
@@ -101,18 +96,13 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
     ) -> ChatResult:
         from chatglm_slim_llm.replies import join
 
-        return join([chunk async for chunk in self._astream(messages, stop, **kwargs)])
+        chunks = [chunk async for chunk in aask(self._question(messages, stop, kwargs))]
 
-    def _chunks(
-        self,
-        cancel: threading.Event | None,
-        messages: Sequence[BaseMessage],
-        stop: list[str] | None,
-        kwargs: Mapping[str, Any],
-    ) -> Generator[ChatGenerationChunk]:
-        wish = read_wish(kwargs)
-        conversation = to_conversation(messages, tools=wish.tools, schema=wish.schema)
-        yield from ask(self, conversation, wish, stop, kwargs, cancel)
+        return join(chunks)
+
+    def _question(self, messages: Sequence[BaseMessage], stop: list[str] | None, kwargs: Mapping[str, Any]) -> Question:
+        options, wish = self._generation_options(stop, kwargs), read_wish(kwargs)
+        return Question(self, to_conversation(messages, tools=wish.tools, schema=wish.schema), wish, options, kwargs)
 
     def batch(
         self,

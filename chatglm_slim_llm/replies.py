@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AIMessageChunk, InvalidToolCall, ToolCall, ToolCallChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from chatglm_slim_llm.background import in_thread
 from chatglm_slim_llm.call_reader import CallPiece, CallReader
 from chatglm_slim_llm.engine import CallsFormat, Delta, Format, Polisher, Statistics
 
-__all__ = ["chunks_of", "in_thread", "join"]
 
-
-def chunks_of(
-    deltas: Generator[Delta], format: Format | None, about: Mapping[str, Any], *, fix_punctuation: bool
-) -> Generator[ChatGenerationChunk]:
-    """A chunk for each delta at least; closing the result closes ``deltas``.
+class Chunks:
+    """Makes a chunk of each delta of one reply.
 
     Args:
-        deltas: of one reply.
-        format: what the reply was held to.
+        format: what the reply is held to.
         about: goes into the metadata of the last chunk.
         fix_punctuation: whether words are post-processed as the original does it. JSON never is.
     """
-    reader = CallReader() if isinstance(format, CallsFormat) else None
-    words = _Words(polishes=fix_punctuation and (format is None or reader is not None))
-    ids: list[str] = []
-    with closing(deltas):
-        for delta in deltas:
-            is_last = delta.finish_reason is not None
-            pieces: list[str | CallPiece] = [delta.text] if reader is None else list(reader.push(delta.text))
-            if reader is not None and is_last:
-                pieces += reader.finish()
-            content = words.push("".join(piece for piece in pieces if isinstance(piece, str)), is_last=is_last)
-            message = AIMessageChunk(
-                content=content,
-                tool_call_chunks=[_call_chunk(piece, ids) for piece in pieces if isinstance(piece, CallPiece)],
-            )
-            if is_last:
-                _finish(message, delta, about, has_calls=bool(ids))
-            yield ChatGenerationChunk(message=message)
+
+    def __init__(self, format: Format | None, about: Mapping[str, Any], *, fix_punctuation: bool) -> None:
+        self._reader = CallReader() if isinstance(format, CallsFormat) else None
+        self._words = _Words(polishes=fix_punctuation and (format is None or self._reader is not None))
+        self._about = about
+        self._ids: list[str] = []  # of the calls so far
+
+    def push(self, delta: Delta) -> ChatGenerationChunk:
+        """The chunk of the next delta; words and calls that nobody can tell apart yet wait for another."""
+        is_last = delta.finish_reason is not None
+        pieces: list[str | CallPiece] = [delta.text] if self._reader is None else list(self._reader.push(delta.text))
+        if self._reader is not None and is_last:
+            pieces += self._reader.finish()
+        message = AIMessageChunk(
+            content=self._words.push("".join(piece for piece in pieces if isinstance(piece, str)), is_last=is_last),
+            tool_call_chunks=[_call_chunk(piece, self._ids) for piece in pieces if isinstance(piece, CallPiece)],
+        )
+        if is_last:
+            _finish(message, delta, self._about, has_calls=bool(self._ids))
+        return ChatGenerationChunk(message=message)
 
 
 class _Words:

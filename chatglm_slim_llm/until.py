@@ -15,14 +15,14 @@ class ReplyTimeoutError(GenerationError, TimeoutError):
 class Until(threading.Event):
     """Set once somebody cancels, or by itself once the time is over."""
 
-    def __init__(self, timeout_s: float | None, cancel: threading.Event | None) -> None:
+    def __init__(self, timeout_s: float | None, cancel: threading.Event) -> None:
         super().__init__()
         self._timeout_s, self._cancel = timeout_s, cancel
         self._ends_s = None if timeout_s is None else time.monotonic() + timeout_s
 
     def is_set(self) -> bool:
         """Whether the reply should end."""
-        return (self._cancel is not None and self._cancel.is_set()) or self._is_over_time()
+        return self._cancel.is_set() or self._is_over_time()
 
     def _is_over_time(self) -> bool:
         return self._ends_s is not None and time.monotonic() > self._ends_s

@@ -136,7 +136,10 @@ class Scheduler(Generic[C]):
             except Empty:
                 continue
             self._wake(sequence)
-            return _token_or_raise(item)
+            try:
+                return _token_or_raise(item)
+            finally:
+                del item  # if it is an error, this frame is in its traceback: they would keep each other alive
         return None
 
     async def _next_token_async(self, sequence: LiveSequence[C], arrived: asyncio.Event) -> int | None:
@@ -153,7 +156,10 @@ class Scheduler(Generic[C]):
                 await arrived.wait()
                 continue
             self._wake(sequence)
-            return _token_or_raise(item)
+            try:
+                return _token_or_raise(item)
+            finally:
+                del item  # if it is an error, this frame is in its traceback: they would keep each other alive
         return None
 
     def _submit(self, sequence: LiveSequence[C]) -> None:
@@ -306,7 +312,7 @@ def _token_or_raise(item: int | BaseException | None) -> int | None:
     try:
         raise item
     finally:
-        del item  # this frame is in its traceback: they would keep each other alive
+        del item  # for this frame too
 
 
 def _set(arrived: asyncio.Event, loop: asyncio.AbstractEventLoop) -> None:

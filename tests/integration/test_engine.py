@@ -16,7 +16,7 @@ from torch import Tensor
 from chatglm_slim_llm.checkpoint import load_model, load_tokenizer
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.engine import Delta, Engine, Request
-from chatglm_slim_llm.engine.scheduler import READ_AHEAD
+from chatglm_slim_llm.engine.sequence import READ_AHEAD
 from chatglm_slim_llm.errors import GenerationError, PromptTooLongError
 from chatglm_slim_llm.model import process_response
 

@@ -21,7 +21,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
 from chatglm_slim_llm import ChatGLMSlim
-from chatglm_slim_llm.engine.scheduler import READ_AHEAD
+from chatglm_slim_llm.engine.sequence import READ_AHEAD
 from chatglm_slim_llm.errors import (
     CheckpointNotFoundError,
     ConfigError,

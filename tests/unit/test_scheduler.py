@@ -16,7 +16,8 @@ import pytest
 from fake_forward import EOS, VOCAB, Context, FakeForward, copying, greedy
 from torch import Tensor
 
-from chatglm_slim_llm.engine.scheduler import READ_AHEAD, Scheduler
+from chatglm_slim_llm.engine.scheduler import Scheduler
+from chatglm_slim_llm.engine.sequence import READ_AHEAD
 from chatglm_slim_llm.engine.speculation import Tally
 from tests.unit.workers import wait_until, workers
 

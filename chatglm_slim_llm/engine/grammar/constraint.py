@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.engine.formats import CALL_START
-from chatglm_slim_llm.engine.grammar.plan import Planner, Quotes, allowed_ids
+from chatglm_slim_llm.engine.grammar.outline import Outline
+from chatglm_slim_llm.engine.grammar.plan import Planner, allowed_ids
 from chatglm_slim_llm.engine.grammar.vocabulary import Ids, Vocabulary
 from chatglm_slim_llm.engine.sampling import Sampler
 from chatglm_slim_llm.errors import GenerationError
@@ -49,7 +50,7 @@ class Constraint:
         self._vocabulary, self._planner, self._sampler = guide.vocabulary, guide.planner, sampler
         self._matcher, self._left = guide.matcher.deep_copy(), limit
         self._shortest = self._plan = guide.shortest
-        self._quotes = Quotes()
+        self._outline = Outline()
         self._certain: deque[int] = deque()
         self._is_first, self._is_words = True, False
         self._opening = Opening(guide.vocabulary) if guide.may_be_words else None
@@ -116,13 +117,13 @@ class Constraint:
         return self._take_if_planned(token_ids, left)
 
     def _take_if_planned(self, token_ids: list[int], left: int) -> bool:
-        before = self._matcher, self._quotes
-        self._matcher, self._quotes = self._matcher.deep_copy(), self._quotes.copy()
+        before = self._matcher, self._outline
+        self._matcher, self._outline = self._matcher.deep_copy(), self._outline.copy()
         self._consume(token_ids)
         if not (0 < len(self._plan) <= left and self._matcher.validate_tokens(self._plan) == len(self._plan)):
-            plan = self._planner.find(self._matcher, self._quotes, left)
+            plan = self._planner.find(self._matcher, self._outline, left)
             if plan is None:
-                self._matcher, self._quotes = before
+                self._matcher, self._outline = before
                 return False
             self._plan = plan
         return True
@@ -169,7 +170,7 @@ class Constraint:
         if not self._matcher.consume_tokens(token_ids):
             self._want_sane()
         for token_id in token_ids:
-            self._quotes.push(self._vocabulary.tokens[token_id])
+            self._outline.push(self._vocabulary.tokens[token_id])
 
     def _want_sane(self) -> None:
         if self._matcher.is_error():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chatglm_slim_llm.engine.grammar.nodes import Text, completed
+from chatglm_slim_llm.engine.grammar.outline import Outline
 from chatglm_slim_llm.engine.grammar.vocabulary import Ids, Vocabulary
 
 if TYPE_CHECKING:
@@ -43,47 +43,47 @@ class Planner:
             if len(token) == 1:
                 self._liking[token_id] = _LIKED.find(chr(token[0])) % (len(_LIKED) + 1)
 
-    def find(self, matcher: LLMatcher, quotes: Quotes, limit: int) -> list[int] | None:
+    def find(self, matcher: LLMatcher, outline: Outline, limit: int) -> list[int] | None:
         """Tokens from here to the end mark, at most ``limit``; None if none were found."""
         for closers_first in (True, False):
-            found = self._follow(matcher.deep_copy(), quotes.copy(), limit, closers_first)
+            found = self._follow(matcher.deep_copy(), outline.copy(), limit, closers_first)
             if found is not None:
                 return found
         return None
 
-    def _follow(self, matcher: LLMatcher, quotes: Quotes, limit: int, closers_first: bool) -> list[int] | None:
+    def _follow(self, matcher: LLMatcher, outline: Outline, limit: int, closers_first: bool) -> list[int] | None:
         plan: list[int] = []
         for _ in range(_MOST_STEPS):
             if matcher.is_accepting():
                 return [*plan, self._vocabulary.eos_token_id] if len(plan) < limit else None
             if len(plan) + 1 >= limit:
                 return None
-            following = matcher.compute_ff_tokens() or self._next(matcher, quotes, closers_first)
+            following = matcher.compute_ff_tokens() or self._next(matcher, outline, closers_first)
             if not following or not matcher.consume_tokens(following):
                 return None
             plan += following
             for token_id in following:
-                quotes.push(self._vocabulary.tokens[token_id])
+                outline.push(self._vocabulary.tokens[token_id])
         return None
 
-    def _next(self, matcher: LLMatcher, quotes: Quotes, closers_first: bool) -> list[int]:
+    def _next(self, matcher: LLMatcher, outline: Outline, closers_first: bool) -> list[int]:
         candidates = self._quote
-        if not quotes.is_inside:
+        if not outline.is_inside:
             some, others = (self._closers, self._pieces) if closers_first else (self._pieces, self._closers)
             candidates = [*some, *others, *self._quote]
-        if quotes.is_in_number and (digits := self._end_of_number(matcher)):
+        if outline.is_in_number and (digits := self._end_of_number(matcher)):
             return digits
         for tokens in candidates:
             if matcher.validate_tokens(tokens) == len(tokens):
                 return tokens
-        if quotes.is_inside and (tokens := self._end_of_string(matcher, quotes)):
+        if outline.is_inside and (tokens := self._end_of_string(matcher, outline)):
             return tokens
         allowed = allowed_ids(matcher)
         return [int(allowed[self._liking[allowed].argmin()])] if len(allowed) else []
 
-    def _end_of_string(self, matcher: LLMatcher, quotes: Quotes) -> list[int]:
+    def _end_of_string(self, matcher: LLMatcher, outline: Outline) -> list[int]:
         """The shortest rest of the string with its quote; none if that cannot be told."""
-        start = quotes.text()
+        start = outline.text()
         if start is None:
             return []
         for node in self._texts:
@@ -102,39 +102,6 @@ class Planner:
                 if any(matcher.validate_tokens([*tokens, *end]) == len(tokens) + len(end) for end in self._ends):
                     return tokens
         return []
-
-
-@dataclass
-class Quotes:
-    """Whether a JSON text stands inside a string, or in a number."""
-
-    is_inside: bool = False
-    is_escaped: bool = False
-    is_in_number: bool = False
-    inside: bytes = b""
-    """What stands after the opening quote."""
-
-    def copy(self) -> Quotes:
-        return replace(self)
-
-    def text(self) -> str | None:
-        """The string so far; None in the middle of a character."""
-        try:
-            return str(json.loads(b'"%b"' % self.inside))
-        except ValueError:
-            return None
-
-    def push(self, token: bytes) -> None:
-        """Take the next piece of the text."""
-        for byte in token:
-            self.is_in_number = not self.is_inside and byte in b"-.0123456789"
-            self.inside = self.inside + bytes([byte]) if self.is_inside else b""
-            if self.is_escaped:
-                self.is_escaped = False
-            elif byte == 0x5C:
-                self.is_escaped = True
-            elif byte == 0x22:
-                self.is_inside = not self.is_inside
 
 
 def allowed_ids(matcher: LLMatcher) -> Ids:
