@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.kernels import CacheShape, Pages, RowBatch
-from chatglm_slim_llm.model.batched import BatchedForward, pieces_of
+from chatglm_slim_llm.model.batched import BatchedForward
 from chatglm_slim_llm.model.positions import Layout
 from chatglm_slim_llm.model.rotary import rotary_angles
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 384
 """Of short prompts that are worth reading at once: more rows cost as much each, and take memory."""
+_PIECE_ROWS = 64
+"""Few, so that replies that are computed meanwhile wait little for their next token; fewer would cost speed."""
 
 
 @torch.inference_mode()
@@ -75,15 +77,16 @@ def _read_together(
     starts = [0, *accumulate(lengths)]
     ids = torch.tensor([token for ids, length in zip(prompts, lengths, strict=True) for token in ids[:length]])
     hidden = model.transformer.word_embeddings(ids).float()  # [rows, hidden]
+    pieces = [slice(at, min(at + _PIECE_ROWS, len(hidden))) for at in range(0, len(hidden), _PIECE_ROWS)]
     for layer, block in enumerate(cast("Sequence[GLMBlock]", model.transformer.layers)):
         for own in kept:
             own.begin(layer)
         query = torch.empty_like(hidden)
-        for piece in pieces_of(0, len(hidden)):
+        for piece in pieces:
             qkv = block.attention.query_key_value(block.input_layernorm(hidden[piece]))
             query[piece] = rows.store(0, qkv, cos[piece], sin[piece], piece.start)
             yield
-        for piece in pieces_of(0, len(hidden)):
+        for piece in pieces:
             mixed = [rows.attend_context(0, query[part], part.start) for part in _parts(piece, starts)]
             hidden[piece] = block.finish(block.input_layernorm(hidden[piece]), block.attention.dense(torch.cat(mixed)))
             yield

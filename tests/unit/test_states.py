@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, read_states
-from chatglm_slim_llm.model import batched as batched_module
+from chatglm_slim_llm.model import states as states_module
 from tests.unit.native import instruction_set, needs_library  # noqa: F401  # a fixture
 from tests.unit.test_batched import PROMPTS, half_model
 
@@ -50,7 +50,7 @@ def test_company_changes_no_bit_of_a_prompts_states(runs_on: str) -> None:
 def test_the_size_of_the_pieces_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     model = half_model()
     expected = finish(read_states(model, PROMPTS))
-    monkeypatch.setattr(batched_module, "_PIECE_ROWS", 7)
+    monkeypatch.setattr(states_module, "_PIECE_ROWS", 7)
     pieces = finish(read_states(model, PROMPTS))
     assert all(torch.equal(one, other) for one, other in zip(pieces, expected, strict=True))
 
