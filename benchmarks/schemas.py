@@ -143,7 +143,7 @@ def _validate_calls(text: str, wanted: CallsFormat) -> None:
     if len(lines) > 1 and not wanted.may_be_several:
         raise ValueError("several calls")
     for line in lines:
-        call = json.loads(line)
+        call = json.loads(line, object_pairs_hook=_refuse_repeats)
         if list(call) != ["name", "arguments"] or call["name"] not in wanted.tools:
             raise ValueError(f"no call: {line}")
         validate(json.dumps(call["arguments"]), wanted.tools[call["name"]] or {"maxProperties": 0})
@@ -154,9 +154,15 @@ def _validate_calls(text: str, wanted: CallsFormat) -> None:
 def validate(text: str, schema: Any) -> None:
     """Raise if the text is not JSON of the schema. Numbers are read as decimals: 0.3 is three times 0.1."""
     exact = json.loads(json.dumps(schema), parse_float=Decimal)
-    value = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    value = json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
     validator = jsonschema.Draft202012Validator(exact, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     validator.validate(value)
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError(f"the same name twice: {pairs}")
+    return dict(pairs)
 
 
 def _refuse_constant(name: str) -> None:

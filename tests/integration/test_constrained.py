@@ -153,6 +153,18 @@ def test_a_schema_that_cannot_be_held_is_an_error_before_the_first_token(engine:
     assert not forward.rows
 
 
+def test_no_name_is_written_twice(engine: Engine) -> None:
+    letters = {"additionalProperties": {"const": 0}, "propertyNames": {"pattern": "^[ab]{1,2}$"}}
+    guide = engine._guides.get(JsonFormat(letters))
+    said = guide.vocabulary('{"a": 0, "a": 0, "a": 0, "b": 0, "b": 0, "ab": 0}')
+    reply = saying(engine, [*said, engine.tokenizer.eos_token_id]).generate(ask(JsonFormat(letters), temperature=0))
+    validate(reply.text, letters)
+    assert reply.text.startswith('{"a": 0, "a')
+    for seed in range(5):
+        reply = engine.generate(ask(JsonFormat(letters), seed=seed, **WILD))
+        validate(reply.text, letters)
+
+
 def test_scores_that_are_no_numbers_do_not_make_the_reply_invalid(engine: Engine) -> None:
     class Broken(Counted):
         def step(self, contexts: Any, new_ids: Any) -> list[Tensor]:

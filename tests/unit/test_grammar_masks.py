@@ -14,7 +14,8 @@ from chatglm_slim_llm.checkpoint import load_tokenizer
 from chatglm_slim_llm.engine import CALL_START, CallsFormat, JsonFormat
 from chatglm_slim_llm.engine.grammar.constraint import Guide, Opening
 from chatglm_slim_llm.engine.grammar.guides import Guides
-from chatglm_slim_llm.engine.grammar.plan import Quotes, allowed_ids
+from chatglm_slim_llm.engine.grammar.outline import Outline
+from chatglm_slim_llm.engine.grammar.plan import allowed_ids
 from chatglm_slim_llm.engine.grammar.vocabulary import Vocabulary
 from chatglm_slim_llm.model import StreamDecoder
 
@@ -195,13 +196,21 @@ def decode(vocabulary: Vocabulary, token_ids: list[int]) -> str:
     return "".join(map(decoder.push, token_ids)) + decoder.flush()
 
 
-def test_quotes_follow_strings_and_numbers() -> None:
-    quotes = Quotes()
+def test_the_outline_follows_strings_numbers_and_names() -> None:
+    outline = Outline()
     for token, inside, number in [
         (b'{"a', True, False),
         (b'\\"', True, False),
         (b'": 1', False, True),
         (b", ", False, False),
     ]:
-        quotes.push(token)
-        assert (quotes.is_inside, quotes.is_in_number) == (inside, number)
+        outline.push(token)
+        assert (outline.is_inside, outline.is_in_number) == (inside, number)
+    assert not outline.after([b'"b": {"a\\"": ["a\\"", "a\\""]}}']).repeats
+    assert outline.after([b'"a\\": ["": 1']).repeats is False
+    assert outline.after([b'"a\\"": ']).repeats
+    assert outline.after([b'"b": [{"x": 1}, {"x": 2, "', b'x"']).repeats
+    assert not outline.repeats
+    assert outline.after([b'"a\\"']).would_repeat
+    assert outline.after([b'"\xe4\xb8']).text() is None
+    assert outline.after([b'"\xe4\xb8\xad\\n']).text() == "中\n"

@@ -120,13 +120,23 @@ class Constraint:
         before = self._matcher, self._outline
         self._matcher, self._outline = self._matcher.deep_copy(), self._outline.copy()
         self._consume(token_ids)
-        if not (0 < len(self._plan) <= left and self._matcher.validate_tokens(self._plan) == len(self._plan)):
+        plan = self._plan if self._still_leads_out(left) else None
+        if plan is None and not self._outline.repeats:
             plan = self._planner.find(self._matcher, self._outline, left)
-            if plan is None:
-                self._matcher, self._outline = before
-                return False
-            self._plan = plan
+        if plan is None:
+            self._matcher, self._outline = before
+            return False
+        self._plan = plan
         return True
+
+    def _still_leads_out(self, left: int) -> bool:
+        """Whether the plan made before is one from here as well."""
+        if self._outline.repeats or not 0 < len(self._plan) <= left:
+            return False
+        if self._matcher.validate_tokens(self._plan) < len(self._plan):
+            return False
+        tokens = self._vocabulary.tokens
+        return not (self._outline.is_name and self._outline.after(tokens[i] for i in self._plan[:-1]).repeats)
 
     def _take_opening(self, token_id: int, left: int) -> bool:
         """Take a token while the reply may still become words or calls."""

@@ -61,6 +61,10 @@ class Outline:
         """Whether the string is a name that its object has already."""
         return self.is_name and self.inside in (self._names[-1] or ())
 
+    def has_name(self, text: str) -> bool:
+        """Whether the string is to be a name and ``text`` is taken."""
+        return self.is_name and json.dumps(text, ensure_ascii=False)[1:-1].encode() in (self._names[-1] or ())
+
     def _push_inside(self, byte: int) -> None:
         if byte == 0x22 and not self.is_escaped:
             self._end_string()

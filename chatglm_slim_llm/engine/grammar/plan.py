@@ -64,10 +64,12 @@ class Planner:
             plan += following
             for token_id in following:
                 outline.push(self._vocabulary.tokens[token_id])
+            if outline.repeats:
+                return None
         return None
 
     def _next(self, matcher: LLMatcher, outline: Outline, closers_first: bool) -> list[int]:
-        candidates = self._quote
+        candidates = [] if outline.would_repeat else self._quote
         if not outline.is_inside:
             some, others = (self._closers, self._pieces) if closers_first else (self._pieces, self._closers)
             candidates = [*some, *others, *self._quote]
@@ -79,6 +81,8 @@ class Planner:
         if outline.is_inside and (tokens := self._end_of_string(matcher, outline)):
             return tokens
         allowed = allowed_ids(matcher)
+        if outline.would_repeat:
+            allowed = allowed[self._liking[allowed] > _LIKED.index('"')]
         return [int(allowed[self._liking[allowed].argmin()])] if len(allowed) else []
 
     def _end_of_string(self, matcher: LLMatcher, outline: Outline) -> list[int]:
@@ -88,7 +92,7 @@ class Planner:
             return []
         for node in self._texts:
             whole = completed(node, start)
-            if whole is not None:
+            if whole is not None and not outline.has_name(whole):
                 tokens = self._vocabulary(json.dumps(whole[len(start) :], ensure_ascii=False)[1:])
                 if matcher.validate_tokens(tokens) == len(tokens):
                     return tokens
