@@ -18,7 +18,7 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
 
-from benchmarks.langchain_peers.watching import InFlight, connections, cpu_share, hooked, longest_wait_s, with_patience
+from benchmarks.langchain_peers.watching import InFlight, connections, hooked, longest_wait_s, with_patience
 
 QUESTION = "Tell me about your day, please."
 _BATCH = 8
@@ -254,7 +254,7 @@ def closing_ends_it(peer: Peer) -> str:
     reader.start()
     time.sleep(0.3)
     leave.set()
-    verdict = _is_idle()
+    verdict = _is_idle(peer)
     reader.join(timeout=30)
     return verdict
 
@@ -273,7 +273,7 @@ def cancelling_ends_it(peer: Peer) -> str:
         if task.done():
             task.result()
         task.cancel()
-        return await asyncio.to_thread(_is_idle)
+        return await asyncio.to_thread(_is_idle, peer)
 
     for way, reply in (("ainvoke", lambda: llm.ainvoke(QUESTION)), ("astream", read)):
         if (verdict := asyncio.run(cancel(reply))) != "yes":
@@ -291,11 +291,11 @@ def _long_reply(peer: Peer, **options: Any) -> BaseChatModel:
     return peer.make(rambles=True, max_tokens=peer.many, seed=3, **options)
 
 
-def _is_idle() -> str:
-    """Whether the process has stopped computing."""
-    time.sleep(_SETTLED_S)  # threads of OpenMP wait for more work in a loop
-    idle = cpu_share(_WATCHED_S)
-    return yes_if(idle < 0.15, f"it goes on with {idle:.0%} of a core")
+def _is_idle(peer: Peer) -> str:
+    """Whether the model has stopped computing, but for the steps that were begun."""
+    time.sleep(_SETTLED_S)
+    passes = _passes(peer, lambda: time.sleep(_WATCHED_S))
+    return yes_if(passes == 0, f"it goes on, with {passes} passes in {_WATCHED_S:g} s")
 
 
 def times_out(peer: Peer) -> str:
@@ -308,7 +308,7 @@ def times_out(peer: Peer) -> str:
         taken_s = time.perf_counter() - started
         if not (isinstance(error, TimeoutError) or "timeout" in type(error).__name__.lower()):
             raise
-        return _is_idle() if taken_s < 1.5 else f"no: the error comes after {taken_s:.1f} s"
+        return _is_idle(peer) if taken_s < 1.5 else f"no: the error comes after {taken_s:.1f} s"
     is_cut = time.perf_counter() - started < 1.5 and len(str(reply.content)) > 0
     return "no: the reply is cut off without a word" if is_cut else "no: the reply is made to its end"
 

@@ -1,4 +1,4 @@
-"""What a model does behind its interface: connections, processor time, waits."""
+"""What a model does behind its interface: connections, passes through its weights, waits."""
 
 from __future__ import annotations
 
@@ -47,13 +47,6 @@ def hooked(module: Any, act: Callable[[], Any]) -> Iterator[None]:
         yield
     finally:
         hook.remove()
-
-
-def cpu_share(seconds: float) -> float:
-    """How many cores this process keeps busy from now on, asked for while sleeping."""
-    started, used = time.perf_counter(), time.process_time()
-    time.sleep(seconds)
-    return (time.process_time() - used) / (time.perf_counter() - started)
 
 
 async def longest_wait_s(run: Callable[[], Awaitable[Any]]) -> tuple[float, float]:
