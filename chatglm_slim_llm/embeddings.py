@@ -7,8 +7,10 @@ class reads no file.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,11 +63,9 @@ class ChatGLMSlimEmbeddings(LocalWeights, Embeddings):
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """As `embed_documents`, in a thread of its own; cancelling the task ends the work within a moment."""
-        from chatglm_slim_llm.background import in_thread
-
         cancel = threading.Event()
         try:
-            return [vector async for vector in in_thread(lambda: self._vectors(texts, cancel))]
+            return await asyncio.to_thread(lambda: list(self._vectors(texts, cancel)))
         finally:
             cancel.set()
 
@@ -77,7 +77,6 @@ class ChatGLMSlimEmbeddings(LocalWeights, Embeddings):
         """The vectors one by one; they end early once ``cancel`` is set."""
         _want_texts(texts)
         running = self._load(Until(None, cancel).check_loading)
-        from chatglm_slim_llm.engine.between import run_between
         from chatglm_slim_llm.model import read_states
         from chatglm_slim_llm.model.states import MAX_TOKENS
 
@@ -86,7 +85,7 @@ class ChatGLMSlimEmbeddings(LocalWeights, Embeddings):
         summed: Tensor | float = 0.0
         num_tokens = 0
         for together in _together(windows, MAX_TOKENS):
-            states = run_between(running.engine, read_states(model, [w.prompt_ids for w in together]), cancel)
+            states = _result(read_states(model, [window.prompt_ids for window in together]), cancel)
             if states is None:
                 return
             for window, of_window in zip(together, states, strict=True):
@@ -109,6 +108,18 @@ class _Window:
 
     prompt_ids: list[int]
     ends_text: bool
+
+
+def _result(work: Generator[None, None, list[Tensor]], cancel: threading.Event) -> list[Tensor] | None:
+    """Do the work piece by piece; None if it was cancelled."""
+    with closing(work):
+        while not cancel.is_set():
+            try:
+                next(work)
+            except StopIteration as done:
+                states: list[Tensor] = done.value
+                return states
+    return None
 
 
 def _want_texts(texts: Sequence[str]) -> None:

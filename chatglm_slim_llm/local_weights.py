@@ -32,6 +32,7 @@ class LocalWeights(BaseModel):
     """Whether a hub id that is not on this machine may be downloaded on first use."""
     model_config = ConfigDict(extra="forbid")
     _weights: Weights = PrivateAttr()
+    _other_weights: Weights | None = PrivateAttr(default=None)  # of the model that the last call named, if it did
 
     if not TYPE_CHECKING:  # type checkers see the fields as keyword arguments
 
@@ -68,11 +69,18 @@ class LocalWeights(BaseModel):
         running = self._weights.running
         return self.model == DEMO_MODEL if running is None else running.loaded.is_demo
 
-    def _load(self, progress: Progress | None = None) -> Running:
-        return self._own_weights().get(allow_download=self.allow_download, progress=progress)
+    def _load(self, progress: Progress | None = None, model: str | None = None) -> Running:
+        return self._weights_of(model).get(allow_download=self.allow_download, progress=progress)
 
-    def _own_weights(self) -> Weights:
+    def _weights_of(self, model: str | None) -> Weights:
+        """The handle of this object's model, or of the one that a call names instead."""
         options = LoadOptions(model=self.model, quantization=self.quantization, device=self.device)
+        if model is not None and model != self.model:
+            other = LoadOptions(model=model, quantization=self.quantization, device=self.device)
+            if self._other_weights is None or self._other_weights.options != other:
+                self._other_weights = None  # two more models may not fit into memory side by side
+                self._other_weights = share(other)
+            return self._other_weights
         if self._weights.options != options:  # a field was set since
             del self._weights
             self._weights = share(options)
@@ -80,4 +88,4 @@ class LocalWeights(BaseModel):
 
     def _tokenizer(self) -> ChatGLMTokenizer:
         """The model's tokenizer, without loading gigabytes of weights for it."""
-        return self._own_weights().get_tokenizer(allow_download=self.allow_download)
+        return self._weights_of(None).get_tokenizer(allow_download=self.allow_download)

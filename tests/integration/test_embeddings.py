@@ -20,9 +20,9 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 from torch import Tensor
 
+import chatglm_slim_llm.model as glm
 from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimEmbeddings
 from chatglm_slim_llm.checkpoint import load_model, load_tokenizer
-from chatglm_slim_llm.engine import between
 from chatglm_slim_llm.errors import CheckpointNotFoundError, ConfigError, GenerationError
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 from chatglm_slim_llm.model.states import MAX_TOKENS
@@ -50,14 +50,14 @@ def embeddings() -> ChatGLMSlimEmbeddings:
 def count_passes(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often the model was given texts; each time takes at least 20 ms, as a large model does."""
     passes: list[int] = []
-    run_between = between.run_between
+    read_states = glm.read_states
 
     def counted(*args: Any) -> Any:
         passes.append(1)
         time.sleep(0.02)
-        return run_between(*args)
+        return read_states(*args)
 
-    monkeypatch.setattr(between, "run_between", counted)
+    monkeypatch.setattr(glm, "read_states", counted)
     return lambda: len(passes)
 
 
