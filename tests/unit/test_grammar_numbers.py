@@ -67,7 +67,7 @@ def test_other_spellings_do_not_match(text: str, is_integer: bool) -> None:
 def test_decimals_of_a_multiple_are_multiples(multiple: str) -> None:
     number = Number(multiple_of=Decimal(multiple)).with_simple_multiple()
     if number.is_integer:
-        assert number.multiple_of is not None
+        assert number.multiple_of
         assert number.multiple_of % Decimal(multiple) == 0
         return
     for thousandths in range(2000):

@@ -101,6 +101,8 @@ HELD: list[tuple[dict[str, Any], list[str], list[str]]] = [
     ({**obj(a=INTEGER, b=INTEGER), "maxProperties": 1}, ["{}", '{"a": 1}'], ['{"a": 1, "b": 1}']),
     ({**obj(a=INTEGER), "dependentRequired": {"a": ["b"]}}, ['{"a": 1, "b": [null]}'], ['{"a": 1}']),
     ({"type": "integer", "multipleOf": 7, "minimum": 0}, ["0", "7", "21"], ["1", "-7", "8"]),
+    ({"type": "integer", "multipleOf": 0.5, "minimum": 1}, ["1", "2"], ["1.5", "0"]),
+    ({"type": "number", "multipleOf": 1}, ["1", "-2"], ["1.5"]),
     ({"type": "number", "multipleOf": 0.25}, ["1.5", "-0.25", "3", "0.50"], ["0.3", "1.255"]),
     ({"type": "string", "format": "date"}, ['"2024-02-29"'], ['"2023-02-29"', '"2024-13-01"', '"24-01-01"']),
     ({"type": ["string", "null"], "maxLength": 1}, ["null", '"a"'], ['"ab"', "1"]),

@@ -93,15 +93,15 @@ class Number:
         return rf"(\.({'|'.join(sorted({text.rstrip('0') or '0' for text in digits}.union(digits)))}))?"
 
     def with_simple_multiple(self) -> Number:
-        """The same or less: steps that one is no multiple of, or that are very small, are made whole."""
+        """The same or less: steps into which one cannot be divided, or cannot well, are made whole."""
         if self.multiple_of is None:
             return self
-        whole_step = Decimal(self.multiple_of.as_integer_ratio()[0])
-        steps_in_one = 1 / self.multiple_of
-        is_simple = whole_step == 1 and steps_in_one <= _MOST_STEPS
-        if is_simple or (whole_step == 1 and self.multiple_of == Decimal(1).scaleb(-_decimals(self.multiple_of))):
+        numerator, denominator = self.multiple_of.as_integer_ratio()
+        is_power_of_ten = self.multiple_of == Decimal(1).scaleb(-_decimals(self.multiple_of))
+        is_simple = 1 < denominator <= _MOST_STEPS or (is_power_of_ten and denominator > 1)
+        if numerator == 1 and is_simple and not self.is_integer:
             return self
-        return replace(self, is_integer=True, multiple_of=whole_step)
+        return replace(self, is_integer=True, multiple_of=Decimal(numerator) if numerator > 1 else None)
 
     def _whole(self, bound: Bound | None, rounding: str) -> Bound | None:
         if bound is None or not self.is_integer:

@@ -117,9 +117,12 @@ class Reader:
 def _collect_anchors(place: Place, anchors: dict[str, Place]) -> None:
     if isinstance(place.schema, Mapping):
         if isinstance(name := place.schema.get("$anchor"), str):
+            if name in anchors:
+                raise place.error(f"there is another '$anchor' {name!r}: {anchors[name].path}")
             anchors[name] = place
-        for key in place.schema.keys() - _NO_SCHEMAS:
-            _collect_anchors(place.inside(key), anchors)
+        for key in place.schema:
+            if key not in _NO_SCHEMAS:
+                _collect_anchors(place.inside(key), anchors)
     elif isinstance(place.schema, list):
         for index in range(len(place.schema)):
             _collect_anchors(place.inside(index), anchors)
