@@ -46,6 +46,7 @@ class Guides:
         form = form_of(wanted)
         if self._vocabulary is None:
             self._vocabulary = Vocabulary(self._tokenizer, self._num_scores)
+            self._vocabulary.warm_up()
         matcher_type = load_llguidance().LLMatcher
         grammar = matcher_type.grammar_from_lark(form.grammar)
         matcher = matcher_type(self._vocabulary.for_grammar, grammar, log_level=0)

@@ -61,6 +61,10 @@ class Vocabulary:
             slices=guidance.LLTokenizer.json_slices(),
         )
 
+    def warm_up(self) -> None:
+        """Make now, in a reader's thread, what the thread that runs the model would wait for later."""
+        _ = self.dropped_space_id, self.not_first, self.words, self._like_calls, self._like_calls_after_space
+
     def _bytes(self, token_id: int) -> bytes:
         piece = self._pieces.get(token_id)
         if token_id == self.tokenizer.unk_token_id or not piece:
