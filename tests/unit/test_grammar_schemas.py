@@ -141,7 +141,7 @@ REFUSED = [
     ({"oneOf": [obj(kind={"const": 1}), obj(kind={"const": 2})]}, "'oneOf' is supported"),
     ({"oneOf": [{"pattern": "^a"}, {"pattern": "^b"}]}, "'oneOf' is supported"),
     ({"patternProperties": {"a": {}, "b": {}}}, "'patternProperties' is supported with one pattern"),
-    ({"type": "integer", "multipleOf": 0.123456789}, "'multipleOf' is supported up to whole steps of 10000"),
+    ({"type": "integer", "multipleOf": 0.123456789}, "'multipleOf' is supported up to whole steps of 1000"),
     (
         {"properties": {"a": {}}, "allOf": [{"unevaluatedProperties": False}]},
         "'unevaluatedProperties' is supported where",

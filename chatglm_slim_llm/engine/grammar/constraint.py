@@ -184,9 +184,8 @@ class Constraint:
 
     def _want_sane(self) -> None:
         if self._matcher.is_error():
-            raise GenerationError(
-                f"the reply cannot be held to its form any longer; simplify the schema: {self._matcher.get_error()}"
-            )
+            cause = self._matcher.get_error().partition("\n")[0]  # the whole grammar follows
+            raise GenerationError(f"the reply cannot be held to its form any longer; simplify the schema: {cause}")
 
 
 class Opening:

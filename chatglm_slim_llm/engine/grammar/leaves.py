@@ -13,7 +13,7 @@ from chatglm_slim_llm.engine.grammar.patterns import Pattern, PatternError, pars
 from chatglm_slim_llm.engine.grammar.text_formats import PATTERNS, WITHOUT_MEANING
 from chatglm_slim_llm.errors import SchemaError
 
-_LARGEST_STEP = 10_000
+_LARGEST_STEP = 1000
 """A grammar keeps apart as many cases as the step is large."""
 
 
