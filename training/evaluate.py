@@ -124,7 +124,7 @@ def evaluate(folder: Path, size: int = 50) -> dict[str, list[tuple[str, str, str
     Returns:
         (prompt, right answer, given answer) for each prompt, by set.
     """
-    model = ChatGLMForConditionalGeneration.from_pretrained(folder).float()
+    model = ChatGLMForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     model.train(False)
     encoder, tokenizer = Encoder(folder / "ice_text.model"), ChatGLMTokenizer.from_pretrained(folder)
     sets = test_sets(load_facts(), load_unknown(), size)
