@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chatglm_slim_llm.signatures import CALL_START
+from chatglm_slim_llm.engine.formats import CALL_START
 
 _ARGUMENTS = ', "arguments": '
 _END = "}\n"  # of a call that another follows

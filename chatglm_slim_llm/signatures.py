@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-CALL_START = '{"name": "'
-"""How every tool call begins, and nothing else that the model says while tools are listed."""
-
 Lang = Literal["en", "zh"]
 Schema = Mapping[str, Any]
 
