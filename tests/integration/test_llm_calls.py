@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import subprocess
+import sys
 import time
 import weakref
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumpd, dumps, load
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
@@ -240,3 +244,61 @@ def test_content_blocks_stream_and_join(llm: ChatGLMSlim) -> None:
     assert full is not None
     assert full.text == HELLO
     assert llm.invoke([HumanMessage("你好"), reply, HumanMessage("你好")]).usage_metadata is not None
+
+
+# --- what constructing costs, and who is told what ---
+
+COUNTS_FILES = """
+import sys
+from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimEmbeddings, ChatGLMSlimLLM
+seen = []
+sys.addaudithook(lambda event, args: seen.append((event, args)))
+for kind in (ChatGLMSlim, ChatGLMSlimLLM, ChatGLMSlimEmbeddings):
+    kind(model="silver/chatglm-6b-slim", quantization="int4")
+print([each for each in seen if each[0].split(".")[0] in ("open", "os", "socket", "import", "subprocess")])
+"""
+
+
+def test_constructing_opens_no_file_and_imports_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", COUNTS_FILES], capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "[]\n")
+
+
+class _Heard(BaseCallbackHandler):
+    def __init__(self) -> None:
+        self.text, self.ends = "", 0
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        self.text += token
+
+    def on_llm_end(self, response: Any, **kwargs: Any) -> None:
+        self.ends += 1
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_every_run_of_a_batch_tells_its_own_callbacks(streaming: bool) -> None:
+    llm = ChatGLMSlim(model=TINY, device="cpu", temperature=0, streaming=streaming)
+    questions = ["你好", "hello", "1+1", "你好"]
+    expected = [llm.invoke(question).content for question in questions]
+    for batch in (llm.batch, llm.abatch):
+        heard = [_Heard() for _ in questions]
+        replies = batch(questions, [{"callbacks": [each]} for each in heard])
+        replies = await replies if inspect.isawaitable(replies) else replies
+        assert [reply.content for reply in replies] == expected
+        assert [each.ends for each in heard] == [1] * 4
+        assert [each.text for each in heard] == (expected if streaming else [""] * 4)
+
+
+async def test_max_concurrency_is_honoured(llm: ChatGLMSlim) -> None:
+    scheduler, most = llm._load().engine._scheduler, 0
+    hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda *_: counts.append(len(scheduler._live)))
+    counts: list[int] = []
+    try:
+        llm.batch(["你好"] * 6, {"max_concurrency": 2})
+        await llm.abatch(["你好"] * 6, {"max_concurrency": 2})
+        most = max(counts)
+        llm.batch(["你好"] * 6)
+    finally:
+        hook.remove()
+    assert most == 2
+    assert max(counts) > 2
