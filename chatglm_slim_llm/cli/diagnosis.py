@@ -36,6 +36,8 @@ _PACKAGES = (
     "numpy",
     "textual",
 )
+_EXTRAS = {"llguidance": "structured"}
+"""Packages that an extra brings."""
 _TELLING_VARIABLES = re.compile(
     r"CHATGLM_SLIM_.*|HF_.*|HUGGING.*|TRANSFORMERS_.*|TORCH_.*|PYTORCH_.*|CUDA_.*|OMP_.*|MKL_.*|XDG_.*_HOME|"
     r"(https?|all|no)_proxy|LANG|LC_.*|TERM|COLORTERM|NO_COLOR|PYTHON.*|VIRTUAL_ENV",
@@ -100,7 +102,7 @@ def _look_at_program() -> Table:
         "chatglm-slim-llm": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
-        **{package: _version(package) for package in _PACKAGES},
+        **{package: _version(package) for package in (*_PACKAGES, *_EXTRAS)},
     }
 
 
@@ -108,7 +110,8 @@ def _version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "not installed"
+        extra = _EXTRAS.get(package)
+        return "not installed" + (f" (pip install 'chatglm-slim-llm[{extra}]')" if extra else "")
 
 
 def _look_at_machine() -> _Finding:

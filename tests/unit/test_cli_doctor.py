@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_a_good_checkpoint_is_said_to_be_good(environ):
     diagnosis = diagnose(str(TINY), environ=environ)
     assert diagnosis["checkpoints"][str(TINY)].startswith("ok, ")
     assert str(TINY) not in founds(diagnosis)
+
+
+def test_a_missing_extra_is_named_with_how_to_get_it(environ, monkeypatch):
+    assert diagnose(environ=environ)["program"]["llguidance"] == metadata.version("llguidance")
+    known = metadata.version
+
+    def version(package):
+        if package == "llguidance":
+            raise metadata.PackageNotFoundError
+        return known(package)
+
+    monkeypatch.setattr(metadata, "version", version)
+    told = diagnose(environ=environ)["program"]["llguidance"]
+    assert told == "not installed (pip install 'chatglm-slim-llm[structured]')"
 
 
 def test_what_is_not_downloaded_is_no_problem_unless_it_is_asked_for(environ):
