@@ -21,8 +21,11 @@ _AIMS = {
 }
 _FIRST_STAGE = "(21.7 million tokens, 71 minutes)"
 _STORY = (
-    "The end of the run was moved while it ran (6600, 8400, 10600, 9700, 9100, 9020 steps) and the tool texts",
-    "were changed a little at steps 5800 and 7200, so a repeat comes close but not to the same weights.",
+    "It was no single run. To step 9020 the end was moved while it ran (6600, 8400, 10600, 9700, 9100, 9020), and the",
+    "tool texts were changed a little at steps 5800 and 7200. At 9020 eight hundred nouns became topics of tools, so",
+    "that a tool is found by comparing words, and the run began anew from its weights (to 10600; Muon 1e-3, AdamW",
+    "6e-4, decay 0.9); at 10600 once more, with words of the chat among the topics (to 11100; 8e-4, 5e-4, 1.0). The",
+    "options below are those of the first part. A repeat comes close, but not to the same weights.",
 )
 
 

@@ -15,13 +15,17 @@ from training.names import Lang, Names
 Shape = Literal["lookup", "named", "action", "numbers", "phrase", "bare"]
 
 _SHARES: dict[Shape, float] = {
-    "lookup": 0.3,
-    "named": 0.24,
-    "action": 0.24,
+    "lookup": 0.44,
+    "named": 0.18,
+    "action": 0.18,
     "numbers": 0.07,
-    "phrase": 0.09,
-    "bare": 0.06,
+    "phrase": 0.08,
+    "bare": 0.05,
 }
+
+
+_TOPICS = TEXTS["en"]["nouns_of_topics"].split()
+_PARAMETERS = ("city", "place", "location", "name", "id", "item", "person", "country", "date", "code", "word", "x")
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ class Toolbox:
 
     def _topic(self, lang: Lang) -> tuple[str, str, str]:
         rng = self.rng
+        if lang == "en" and rng.random() < 0.5:
+            topic = " ".join(rng.sample(_TOPICS, rng.choice((1, 1, 1, 2))))
+            stem = topic.replace(" ", "_") if rng.random() < 0.85 else self.names.word("en")
+            return topic, stem, rng.choice(_PARAMETERS)
         if rng.random() < 0.25:  # a topic that nobody has heard of
             word = self.names.word(lang)
             stem = word if lang == "en" else self.names.word("en")
