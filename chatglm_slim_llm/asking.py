@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.exceptions import ContextOverflowError
 from langchain_core.outputs import ChatGenerationChunk
-from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import get_config_list
 
+from chatglm_slim_llm.batching import cancel_of_batch
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.errors import PromptTooLongError
 from chatglm_slim_llm.llm_options import PROVIDER
@@ -28,9 +27,6 @@ from chatglm_slim_llm.wishes import Wish
 if TYPE_CHECKING:
     from chatglm_slim_llm.engine import Engine, Request
     from chatglm_slim_llm.replies import Chunks
-
-MOST_THREADS = 64
-"""Of a batch that gives no ``max_concurrency``; the engine takes from them what fits into a step."""
 
 
 class PromptOverflowError(PromptTooLongError, ContextOverflowError):
@@ -55,14 +51,12 @@ class Question:
         return Until(self.kwargs.get("timeout", self.model.timeout), cancel)
 
 
-def ask(question: Question, cancel: threading.Event | None) -> Generator[ChatGenerationChunk]:
+def ask(question: Question) -> Generator[ChatGenerationChunk]:
     """One reply; everything that can be wrong with its options is said before anything is loaded.
 
-    Args:
-        question: what to answer.
-        cancel: ends the reply once it is set.
+    It ends with the batch that it belongs to, if it does.
     """
-    until = question.until(cancel or threading.Event())
+    until = question.until(cancel_of_batch.get() or threading.Event())
     engine, request, chunks = _prepare(question, until)
     with _errors_of_langchain(), closing(engine.stream(request)) as deltas:
         for delta in deltas:
@@ -118,12 +112,3 @@ def _errors_of_langchain() -> Iterator[None]:
         yield
     except PromptTooLongError as error:
         raise PromptOverflowError(str(error), prompt_tokens=error.prompt_tokens, limit=error.limit) from error
-
-
-def all_at_once(config: Any, num_inputs: int) -> list[RunnableConfig]:
-    """Let every input of a batch run at once, unless ``max_concurrency`` is given."""
-    at_once = min(max(num_inputs, 1), MOST_THREADS)
-    return [
-        {**each, "max_concurrency": each.get("max_concurrency") or at_once}
-        for each in get_config_list(config, num_inputs)
-    ]

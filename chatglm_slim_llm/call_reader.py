@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from chatglm_slim_llm.engine.formats import CALL_START
 
@@ -27,30 +26,14 @@ class CallPiece:
     arguments: str = ""
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call in whole."""
-
-    name: str
-    arguments: str
-    """JSON as it was written."""
-    is_complete: bool
-    """False if the reply was broken off inside it."""
-
-    def parse(self) -> dict[str, Any]:
-        """The arguments of a complete call."""
-        parsed: dict[str, Any] = json.loads(self.arguments)
-        return parsed
-
-
 class CallReader:
     """Takes the text of one reply piece by piece; gives words or pieces of calls."""
 
     def __init__(self) -> None:
         self._held = ""
         self._is_words: bool | None = None  # None: nobody can tell yet
-        self._names: list[str] = []
-        self._arguments: list[_Arguments] = []
+        self._count = 0  # calls begun so far
+        self._arguments: _Arguments | None = None  # of the last of them
 
     def push(self, text: str) -> Iterator[str | CallPiece]:
         """Take newly generated text."""
@@ -67,12 +50,6 @@ class CallReader:
         if self._is_words is None:
             yield from self._flush()
 
-    @property
-    def calls(self) -> list[Call]:
-        """The calls so far; the name of one that was broken off may be missing."""
-        pairs = zip(self._names, self._arguments, strict=True)
-        return [Call(name, arguments.text, arguments.is_over) for name, arguments in pairs]
-
     def _flush(self) -> Iterator[str]:
         if self._held:
             yield self._held
@@ -80,42 +57,38 @@ class CallReader:
 
     def _read_calls(self) -> Iterator[CallPiece]:
         while self._held:
-            if not self._arguments or (self._arguments[-1].is_over and self._held.startswith(_END)):
+            if self._arguments is None or (self._arguments.is_over and self._held.startswith(_END)):
                 end = self._held.find(_ARGUMENTS)
                 if end < 0:
                     return
                 head = self._held[:end].removeprefix(_END).removeprefix("{")
-                self._names.append(json.loads(f"{{{head}}}")["name"])
-                self._arguments.append(_Arguments())
                 self._held = self._held[end + len(_ARGUMENTS) :]
-                yield CallPiece(len(self._names) - 1, name=self._names[-1])
-                continue
-            if self._arguments[-1].is_over:  # waits for the line break after "}", or is the end
+                self._arguments = _Arguments()
+                self._count += 1
+                yield CallPiece(self._count - 1, name=json.loads(f"{{{head}}}")["name"])
+            elif self._arguments.is_over:  # waits for the line break after "}", or is the end
                 return
-            taken = self._arguments[-1].take(self._held)
-            self._held = self._held[len(taken) :]
-            yield CallPiece(len(self._names) - 1, arguments=taken)
+            else:
+                taken = self._arguments.take(self._held)
+                self._held = self._held[len(taken) :]
+                yield CallPiece(self._count - 1, arguments=taken)
 
 
 class _Arguments:
     """Finds where a JSON object ends."""
 
     def __init__(self) -> None:
-        self.text = ""
         self.is_over = False
         self._depth = 0
         self._in_string = self._is_escaped = False
 
     def take(self, text: str) -> str:
         """The part of ``text`` that belongs to the object."""
-        end = len(text)
         for at, character in enumerate(text, 1):
             self._step(character)
             if self.is_over:
-                end = at
-                break
-        self.text += text[:end]
-        return text[:end]
+                return text[:at]
+        return text
 
     def _step(self, character: str) -> None:
         if self._in_string:

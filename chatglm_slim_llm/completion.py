@@ -5,23 +5,19 @@ Importing this module loads neither torch nor transformers, and constructing the
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, Self
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun, Callbacks
-from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.llms import LLM
 from langchain_core.messages import AIMessageChunk, HumanMessage
 from langchain_core.outputs import ChatGenerationChunk, Generation, GenerationChunk, LLMResult
-from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import ConfigDict, PrivateAttr
 
-from chatglm_slim_llm.asking import MOST_THREADS, Question, aask, all_at_once, ask
+from chatglm_slim_llm.asking import Question, aask, ask
+from chatglm_slim_llm.batching import Batching, arun_all, run_all
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.llm_options import PROVIDER, stop_list
 from chatglm_slim_llm.local_model import LocalModel
@@ -32,7 +28,7 @@ _OF_THE_RUN = ("tags", "metadata", "run_name", "run_id")
 """What LangChain gives to ``generate`` beside the options of the call."""
 
 
-class ChatGLMSlimLLM(LocalModel, LLM):
+class ChatGLMSlimLLM(Batching, LocalModel, LLM):
     """A ChatGLM-6B(-Slim) checkpoint, or the small demo model, that continues plain text.
 
     Takes the options of `ChatGLMSlim`, from the same places, and shares the weights with it. ``response_format`` holds
@@ -55,7 +51,7 @@ class ChatGLMSlimLLM(LocalModel, LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> str:
-        return _join(list(self._chunks(None, prompt, stop, kwargs))).text
+        return _join(list(self._chunks(prompt, stop, kwargs))).text
 
     async def _acall(
         self,
@@ -73,7 +69,7 @@ class ChatGLMSlimLLM(LocalModel, LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[GenerationChunk]:
-        for chunk in self._chunks(None, prompt, stop, kwargs):
+        for chunk in self._chunks(prompt, stop, kwargs):
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -97,16 +93,10 @@ class ChatGLMSlimLLM(LocalModel, LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        cancel = threading.Event()
+        def answer(number: int) -> Generation:
+            return _join(list(self._chunks(prompts[number], stop, kwargs)))
 
-        def answer(prompt: str) -> Generation:
-            return _join(list(self._chunks(cancel, prompt, stop, kwargs)))
-
-        with ThreadPoolExecutor(min(max(len(prompts), 1), MOST_THREADS)) as pool:
-            try:
-                return _result(list(pool.map(answer, prompts)))
-            finally:
-                cancel.set()  # if one has failed, nobody waits for the others
+        return _result(dict(run_all(answer, len(prompts))))
 
     async def _agenerate(
         self,
@@ -115,15 +105,11 @@ class ChatGLMSlimLLM(LocalModel, LLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> LLMResult:
-        async def answer(prompt: str) -> Generation:
-            return _join([chunk async for chunk in self._achunks(prompt, stop, kwargs)])
+        async def answer(number: int) -> Generation:
+            return _join([chunk async for chunk in self._achunks(prompts[number], stop, kwargs)])
 
-        tasks = [asyncio.create_task(answer(prompt)) for prompt in prompts]
-        try:
-            return _result(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:  # if one has failed, nobody waits for the others
-                task.cancel()
+        async with aclosing(arun_all(answer, len(prompts))) as completed:
+            return _result({number: generation async for number, generation in completed})
 
     async def _achunks(
         self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]
@@ -132,10 +118,8 @@ class ChatGLMSlimLLM(LocalModel, LLM):
             async for chunk in chunks:
                 yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
 
-    def _chunks(
-        self, cancel: threading.Event | None, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]
-    ) -> Generator[GenerationChunk]:
-        for chunk in ask(self._question(prompt, stop, kwargs), cancel):
+    def _chunks(self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]) -> Generator[GenerationChunk]:
+        for chunk in ask(self._question(prompt, stop, kwargs)):
             yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
 
     def _question(self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]) -> Question:
@@ -143,36 +127,6 @@ class ChatGLMSlimLLM(LocalModel, LLM):
         if wish.tools:
             raise ConfigError("a plain-text model cannot call tools; bind them to a ChatGLMSlim", key="tools")
         return Question(self, to_conversation([HumanMessage(prompt)], schema=wish.schema), wish, options, kwargs)
-
-    # --- several at once ---
-
-    def batch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Answer several inputs in common steps of the model; the results are in the order of the inputs."""
-        config = all_at_once(config, len(inputs))
-        return Runnable.batch(self, inputs, config, return_exceptions=return_exceptions, **kwargs)
-
-    async def abatch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[str]:
-        """Answer several inputs in common steps of the model; the results are in the order of the inputs."""
-        config = all_at_once(config, len(inputs))
-        return await Runnable.abatch(self, inputs, config, return_exceptions=return_exceptions, **kwargs)
-
-    def batch_as_completed(self, inputs: Any, config: Any = None, **kwargs: Any) -> Any:
-        """Answer several inputs in common steps of the model; each with its number, as soon as it is there."""
-        return super().batch_as_completed(inputs, all_at_once(config, len(inputs)), **kwargs)
 
     # --- what LangChain asks for ---
 
@@ -243,8 +197,9 @@ def _join(chunks: Sequence[GenerationChunk]) -> Generation:
     return Generation(text="".join(chunk.text for chunk in chunks), generation_info=chunks[-1].generation_info)
 
 
-def _result(replies: Sequence[Generation]) -> LLMResult:
-    """Replies with the sum of their tokens, as LangChain's token counters read it."""
+def _result(numbered: Mapping[int, Generation]) -> LLMResult:
+    """Replies in the order of their numbers, with the sum of their tokens as LangChain's token counters read it."""
+    replies = [numbered[number] for number in range(len(numbered))]
     infos = [reply.generation_info or {} for reply in replies]
     names = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens", "total_tokens": "total_tokens"}
     usage = {theirs: sum(info["usage_metadata"][ours] for info in infos) for theirs, ours in names.items()}

@@ -17,23 +17,23 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_core.runnables import Runnable
 from pydantic import BaseModel, ConfigDict
 
-from chatglm_slim_llm.asking import PromptOverflowError, Question, aask, all_at_once, ask
+from chatglm_slim_llm.asking import PromptOverflowError, Question, aask, ask
+from chatglm_slim_llm.batching import Batching
 from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
 from chatglm_slim_llm.registration import register
 from chatglm_slim_llm.structured import Method, structured
 from chatglm_slim_llm.until import ReplyTimeoutError
-from chatglm_slim_llm.wishes import ToolLike, read_wish, to_tool
+from chatglm_slim_llm.wishes import ToolLike, as_openai, read_wish, to_tool
 
 __all__ = ["ChatGLMSlim", "PromptOverflowError", "ReplyTimeoutError"]
 
 
-class ChatGLMSlim(LocalModel, BaseChatModel):
+class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
     """A ChatGLM-6B(-Slim) checkpoint, or the small demo model, answering in this process.
 
     ``ChatGLMSlim()`` is the demo. Model, level and device that are not given come from ``CHATGLM_SLIM_MODEL``,
@@ -63,7 +63,7 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Generator[ChatGenerationChunk]:
-        yield from ask(self._question(messages, stop, kwargs), None)
+        yield from ask(self._question(messages, stop, kwargs))
 
     def _generate(
         self,
@@ -74,7 +74,7 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
     ) -> ChatResult:
         from chatglm_slim_llm.replies import join
 
-        return join(list(ask(self._question(messages, stop, kwargs), None)))
+        return join(list(ask(self._question(messages, stop, kwargs))))
 
     async def _astream(
         self,
@@ -104,22 +104,6 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         options, wish = self._generation_options(stop, kwargs), read_wish(kwargs)
         return Question(self, to_conversation(messages, tools=wish.tools, schema=wish.schema), wish, options, kwargs)
 
-    def batch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Answer several inputs in common steps of the model; the results are in the order of the inputs."""
-        config = all_at_once(config, len(inputs))
-        return super().batch(inputs, config, return_exceptions=return_exceptions, **kwargs)
-
-    def batch_as_completed(self, inputs: Any, config: Any = None, **kwargs: Any) -> Any:
-        """Answer several inputs in common steps of the model; each with its number, as soon as it is there."""
-        return super().batch_as_completed(inputs, all_at_once(config, len(inputs)), **kwargs)
-
     # --- tools and structured output ---
 
     def bind_tools(
@@ -144,9 +128,9 @@ class ChatGLMSlim(LocalModel, BaseChatModel):
         Raises:
             ConfigError: a tool cannot be described, two have one name, or the choice names none of them.
         """
-        listed = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
-        bound = {"tools": listed, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls}
+        bound = {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls}
         read_wish(bound)
+        bound["tools"] = [as_openai(to_tool(tool)) for tool in tools]
         return self.bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
 
     def with_structured_output(

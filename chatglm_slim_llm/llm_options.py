@@ -50,15 +50,23 @@ def call_options(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> dict[str, A
         ConfigError: an option is unknown, cannot be given for one call, or is no number.
     """
     _want_known(kwargs, cls)
+    check_numbers(kwargs)
     given = {name: kwargs[name] for name in CALL_OPTIONS if name in kwargs}
-    return {name: _check_number(name, value) for name, value in given.items() if value is not None or name in _UNSET}
+    return {name: value for name, value in given.items() if value is not None or name in _UNSET}
 
 
-def _check_number(name: str, value: Any) -> Any:
-    wanted = Integral if name in _COUNTS else Real
-    if value is None or (isinstance(value, wanted) and not isinstance(value, bool)):
-        return value
-    raise ConfigError(f"{name} is {value!r}; it must be a {'whole ' * (wanted is Integral)}number", key=name)
+def check_numbers(kwargs: Mapping[str, Any]) -> None:
+    """Refuse what is no number where one is wanted; `GenerationOptions` knows which numbers will do.
+
+    Raises:
+        ConfigError: an option is no number, or ``timeout`` is not above 0.
+    """
+    for name in (*CALL_OPTIONS, "timeout"):
+        value, wanted = kwargs.get(name), Integral if name in _COUNTS else Real
+        if value is not None and (isinstance(value, bool) or not isinstance(value, wanted)):
+            raise ConfigError(f"{name} is {value!r}; it must be a {'whole ' * (wanted is Integral)}number", key=name)
+    if (timeout := kwargs.get("timeout")) is not None and not timeout > 0:  # nor is nan
+        raise ConfigError(f"timeout is {timeout!r}; it must be a number of seconds above 0, or None", key="timeout")
 
 
 def stop_list(stop: Any) -> list[str] | None:
@@ -81,7 +89,6 @@ def _want_known(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> None:
             raise _unknown_option(name, ["stop", *_FOR_ONE_CALL], cls)
     if not isinstance(model := kwargs.get("model"), str | None) or model == "":
         raise ConfigError(f"model is {model!r}; it must be a text that is not empty", key="model")
-    _check_number("timeout", kwargs.get("timeout"))
 
 
 def _unknown_option(name: str, known: Iterable[str], cls: type[BaseModel]) -> ConfigError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict
 
 from chatglm_slim_llm.config import GenerationOptions
-from chatglm_slim_llm.llm_options import CALL_OPTIONS, call_options, stop_list
+from chatglm_slim_llm.llm_options import CALL_OPTIONS, call_options, check_numbers, stop_list
 from chatglm_slim_llm.local_weights import LocalWeights
 
 
@@ -26,7 +26,8 @@ class LocalModel(LocalWeights):
     max_tokens: int | None = None
     """Most tokens of the reply; ``None`` leaves only ``max_length``."""
     max_length: int = GenerationOptions.max_length
-    """Prompt and reply together, in tokens; older rounds that do not fit are left out."""
+    """Prompt and reply together, in tokens; older rounds that do not fit are left out. A chat model's ``profile`` tells
+    what it was when the object was made."""
     stop: list[str] | None = None
     """The reply ends before the first of these strings; they are never shown."""
     seed: int | None = None
@@ -41,6 +42,7 @@ class LocalModel(LocalWeights):
     if not TYPE_CHECKING:  # type checkers see the fields as keyword arguments
 
         def __init__(self, **kwargs: Any) -> None:
+            check_numbers(kwargs)
             super().__init__(**kwargs | {"stop": stop_list(kwargs.get("stop"))})
             self._generation_options(None, {})
 

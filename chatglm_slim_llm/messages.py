@@ -127,13 +127,20 @@ def _turns(messages: Sequence[BaseMessage], lang: Lang) -> Iterable[_Turn]:
         text = _text(message, index, called, lang)
         if isinstance(message, AIMessage):
             called |= {call["id"]: call["name"] for call in message.tool_calls if call["id"] is not None}
-            text = "\n".join(filter(None, [text, *map(write_call, message.tool_calls)]))
+            text = "\n".join(filter(None, [text, *_written_calls(message, index)]))
         yield _Turn(role, text, index, role)
 
 
-def write_call(call: Mapping[str, Any]) -> str:
-    """A tool call as the model writes it."""
-    return json.dumps({"name": call["name"], "arguments": call["args"]}, ensure_ascii=False)
+def _written_calls(message: AIMessage, index: int) -> Iterable[str]:
+    """Tool calls as the model writes them."""
+    for call in message.tool_calls:
+        try:
+            yield json.dumps({"name": call["name"], "arguments": call["args"]}, ensure_ascii=False)
+        except (TypeError, ValueError) as error:
+            raise MessageError(
+                f"message {index} calls {call['name']} with arguments that JSON cannot hold ({error}); use plain ones",
+                index=index,
+            ) from error
 
 
 def _result(message: ToolMessage | FunctionMessage, index: int, called: Mapping[str, str], lang: Lang) -> str:

@@ -78,8 +78,9 @@ def signature(tool: Tool) -> str:
         'area(width?: number): Area of a room.'
     """
     schema = tool.parameters
-    while isinstance(schema.get("$ref"), str) and (target := _resolve(schema["$ref"], tool.parameters)) is not schema:
-        schema = target
+    for _ in range(_DEEPEST):
+        if isinstance(name := schema.get("$ref"), str):
+            schema = _resolve(name, tool.parameters)
     parameters = ", ".join(_members(schema, tool.parameters, 0))
     description = _one_line(tool.description)
     return f"{tool.name}({parameters})" + (f": {description}" if description else "")

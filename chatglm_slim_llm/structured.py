@@ -47,7 +47,8 @@ def structured(
     parser: BaseOutputParser[Any]
     if method == "function_calling":
         name = to_tool(schema).name
-        model = llm.bind_tools([schema], tool_choice=name, parallel_tool_calls=False, **traced, **bound)
+        forced = {"type": "function", "function": {"name": name}}
+        model = llm.bind_tools([schema], tool_choice=forced, parallel_tool_calls=False, **traced, **bound)
         parser = _calls_parser(schema, name)
     else:
         form = {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": _named(schema)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
@@ -18,13 +18,16 @@ from chatglm_slim_llm.signatures import Schema, Tool, signature
 if TYPE_CHECKING:
     from chatglm_slim_llm.engine import Format
 
-WISH_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls", "response_format", "strict")
+WISH_OPTIONS = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
 """What a call may say beside its sampling options; `ChatGLMSlim.bind_tools` and `with_structured_output` bind them."""
 
 ToolLike = dict[str, Any] | type | Callable[..., Any] | BaseTool
+Choice = Literal["auto", "any", "none"]
 
-_ANY, _AUTO, _NONE = "any", "auto", "none"
-_CHOICES = {"any": _ANY, "required": _ANY, "auto": _AUTO, "none": _NONE}
+_CHOICES: dict[str, Choice] = {"any": "any", "required": "any", "auto": "auto", "none": "none"}
+_JSON_TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+_OWN_KINDS = (None, "function", "custom", "object")
+"""Of dicts that describe a tool; others are tools of a provider's servers."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,10 @@ class Wish:
 
     tools: tuple[Tool, ...] = ()
     """That the model is told of."""
-    choice: str = _AUTO
-    """``auto``, ``any``, or the name of the one tool that must be called."""
+    choice: Choice = "auto"
+    """Who decides whether tools are called; ``none`` only without tools."""
+    forced: str | None = None
+    """The one tool that must be called."""
     several: bool = True
     """Whether one reply may make several calls."""
     schema: Schema | None = None
@@ -48,8 +53,9 @@ class Wish:
 
         if self.schema is not None:
             return JsonFormat(self.schema)
-        callable_tools = {tool.name: tool.parameters for tool in self.tools if self.choice in (_AUTO, _ANY, tool.name)}
-        return CallsFormat(callable_tools, may_be_words=self.choice == _AUTO, may_be_several=self.several)
+        callable_tools = {tool.name: tool.parameters for tool in self.tools if self.forced in (None, tool.name)}
+        may_be_words = self.choice == "auto" and self.forced is None
+        return CallsFormat(callable_tools, may_be_words=may_be_words, may_be_several=self.several)
 
 
 def read_wish(options: Mapping[str, Any]) -> Wish:
@@ -60,9 +66,9 @@ def read_wish(options: Mapping[str, Any]) -> Wish:
             of the reply are wanted at once.
     """
     tools = _read_tools(options.get("tools") or ())
-    choice = read_choice(options.get("tool_choice"), [tool.name for tool in tools])
+    choice, forced = read_choice(options.get("tool_choice"), [tool.name for tool in tools])
     schema = _read_response_format(options.get("response_format"))
-    if choice == _NONE:
+    if choice == "none":
         tools = []
     if tools and schema is not None:
         raise ConfigError(
@@ -71,11 +77,15 @@ def read_wish(options: Mapping[str, Any]) -> Wish:
             key="response_format",
         )
     several = options.get("parallel_tool_calls")
-    return Wish(tuple(tools), choice, several is None or bool(several), schema)
+    if not isinstance(several, bool | None):
+        raise ConfigError(f"parallel_tool_calls is {several!r}; it must be True or False", key="parallel_tool_calls")
+    return Wish(tuple(tools), choice, forced, several is not False, schema)
 
 
-def _read_tools(forms: Sequence[Any]) -> list[Tool]:
+def _read_tools(forms: Any) -> list[Tool]:
     """Each tool once, however often and in whatever form it is given."""
+    if not isinstance(forms, Sequence) or isinstance(forms, str):
+        raise ConfigError(f"tools is {_shorten(forms)}; it must be a list of tools", key="tools")
     tools: dict[str, Tool] = {}
     for tool in map(to_tool, forms):
         if signature(tools.setdefault(tool.name, tool)) != signature(tool):
@@ -83,45 +93,89 @@ def _read_tools(forms: Sequence[Any]) -> list[Tool]:
     return list(tools.values())
 
 
-def to_tool(tool: Any) -> Tool:
+def to_tool(form: Any) -> Tool:
     """Any kind of tool that LangChain knows, as the model is told of it.
 
     Raises:
-        ConfigError: it is of no known kind.
+        ConfigError: it is of no known kind, runs on somebody's server, or takes something else than named arguments.
     """
+    if isinstance(form, Mapping) and form.get("type") not in _OWN_KINDS and "input_schema" not in form:
+        raise ConfigError(
+            f"the tool {_shorten(form)} is of type {form.get('type')!r}, which runs on a provider's server; "
+            "give a function or a description with name and parameters",
+            key="tools",
+        )
     try:
-        function = convert_to_openai_tool(tool)["function"]
-        return Tool(str(function["name"]), function.get("description") or "", function.get("parameters") or {})
+        function = convert_to_openai_tool(cast(Any, form))["function"]
+        tool = Tool(str(function["name"]), function.get("description") or "", _parameters(form, function))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ConfigError(
-            f"the tool {_shorten(tool)} cannot be described to the model ({error}); give a function with type hints "
-            "and a docstring, a BaseTool, a pydantic class, or a dict with name, description and parameters",
+            f"the tool {_shorten(form)} cannot be described to the model ({_first_line(error)}); give a function with "
+            "type hints and a docstring, a BaseTool, a pydantic class, or a dict with name, description and parameters",
             key="tools",
         ) from error
+    if not tool.name.strip():
+        raise ConfigError(f"the tool {_shorten(form)} has no name; give it one", key="tools")
+    if tool.parameters.get("type", "object") != "object":
+        raise ConfigError(
+            f"the tool {tool.name!r} takes a value of type {tool.parameters['type']!r}; arguments have names, so its "
+            "parameters must be an object",
+            key="tools",
+        )
+    return tool
 
 
-def read_choice(choice: Any, names: Sequence[str]) -> str:
-    """Which of the tools must be called: ``auto``, ``any``, ``none``, or a name.
+def _parameters(form: Any, function: Mapping[str, Any]) -> Schema:
+    """The schema of the arguments; LangChain's own form of it loses what refers to itself."""
+    if isinstance(form, BaseTool):
+        form = form.tool_call_schema  # without what is injected
+    if isinstance(form, type) and issubclass(form, BaseModel):
+        return form.model_json_schema()
+    if isinstance(form, type) and issubclass(form, BaseModelV1):
+        return form.schema()
+    if isinstance(form, Mapping) and "$defs" in form and "properties" in form:
+        return form
+    return function.get("parameters") or {}
+
+
+def as_openai(tool: Tool) -> dict[str, Any]:
+    """A tool in the form in which LangChain passes tools on."""
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
+
+
+def read_choice(choice: Any, names: Sequence[str]) -> tuple[Choice, str | None]:
+    """Who decides whether tools are called, and which of them must be, if one must.
 
     Raises:
-        ConfigError: it is none of these.
+        ConfigError: it is no choice, or of no tool that there is.
     """
     if isinstance(choice, Mapping):
-        kind = choice.get("type")
-        choice = kind if kind in _CHOICES else choice.get("name") or (choice.get("function") or {}).get("name")
+        named = choice.get("name") or (choice.get("function") or {}).get("name")
+        if isinstance(named, str):
+            return "any", _want_tool(named, names)
+        choice = choice.get("type", choice)
     if choice is None or choice is False:
-        return _AUTO
+        return "auto", None
     if choice is True:
-        return _ANY
+        return "any", None
     if not isinstance(choice, str):
-        raise ConfigError(f"tool_choice is {choice!r}; it must be auto, any, none or a tool's name", key="tool_choice")
-    if choice not in names:
-        if choice in _CHOICES and (names or choice not in ("any", "required")):
-            return _CHOICES[choice]
-        close = get_close_matches(choice, names, n=1)
-        advice = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"
-        raise ConfigError(f"tool_choice is {choice!r}, but there is no such tool; {advice}", key="tool_choice")
-    return choice
+        raise ConfigError(
+            f"tool_choice is {_shorten(choice)}; it must be auto, any, none or a tool's name", key="tool_choice"
+        )
+    if choice in names:
+        return "any", choice
+    if choice in _CHOICES and (names or _CHOICES[choice] != "any"):
+        return _CHOICES[choice], None
+    return "any", _want_tool(choice, names)
+
+
+def _want_tool(name: str, names: Sequence[str]) -> str:
+    if name in names:
+        return name
+    close = get_close_matches(name, names, n=1)
+    advice = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names) or 'none'}"
+    raise ConfigError(f"tool_choice is {name!r}, but there is no such tool; {advice}", key="tool_choice")
 
 
 def schema_of(form: Any) -> Schema:
@@ -140,8 +194,8 @@ def schema_of(form: Any) -> Schema:
         return convert_to_json_schema(form)
     except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{_shorten(form)} cannot be read as the form of a reply ({error}); give a pydantic class, a TypedDict or "
-            "a JSON schema",
+            f"{_shorten(form)} cannot be read as the form of a reply ({_first_line(error)}); give a pydantic class, "
+            "a TypedDict or a JSON schema",
             key="response_format",
         ) from error
 
@@ -160,17 +214,28 @@ def _read_response_format(form: Any) -> Schema | None:
     """``{"type": "json_object"}``, ``{"type": "json_schema", "json_schema": {"schema": …}}``, or as for `schema_of`."""
     if form is None:
         return None
-    if isinstance(form, Mapping):
-        kind, inner = form.get("type"), form.get("json_schema")
-        if kind == "text":
+    if not isinstance(form, Mapping):
+        return schema_of(form)
+    match form.get("type"):
+        case "text":
             return None
-        if kind == "json_object":
+        case "json_object":
             return {}
-        if kind == "json_schema" and isinstance(inner, Mapping):
+        case "json_schema" if isinstance(inner := form.get("json_schema"), Mapping):
             return schema_of(inner.get("schema", inner))
+        case str(kind) if kind not in (*_JSON_TYPES, "function"):
+            raise ConfigError(
+                f"response_format {_shorten(form)} is of type {kind!r} and holds no schema; use a schema itself, or "
+                "the types text, json_object, and json_schema with json_schema beside it",
+                key="response_format",
+            )
     return schema_of(form)
 
 
 def _shorten(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]

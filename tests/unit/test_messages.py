@@ -116,6 +116,11 @@ def test_a_conversation_that_asks_nothing_can_be_read_if_wanted() -> None:
             r"message 1 is the result of the call '1', which no",
         ),
         ([HumanMessage("a"), AIMessage("", tool_calls=[CALL])], 1, "message 1 is the model's own and the last"),
+        (
+            [HumanMessage("a"), AIMessage("", tool_calls=[{"name": "f", "args": {"x": {1}}, "id": "1"}])],
+            1,
+            "message 1 calls f with arguments that JSON cannot hold",
+        ),
         ([HumanMessage("a"), RemoveMessage("x")], 1, r"message 1 is of a kind .*\(RemoveMessage\)"),
         ([ChatMessage("a", role="critic")], 0, "role 'critic'"),
         (

@@ -53,6 +53,8 @@ def test_a_reference_to_nothing_or_to_itself_is_no_end_of_the_world() -> None:
     assert describe({"$ref": "#/$defs/none"}) == "any"
     assert len(describe({"$ref": "#"})) < 100
     assert signature(Tool("f", "", {"$ref": "#"})) == "f()"
+    circle = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}}}
+    assert signature(Tool("f", "", circle)) == "f()"
 
 
 def test_parameters_behind_a_reference_are_listed() -> None:

@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.tools import StructuredTool, tool
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.signatures import Tool
-from chatglm_slim_llm.wishes import read_choice, read_wish, schema_of, to_tool
+from chatglm_slim_llm.wishes import as_openai, read_choice, read_wish, schema_of, to_tool
 
 
 def area(width: float, height: float = 1.0) -> float:
@@ -79,36 +79,88 @@ def test_a_tool_without_parameters_has_none() -> None:
     assert to_tool(now).parameters.get("properties") == {}
 
 
-@pytest.mark.parametrize("form", [3, {"x": 1}, None, "area"])
-def test_what_is_no_tool_is_said(form: Any) -> None:
-    with pytest.raises(ConfigError, match="cannot be described to the model"):
+class Node(BaseModel):
+    """A tree."""
+
+    value: int
+    kids: list[Node] = []
+
+
+@tool
+def walk(root: Node) -> int:
+    """Walk."""
+    return root.value
+
+
+@pytest.mark.parametrize("form", [Node, walk, as_openai(to_tool(Node))])
+def test_what_refers_to_itself_stays_whole(form: Any) -> None:
+    schema = to_tool(form).parameters
+    kids = schema["$defs"]["Node"]["properties"]["kids"]
+    assert kids["items"] == {"$ref": "#/$defs/Node"}
+
+
+@pytest.mark.parametrize(
+    ("form", "complaint"),
+    [
+        (3, "cannot be described to the model"),
+        ({"x": 1}, "cannot be described to the model"),
+        (None, "cannot be described to the model"),
+        ("area", "cannot be described to the model"),
+        ({"type": "web_search_20250305", "name": "web_search"}, "runs on a provider's server"),
+        ({"name": "", "input_schema": SCHEMA}, "has no name"),
+        ({"name": "f", "parameters": {"type": "string"}}, "takes a value of type 'string'"),
+        (RootModel[list[int]], "takes a value of type 'array'"),
+    ],
+)
+def test_what_is_no_tool_is_said(form: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint) as caught:
         to_tool(form)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("forms", ["area", area, 3])
+def test_what_is_no_list_of_tools_is_said(forms: Any) -> None:
+    with pytest.raises(ConfigError, match="it must be a list of tools"):
+        read_wish({"tools": forms})
+
+
+def test_other_options_that_cannot_be_read_are_said() -> None:
+    with pytest.raises(ConfigError, match="parallel_tool_calls is 'yes'"):
+        read_wish({"parallel_tool_calls": "yes"})
+    for form in ({"type": "foo"}, {"type": "json_schema"}):
+        with pytest.raises(ConfigError, match="holds no schema"):
+            read_wish({"response_format": form})
 
 
 @pytest.mark.parametrize(
     ("choice", "read"),
     [
-        (None, "auto"),
-        (False, "auto"),
-        ("auto", "auto"),
-        ({"type": "auto"}, "auto"),
-        (True, "any"),
-        ("any", "any"),
-        ("required", "any"),
-        ({"type": "any"}, "any"),
-        ("none", "none"),
-        ("f", "f"),
-        ({"type": "function", "function": {"name": "f"}}, "f"),
-        ({"type": "tool", "name": "f"}, "f"),
+        (None, ("auto", None)),
+        (False, ("auto", None)),
+        ("auto", ("auto", None)),
+        ({"type": "auto"}, ("auto", None)),
+        (True, ("any", None)),
+        ("any", ("any", None)),
+        ("required", ("any", None)),
+        ({"type": "any"}, ("any", None)),
+        ("none", ("none", None)),
+        ("f", ("any", "f")),
+        ({"type": "function", "function": {"name": "f"}}, ("any", "f")),
+        ({"type": "tool", "name": "f"}, ("any", "f")),
     ],
 )
-def test_every_form_of_tool_choice_is_read(choice: Any, read: str) -> None:
+def test_every_form_of_tool_choice_is_read(choice: Any, read: Any) -> None:
     assert read_choice(choice, ["f", "g"]) == read
 
 
-def test_a_tool_may_be_called_any() -> None:
-    assert read_choice("any", ["any", "f"]) == "any"
-    assert read_choice({"type": "tool", "name": "none"}, ["none"]) == "none"
+@pytest.mark.parametrize("name", ["any", "auto", "none", "required"])
+def test_a_tool_may_have_the_name_of_a_choice(name: str) -> None:
+    for choice in (name, {"type": "tool", "name": name}, {"type": "function", "function": {"name": name}}):
+        assert read_choice(choice, [name, "f"]) == ("any", name)
+    tools = [{"name": name, "input_schema": SCHEMA}, ANTHROPIC]
+    format = read_wish({"tools": tools, "tool_choice": {"type": "tool", "name": name}}).format()
+    assert format is not None
+    assert list(format.tools) == [name]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +170,8 @@ def test_a_tool_may_be_called_any() -> None:
         ("x", ["find", "go"], "there are: find, go"),
         ("any", [], "'any', but there is no such tool; there are: none"),
         (3, ["find"], "tool_choice is 3; it must be"),
+        ({"x": 1}, ["find"], r"tool_choice is \{'x': 1\}; it must be"),
+        ({"type": "allowed_tools", "allowed_tools": {}}, ["find"], "'allowed_tools', but there is no such tool"),
     ],
 )
 def test_a_choice_of_no_tool_is_said(choice: Any, names: list[str], complaint: str) -> None:
