@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -10,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from docs.run import run_all
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "chatglm_slim_llm" / "demo"
@@ -20,24 +21,28 @@ def blocks(language):
     for name in READMES:
         text = (ROOT / name).read_text(encoding="utf-8")
         for i, code in enumerate(re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)):
-            yield pytest.param(code, id=f"{name} {language} {i}")
+            yield f"{name} {language} {i}", code
 
 
-@pytest.mark.parametrize("code", list(blocks("python")))
-def test_the_python_examples_run(code, tmp_path):
-    code = code.replace("silver/chatglm-6b-slim", str(DEMO))
+EXAMPLES = dict(blocks("python"))
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    programs = [code.replace("silver/chatglm-6b-slim", str(DEMO)) for code in EXAMPLES.values()]
     if not torch.cuda.is_available():
-        code = code.replace(".cuda()", "")
-    environ = os.environ | {"CHATGLM_SLIM_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, env=environ, cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.strip()) > 5
+        programs = [code.replace(".cuda()", "") for code in programs]
+    return dict(zip(EXAMPLES, run_all(programs), strict=True))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_python_examples_run(example, outcomes):
+    assert outcomes[example].status == 0, outcomes[example].errors
+    assert len(outcomes[example].output.strip()) > 5
 
 
 def test_there_are_examples_in_both_languages():
-    assert len(list(blocks("python"))) >= 5
+    assert len(EXAMPLES) >= 5
 
 
 @pytest.mark.parametrize("name", READMES)

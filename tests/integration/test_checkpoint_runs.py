@@ -85,8 +85,8 @@ def large(tmp_path_factory) -> dict[str, Path]:
     ("kind", "action", "result_mb"),
     [
         ("bin", "load_model(large)", 204),
-        ("bin", "load_model(large, quantization='int4')", 53),
-        ("safetensors", "load_model(large, quantization='int4')", 53),
+        pytest.param("bin", "load_model(large, quantization='int4')", 53, marks=pytest.mark.slow),
+        pytest.param("safetensors", "load_model(large, quantization='int4')", 53, marks=pytest.mark.slow),
         ("safetensors", "quantize_checkpoint(large, target, 4)", 0),
     ],
 )

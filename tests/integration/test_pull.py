@@ -137,6 +137,7 @@ def test_a_server_without_ranges_sends_the_file_again_from_its_start(hub, enviro
     assert contents(snapshot(environ)) == NEEDED
 
 
+@pytest.mark.slow
 def test_a_server_that_never_sends_a_byte_is_given_up_on(hub, environ):
     hub.cuts[SHARD] = [0] * 20
     started_s = time.monotonic()
