@@ -94,9 +94,8 @@ class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        from chatglm_slim_llm.replies import join
-
         chunks = [chunk async for chunk in aask(self._question(messages, stop, kwargs))]
+        from chatglm_slim_llm.replies import join  # not before: it brings torch, for which the loop would wait
 
         return join(chunks)
 
@@ -130,7 +129,7 @@ class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
         """
         bound = {"tools": tools, "tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls}
         read_wish(bound)
-        bound["tools"] = [as_openai(to_tool(tool)) for tool in tools]
+        bound["tools"] = [as_openai(to_tool(tool)) for tool in tools or ()]
         return self.bind(**{name: value for name, value in bound.items() if value is not None}, **kwargs)
 
     def with_structured_output(

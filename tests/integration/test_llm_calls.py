@@ -302,3 +302,24 @@ async def test_max_concurrency_is_honoured(llm: ChatGLMSlim) -> None:
         hook.remove()
     assert most == 2
     assert max(counts) > 2
+
+
+FIRST_USE = f"""
+import asyncio, sys
+from chatglm_slim_llm import ChatGLMSlim
+
+async def main():
+    llm = ChatGLMSlim(model={TINY!r}, device="cpu")
+    task = asyncio.create_task(llm.ainvoke("你好", max_tokens=1))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    print("torch" in sys.modules)
+    await task
+
+asyncio.run(main())
+"""
+
+
+def test_the_event_loop_does_not_wait_for_torch_on_first_use() -> None:
+    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True)
+    assert (done.stderr, done.stdout) == ("", "False\n")
