@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -280,9 +279,7 @@ async def test_cancelling_the_task_stops_the_computation(
         await task
     await asyncio.to_thread(wait_until, lambda: not llm._load().engine._scheduler._live)
     assert count_steps() < 100  # of 2,000
-    await asyncio.to_thread(
-        wait_until, lambda: not [t for t in threading.enumerate() if t.name == "chatglm-slim-reply"]
-    )
+    await asyncio.sleep(0.2)
 
 
 # --- caches ---
