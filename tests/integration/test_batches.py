@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimLLM
 from chatglm_slim_llm.errors import GenerationError
@@ -22,12 +21,7 @@ TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 ENDLESS: dict[str, Any] = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "seed": 4}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module", params=[ChatGLMSlim, ChatGLMSlimLLM])

@@ -28,12 +28,7 @@ from tests.unit.workers import wait_until, workers
 QUERIES = ("你好", "写一首关于春天的诗", "hello", "1+1=?", "请介绍一下北京", "今天天气怎么样", "你是谁", "a b a b a b")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -27,12 +27,7 @@ RAMBLING = GenerationOptions(temperature=50, top_k=0, top_p=1, seed=4)  # practi
 EOS = 866
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

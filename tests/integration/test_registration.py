@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from langchain.agents import create_agent
 from langchain.chat_models import init_chat_model
 from langchain.embeddings import init_embeddings
@@ -24,15 +23,10 @@ from tests.langchain_tables import CHAT, EMBEDDINGS, LOAD, tables_put_back
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 HELLO = "你好👋！我是小灯，很高兴见到你，欢迎问我任何问题。"
 
-pytestmark = pytest.mark.filterwarnings("ignore:The function `loads?` is in beta")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.filterwarnings("ignore:The function `loads?` is in beta"),
+]
 
 
 @pytest.fixture(autouse=True)

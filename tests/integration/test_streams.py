@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from benchmarks.streams import measure
 from chatglm_slim_llm import ChatGLMSlim
@@ -15,12 +13,7 @@ from tests.unit.workers import wait_until, workers
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("level", ["fp16", "int8"])
