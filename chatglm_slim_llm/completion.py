@@ -170,15 +170,6 @@ class ChatGLMSlimLLM(Batching, LocalModel, LLM):
         """The options that replies depend on; within a call those of the call, and which files answer it."""
         return super().asdict() | self._of_call
 
-    @property
-    def _llm_type(self) -> str:
-        return "chatglm-slim"
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Objects can be written with ``dumps``; the weights stay behind."""
-        return True
-
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=self._stop(stop), **kwargs)
         return LangSmithParams(**params | {"ls_provider": PROVIDER})

@@ -146,15 +146,6 @@ class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
 
     # --- what LangChain asks for ---
 
-    @property
-    def _llm_type(self) -> str:
-        return "chatglm-slim"
-
-    @classmethod
-    def is_lc_serializable(cls) -> bool:
-        """Objects can be written with ``dumps``; the weights stay behind."""
-        return True
-
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
         """Where ``load`` finds the class."""

@@ -59,6 +59,15 @@ class LocalModel(LocalWeights):
         return list(self._tokenizer().encode(text, add_special_tokens=False))
 
     @property
+    def _llm_type(self) -> str:
+        return "chatglm-slim"
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Objects can be written with ``dumps``; the weights stay behind."""
+        return True
+
+    @property
     def _identifying_params(self) -> dict[str, Any]:
         """What a reply depends on."""
         names = ("model", "quantization", *CALL_OPTIONS, "stop", "fix_punctuation")

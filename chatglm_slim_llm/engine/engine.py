@@ -22,7 +22,7 @@ from chatglm_slim_llm.engine.grammar.constraint import Constraint
 from chatglm_slim_llm.engine.grammar.guides import Guides
 from chatglm_slim_llm.engine.reply import Delta, Meter, Reply, Shown
 from chatglm_slim_llm.engine.sampling import Sampler
-from chatglm_slim_llm.engine.scheduler import Scheduler
+from chatglm_slim_llm.engine.scheduler import Scheduler, Terms
 from chatglm_slim_llm.engine.stopping import CallsOrStops, StopScanner
 from chatglm_slim_llm.errors import ReplyTooShortError
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, ChatGLMTokenizer, StreamDecoder, forward_for
@@ -92,7 +92,7 @@ class Engine:
             MissingExtraError: a format needs llguidance, which is not installed.
         """
         writing = self._begin(request)
-        with closing(self._scheduler.tokens(writing.prompt.input_ids, writing.pick, **writing.limits)) as token_ids:
+        with closing(self._scheduler.tokens(writing.prompt.input_ids, writing.pick, **writing.terms)) as token_ids:
             for token_id in token_ids:
                 delta = writing.push(token_id)
                 if delta.finish_reason is not None:
@@ -105,7 +105,7 @@ class Engine:
     async def astream(self, request: Request) -> AsyncGenerator[Delta]:
         """`stream` for an event loop: no thread waits for the tokens, and nothing blocks the loop."""
         writing = await asyncio.to_thread(self._begin, request)
-        token_ids = self._scheduler.atokens(writing.prompt.input_ids, writing.pick, **writing.limits)
+        token_ids = self._scheduler.atokens(writing.prompt.input_ids, writing.pick, **writing.terms)
         async with aclosing(token_ids):
             async for token_id in token_ids:
                 delta = writing.push(token_id)
@@ -162,7 +162,7 @@ class _Writing:
     cancelled: threading.Event | None
 
     @property
-    def limits(self) -> dict[str, Any]:
+    def terms(self) -> Terms:
         """What the scheduler is told beside the prompt and how to pick."""
         return {
             "max_new_tokens": self.prompt.max_new_tokens,

@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Any, Generic
+from typing import Any, Generic, Required, TypedDict, Unpack
 from weakref import WeakSet
 
 import torch
@@ -28,6 +28,19 @@ _DRAFT_ROWS = 8
 """Most rows of a step that has drafts: up to here rows are cheap on every processor we know."""
 _POLL_S = 0.05
 _EXIT_WAIT_S = 10.0
+
+
+class Terms(TypedDict, total=False):
+    """How long a reply may go on, and what is known of it."""
+
+    max_new_tokens: Required[int]
+    """Where to end at the latest."""
+    cancel: threading.Event | None
+    """Once set, the iterator ends, whatever is being computed."""
+    tally: Tally
+    """Counts the drafts."""
+    certain: Callable[[], Sequence[int]] | None
+    """The tokens that ``pick`` will choose next whatever the scores; several are computed in one step."""
 
 
 class Scheduler(Generic[C]):
@@ -49,47 +62,30 @@ class Scheduler(Generic[C]):
         _schedulers.add(self)
 
     def tokens(
-        self,
-        prompt_ids: Sequence[int],
-        pick: Callable[[Tensor], int],
-        *,
-        max_new_tokens: int,
-        cancel: threading.Event | None = None,
-        tally: Tally | None = None,
-        certain: Callable[[], Sequence[int]] | None = None,
+        self, prompt_ids: Sequence[int], pick: Callable[[Tensor], int], **terms: Unpack[Terms]
     ) -> Generator[int]:
         """Yield new ids up to and including <eop>; closing the iterator frees its memory after the current step.
 
         Args:
             prompt_ids: ends in [gMASK] <sop>.
             pick: chooses an id from the scores, [vocab]; called in another thread, once for each token, in their order.
-            max_new_tokens: where to end at the latest.
-            cancel: once set, the iterator ends, whatever is being computed.
-            tally: counts the drafts.
-            certain: the tokens that ``pick`` will choose next whatever the scores; several are computed in one step.
+            **terms: see `Terms`.
 
         Raises:
             ValueError: the prompt has no [gMASK] or no <sop>.
             Exception: whatever ``pick`` raises.
         """
-        sequence = self._open(prompt_ids, pick, max_new_tokens, cancel, tally, certain)
+        sequence = self._open(prompt_ids, pick, terms)
         try:
             yield from iter(lambda: self._next_token(sequence), None)
         finally:
             self._close(sequence)
 
     async def atokens(
-        self,
-        prompt_ids: Sequence[int],
-        pick: Callable[[Tensor], int],
-        *,
-        max_new_tokens: int,
-        cancel: threading.Event | None = None,
-        tally: Tally | None = None,
-        certain: Callable[[], Sequence[int]] | None = None,
+        self, prompt_ids: Sequence[int], pick: Callable[[Tensor], int], **terms: Unpack[Terms]
     ) -> AsyncGenerator[int]:
         """`tokens` for an event loop, which does something else meanwhile; needs no thread of its own."""
-        sequence = self._open(prompt_ids, pick, max_new_tokens, cancel, tally, certain)
+        sequence = self._open(prompt_ids, pick, terms)
         arrived = asyncio.Event()
         sequence.tell = partial(_set, arrived, asyncio.get_running_loop())
         try:
@@ -98,24 +94,16 @@ class Scheduler(Generic[C]):
         finally:
             self._close(sequence)
 
-    def _open(
-        self,
-        prompt_ids: Sequence[int],
-        pick: Callable[[Tensor], int],
-        max_new_tokens: int,
-        cancel: threading.Event | None,
-        tally: Tally | None,
-        certain: Callable[[], Sequence[int]] | None,
-    ) -> LiveSequence[C]:
+    def _open(self, prompt_ids: Sequence[int], pick: Callable[[Tensor], int], terms: Terms) -> LiveSequence[C]:
         speculates = self._speculates and self._draft_rows > 1
         return LiveSequence(
             self._forward.prefill(prompt_ids),
             pick,
-            Speculator(prompt_ids, tally or Tally()) if speculates else None,
-            certain,
+            Speculator(prompt_ids, terms.get("tally") or Tally()) if speculates else None,
+            terms.get("certain"),
             eos_token_id=self._eos_token_id,
-            max_new_tokens=max_new_tokens,
-            cancel=cancel,
+            max_new_tokens=terms["max_new_tokens"],
+            cancel=terms.get("cancel"),
         )
 
     def _close(self, sequence: LiveSequence[C]) -> None:
