@@ -12,6 +12,12 @@
     │  └─ ReplyTooShortError            .needed .limit
     ├─ SchemaError(ValueError)          .path
     ├─ MissingExtraError(ImportError)   .extra
+    ├─ RetrievalError
+    │  ├─ UnreadableFileError           .path .reason
+    │  └─ KnowledgeBaseBusyError        .path
+    ├─ PluginError
+    │  ├─ PluginNotFoundError           .name .known
+    │  └─ PluginLoadError               .name
     └─ StorageError
        └─ SchemaTooNewError
 
@@ -115,9 +121,49 @@ class MissingExtraError(ChatGLMSlimError, ImportError):
         self.extra = extra
 
 
+class RetrievalError(ChatGLMSlimError):
+    """Documents cannot be indexed or searched."""
+
+
+class UnreadableFileError(RetrievalError):
+    """A file holds no text that can be taken out of it; the others go on."""
+
+    def __init__(self, reason: str, *, path: Path) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path, self.reason = path, reason
+
+
+class KnowledgeBaseBusyError(RetrievalError):
+    """Another process is indexing the same knowledge base."""
+
+    def __init__(self, message: str, *, path: Path) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class PluginError(ChatGLMSlimError):
+    """A plugin cannot be used."""
+
+
+class PluginNotFoundError(PluginError):
+    """There is no plugin of this name."""
+
+    def __init__(self, message: str, *, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.name, self.known = name, known
+
+
+class PluginLoadError(PluginError):
+    """A plugin is there, but importing it failed; the cause is chained."""
+
+    def __init__(self, message: str, *, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class StorageError(ChatGLMSlimError):
-    """The history file cannot be opened, read or written."""
+    """A history file or a knowledge base cannot be opened, read or written."""
 
 
 class SchemaTooNewError(StorageError):
-    """The history file was written by a newer version of this program."""
+    """The file was written by a newer version of this program."""

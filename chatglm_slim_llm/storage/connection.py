@@ -12,15 +12,15 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
 from chatglm_slim_llm.storage.migrations import Migration
 
-_APPLICATION_ID = 0x43474C4D  # "CGLM", tells our files from other programs' SQLite files
 _BUSY_TIMEOUT_MS = 5000
 
-_UNREADABLE = "is damaged or is not a history file ({reason}); move it away to start an empty history, and keep it"
+_UNREADABLE = "is damaged or is not a {kind} ({reason}); move it away to start an empty one, and keep it"
 _UNWRITABLE = "cannot be written ({reason}); make its folder writable or set CHATGLM_SLIM_HOME to a folder that is"
 _ADVICE = {
     sqlite3.SQLITE_CORRUPT: _UNREADABLE,
@@ -33,12 +33,23 @@ _ADVICE = {
 }
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """What a SQLite file of ours is for."""
+
+    name: str
+    """What people call it, for error messages."""
+    application_id: int
+    """Tells our files from other programs' SQLite files, and from each other."""
+    migrations: Sequence[Migration]
+
+
 class Database:
     """A SQLite file behind one lock; transactions of several threads run one after the other."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration]) -> None:
+    def __init__(self, path: Path, kind: FileKind) -> None:
         self.path = path
-        self._migrations = migrations
+        self._kind = kind
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
 
@@ -89,27 +100,27 @@ class Database:
 
     def _check_ours(self, db: sqlite3.Connection) -> None:
         is_new = not db.execute("select count(*) from sqlite_master").fetchone()[0]
-        if not is_new and _pragma(db, "application_id") != _APPLICATION_ID:
+        if not is_new and _pragma(db, "application_id") != self._kind.application_id:
             raise StorageError(
-                f"{self.path} is a database of another program;"
+                f"{self.path} is a database of another program and not a {self._kind.name};"
                 " move it away, or set CHATGLM_SLIM_HOME to another folder"
             )
-        found, known = _pragma(db, "user_version"), len(self._migrations)
+        found, known = _pragma(db, "user_version"), len(self._kind.migrations)
         if found > known:
             raise SchemaTooNewError(
                 f"{self.path} was written by a newer version of this program (schema {found}, this one knows {known});"
-                " update chatglm-slim-llm, or set CHATGLM_SLIM_HOME to another folder to start an empty history"
+                " update chatglm-slim-llm, or set CHATGLM_SLIM_HOME to another folder to start an empty one"
             )
 
     def _migrate(self, db: sqlite3.Connection) -> None:
-        for number, step in enumerate(self._migrations, start=1):
+        for number, step in enumerate(self._kind.migrations, start=1):
             if _pragma(db, "user_version") >= number:
                 continue
             with _begun(db):
                 if _pragma(db, "user_version") >= number:  # another process was faster
                     continue
                 step(db)
-                db.execute(f"pragma application_id = {_APPLICATION_ID}")
+                db.execute(f"pragma application_id = {self._kind.application_id}")
                 db.execute(f"pragma user_version = {number}")
 
     @contextmanager
@@ -119,7 +130,7 @@ class Database:
         except sqlite3.Error as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is the primary result code
             advice = _ADVICE.get(code, "could not be used ({reason}); try again, and check the disk it is on")
-            raise StorageError(f"{self.path} {advice.format(reason=error)}") from error
+            raise StorageError(f"{self.path} {advice.format(reason=error, kind=self._kind.name)}") from error
         except OSError as error:
             raise StorageError(f"{self.path} {_UNWRITABLE.format(reason=error.strerror or error)}") from error
 

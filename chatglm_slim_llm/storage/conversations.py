@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Literal, Self, cast
 
 from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.storage.connection import Database
+from chatglm_slim_llm.storage.connection import Database, FileKind
 from chatglm_slim_llm.storage.migrations import MIGRATIONS
 from chatglm_slim_llm.storage.threads import ThreadStore
 
@@ -28,6 +28,7 @@ Role = Literal["user", "assistant", "system"]
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 _TITLE_LENGTH = 60
+_HISTORY = FileKind("history file", 0x43474C4D, MIGRATIONS)  # "CGLM"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class ConversationStore:
     @classmethod
     def at(cls, path: Path) -> Self:
         """The history file at ``path``, not looked at before it is used."""
-        return cls(Database(path, MIGRATIONS))
+        return cls(Database(path, _HISTORY))
 
     @property
     def path(self) -> Path:

@@ -14,7 +14,7 @@ import pytest
 
 from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
 from chatglm_slim_llm.storage import ConversationStore
-from chatglm_slim_llm.storage.connection import Database
+from chatglm_slim_llm.storage.connection import Database, FileKind
 from chatglm_slim_llm.storage.migrations import MIGRATIONS
 
 WRITES_FOR_EVER = """
@@ -41,6 +41,10 @@ conversation = store.create(sys.argv[2])
 for number in range(100):
     store.append(conversation.id, "user", str(number))
 """
+
+
+def _history(migrations):
+    return FileKind("history file", 0x43474C4D, migrations)
 
 
 def start(program: str, *arguments: object) -> subprocess.Popen[str]:
@@ -175,7 +179,7 @@ def test_a_step_that_fails_leaves_the_file_at_the_version_before(tmp_path):
     with ConversationStore.open(path) as store:
         store.create("kept")
     with pytest.raises(StorageError):
-        Database(path, [*MIGRATIONS, breaks]).query("select 1")
+        Database(path, _history([*MIGRATIONS, breaks])).query("select 1")
     with ConversationStore.open(path) as store:
         assert [each.title for each in store.conversations()] == ["kept"]
     db = sqlite3.connect(path)
@@ -187,7 +191,7 @@ def test_an_older_file_is_brought_up_to_date(tmp_path):
     path = tmp_path / "history.db"
     with ConversationStore.open(path) as store:
         store.create("old")
-    database = Database(path, [*MIGRATIONS, lambda db: db.execute("alter table conversations add column pinned")])
+    database = Database(path, _history([*MIGRATIONS, lambda db: db.execute("alter table conversations add column pinned")]))
     assert [tuple(row) for row in database.query("select title, pinned from conversations")] == [("old", None)]
     database.close()
     with pytest.raises(SchemaTooNewError):
@@ -196,7 +200,7 @@ def test_an_older_file_is_brought_up_to_date(tmp_path):
 
 def test_conversations_of_the_first_schema_are_kept(tmp_path):
     path = tmp_path / "history.db"
-    database = Database(path, MIGRATIONS[:1])
+    database = Database(path, _history(MIGRATIONS[:1]))
     with database.transaction() as db:
         db.execute("insert into conversations (title, created_at, updated_at) values ('t', 0, 0)")
         db.execute("insert into messages (conversation_id, role, content, created_at) values (1, 'user', 'a', 0)")
