@@ -2,7 +2,8 @@
 
 ``connection.py`` opens the file and turns SQLite's errors into ours, ``migrations.py`` holds the
 numbered steps of its schema, ``place.py`` says where it is. ``conversations.py`` and ``threads.py``
-are what the rest of the program uses: talks that people read, and the states of LangGraph's threads.
+are what the rest of the program uses: talks that people read, and the states of LangGraph's threads;
+``sources.py`` keeps what a reply rests on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from chatglm_slim_llm.storage.conversations import (
     title_of,
 )
 from chatglm_slim_llm.storage.place import StoreLike, history_path, store_at
+from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.threads import CheckpointKey, StoredCheckpoint, StoredWrite, ThreadStore
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "FinishReason",
     "Message",
     "Role",
+    "Source",
     "StoreLike",
     "StoredCheckpoint",
     "StoredWrite",

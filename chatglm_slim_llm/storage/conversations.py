@@ -20,8 +20,11 @@ from types import TracebackType
 from typing import Literal, Self, cast
 
 from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.storage import sources as stored_sources
 from chatglm_slim_llm.storage.connection import Database, FileKind
 from chatglm_slim_llm.storage.migrations import MIGRATIONS
+from chatglm_slim_llm.storage.sources import Source
+from chatglm_slim_llm.storage.text import storable
 from chatglm_slim_llm.storage.threads import ThreadStore
 
 Role = Literal["user", "assistant", "system"]
@@ -132,7 +135,7 @@ class ConversationStore:
         with self._database.transaction() as db:
             conversation_id = db.execute(
                 "insert into conversations (title, created_at, updated_at) values (?, ?, ?)",
-                (_storable(title), now, now),
+                (storable(title), now, now),
             ).lastrowid
             _add(db, cast(int, conversation_id), None, drafts, now)
             row = db.execute("select * from conversations where id = ?", (conversation_id,)).fetchone()
@@ -152,7 +155,7 @@ class ConversationStore:
         with self._database.transaction() as db:
             changed = db.execute(
                 "update conversations set title = ?, updated_at = ? where id = ?",
-                (_storable(title), time.time(), conversation_id),
+                (storable(title), time.time(), conversation_id),
             ).rowcount
             self._want(changed, "conversation", conversation_id)
 
@@ -195,7 +198,7 @@ class ConversationStore:
         with self._database.transaction() as db:
             changed = db.execute(
                 "update messages set content = ?, finish_reason = ?, original = null where id = ?",
-                (_storable(content), finish_reason, message_id),
+                (storable(content), finish_reason, message_id),
             ).rowcount
         return changed == 1
 
@@ -217,6 +220,18 @@ class ConversationStore:
         )
         return [_message(row) for row in rows]
 
+    def add_sources(self, message_id: int, sources: Sequence[Source]) -> None:
+        """Keep what a message rests on, all of it or nothing; a number that is there already is replaced.
+
+        Raises:
+            StorageError: there is no such message.
+        """
+        stored_sources.add(self._database, message_id, sources)
+
+    def sources(self, message_id: int) -> list[Source]:
+        """What a message rests on, by number; they go with their message."""
+        return stored_sources.of_message(self._database, message_id)
+
     def _want(self, holds: object, kind: str, row_id: int) -> None:
         if not holds:
             raise StorageError(f"{self.path} has no {kind} {row_id}; it was deleted, so start a new one")
@@ -234,7 +249,7 @@ def _add(db: Connection, conversation_id: int, head_id: int | None, drafts: Sequ
         row = db.execute(
             "insert into messages (conversation_id, parent_id, role, content, created_at, finish_reason, original)"
             " values (?, ?, ?, ?, ?, ?, ?) returning *",
-            (conversation_id, head_id, draft.role, _storable(draft.content), now, draft.finish_reason, draft.original),
+            (conversation_id, head_id, draft.role, storable(draft.content), now, draft.finish_reason, draft.original),
         ).fetchone()
         rows.append(row)
         head_id = row["id"]
@@ -247,11 +262,6 @@ def _empty(db: Connection, conversation_id: int) -> None:
     """Delete messages; cut apart first, as a cascade down a path of thousands is deeper than SQLite goes."""
     db.execute("update messages set parent_id = null where conversation_id = ?", (conversation_id,))
     db.execute("delete from messages where conversation_id = ?", (conversation_id,))
-
-
-def _storable(text: str) -> str:
-    """Text as SQLite can hold it: a lone surrogate, which UTF-8 has no bytes for, becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _conversation(row: Row) -> Conversation:

@@ -78,4 +78,27 @@ def m003_create_threads(db: Connection) -> None:
     )
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_create_conversations, m002_keep_original_messages, m003_create_threads)
+def m004_create_sources(db: Connection) -> None:
+    """What a reply rests on: passages of documents with a copy of their text, which go with the reply."""
+    db.execute(
+        "create table sources ("
+        " message_id integer not null references messages (id) on delete cascade,"
+        " number integer not null,"
+        " passage_id text not null,"
+        " source text not null,"
+        " heading text not null,"
+        " page integer,"
+        " first_line integer,"
+        " last_line integer,"
+        " score real,"
+        " text text not null,"
+        " primary key (message_id, number))"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    m001_create_conversations,
+    m002_keep_original_messages,
+    m003_create_threads,
+    m004_create_sources,
+)
