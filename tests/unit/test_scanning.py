@@ -1,6 +1,7 @@
 """Which files a scan finds, which it skips, and what it says of them."""
 
-# ruff: noqa: PTH  (bytes as names, descriptors of folders)
+# Names as bytes, and descriptors of folders, are beyond Path.
+# ruff: noqa: PTH118, PTH123, PTH211
 
 from __future__ import annotations
 
