@@ -1,0 +1,509 @@
+"""The knowledge base's file: documents, chunks, terms and vectors in and out of SQLite.
+
+All SQL of retrieval is here. What to index is decided by ``sync.py``, how to rank by ``finding.py``.
+Every write that changes what can be found moves ``generation`` on, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from sqlite3 import Connection, Row
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chatglm_slim_llm.retrieval.embedders import Fingerprint
+from chatglm_slim_llm.retrieval.passages import Chunk, Passage
+from chatglm_slim_llm.retrieval.schema import KNOWLEDGE_BASE
+from chatglm_slim_llm.retrieval.vectors import Vectors, pack_sentences, unpack_sentences
+from chatglm_slim_llm.storage.connection import Database
+
+Ids = NDArray[np.int64]
+State = Literal["incoming", "ready", "skipped"]
+
+_BLOCK = 4096
+_FEW = 500  # parameters of one statement; old builds of SQLite allow 999
+_PASSAGE = (
+    "select c.id, c.key, c.text, c.heading, c.page, c.first_line, c.last_line, c.metadata, d.source, d.path"
+    " from chunks c join documents d on d.id = c.document_id"
+)
+
+
+@dataclass(frozen=True)
+class IndexedChunk:
+    """A chunk with what it is found by."""
+
+    chunk: Chunk
+    terms: str
+    """Terms joined by spaces, a line for each sentence."""
+    vectors: Vectors | None
+    """The chunk's own vector and then its sentences', [1 + sentences, dimension]; ``None`` without an embedder."""
+    key: str | None = None
+    """The id that the user gave it; ``None`` lets the index choose."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that the knowledge base knows."""
+
+    id: int
+    source: str
+    path: Path | None
+    state: State
+    reason: str | None
+    """Why it was skipped."""
+    digest: str | None
+    size_bytes: int | None
+    mtime_ns: int | None
+    indexed_at: float
+    """Seconds since the epoch."""
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What a file was like when it was read."""
+
+    path: Path
+    digest: str | None = None
+    size_bytes: int | None = None
+    mtime_ns: int | None = None
+
+
+class Index:
+    """One knowledge base's file; every method may be called from any thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path, KNOWLEDGE_BASE)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._database.path
+
+    def close(self) -> None:
+        """Let go of the file; a later call opens it again."""
+        self._database.close()
+
+    # Settings and counts
+
+    def setting(self, key: str) -> Any:
+        """A setting's value, ``None`` if there is none."""
+        rows = self._database.query("select value from settings where key = ?", (key,))
+        return rows[0]["value"] if rows else None
+
+    def set_settings(self, values: Mapping[str, object]) -> None:
+        """Keep settings."""
+        with self._database.transaction() as db:
+            _set(db, values)
+
+    @property
+    def generation(self) -> int:
+        """Changes whenever what can be found does."""
+        return int(self.setting("generation") or 0)
+
+    @property
+    def vectors_epoch(self) -> int:
+        """Changes whenever all vectors are thrown away."""
+        return int(self.setting("vectors_epoch") or 0)
+
+    def visible(self) -> tuple[Ids, float]:
+        """Ids of all chunks that may be found, ascending, and their mean number of terms."""
+        hidden = "(select id from documents where state <> 'ready')"
+        rows = self._database.query(f"select id from chunks where document_id not in {hidden} order by id")
+        total = self._database.query(f"select total(term_count) from chunks where document_id not in {hidden}")
+        ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        return ids, float(total[0][0]) / max(len(ids), 1) if total else 0.0
+
+    def counts(self) -> dict[str, int]:
+        """Documents by state, and chunks."""
+        rows = self._database.query("select state, count(*) from documents where path is not null group by state")
+        return {row[0]: row[1] for row in rows} | {"chunks": len(self.visible()[0])}
+
+    # Roots and documents
+
+    def roots(self) -> list[Path]:
+        """The files and folders that people asked for."""
+        return [_path(row["path"]) for row in self._database.query("select path from roots order by path")]
+
+    def add_roots(self, paths: Iterable[Path]) -> None:
+        """Remember what people asked for."""
+        with self._database.transaction() as db:
+            db.executemany("insert or ignore into roots values (?)", [(os.fsencode(path),) for path in paths])
+
+    def remove_roots(self, paths: Iterable[Path]) -> None:
+        """Forget what people asked for; the documents stay until they are removed."""
+        with self._database.transaction() as db:
+            db.executemany("delete from roots where path = ?", [(os.fsencode(path),) for path in paths])
+
+    def documents(self) -> list[Document]:
+        """The files that are there, or were skipped, by path."""
+        rows = self._database.query(
+            "select * from documents where path is not null and state <> 'incoming' order by path"
+        )
+        return [_document(row) for row in rows]
+
+    def skip(self, file: FileState, source: str, reason: str) -> None:
+        """Remember that a file cannot be read; its old chunks go."""
+        with self._changing() as db:
+            _forget_documents(db, _documents_of(db, file.path))
+            _add_document(db, file, source, "skipped", reason)
+
+    def touch(self, document_id: int, file: FileState) -> None:
+        """A file was written again with the same content."""
+        with self._database.transaction() as db:
+            db.execute(
+                "update documents set size_bytes = ?, mtime_ns = ?, indexed_at = ? where id = ?",
+                (file.size_bytes, file.mtime_ns, time.time(), document_id),
+            )
+
+    def remove_documents(self, document_ids: Sequence[int]) -> None:
+        """Remove documents and all that hangs on them, together."""
+        if document_ids:
+            with self._changing() as db:
+                _forget_documents(db, document_ids)
+
+    def remove_incoming(self) -> None:
+        """Remove what a killed process left half written."""
+        rows = self._database.query("select id from documents where state = 'incoming'")
+        self.remove_documents([row["id"] for row in rows])
+
+    def put_document(self, file: FileState, source: str, blocks: Iterable[Sequence[IndexedChunk]]) -> None:
+        """Put a file's chunks in place of its old ones: found all together, or not at all.
+
+        Each block is written as it comes; a document of one block takes one transaction.
+        """
+        document_id: int | None = None
+        names = _Names(source)
+        for block, is_last in _with_last(blocks):
+            with self._changing() if is_last else self._database.transaction() as db:
+                if document_id is None:
+                    document_id = _add_document(db, file, source, "incoming", None)
+                _add_chunks(db, document_id, block, names)
+                if is_last:
+                    _forget_documents(db, [id_ for id_ in _documents_of(db, file.path) if id_ != document_id])
+                    db.execute("update documents set state = 'ready' where id = ?", (document_id,))
+
+    # Texts that came from no file
+
+    def put_texts(self, chunks: Sequence[IndexedChunk]) -> list[str]:
+        """Add texts; one whose id is there already takes the other's place. Gives the ids."""
+        with self._changing() as db:
+            keys = [chunk.key for chunk in chunks if chunk.key is not None]
+            _delete_chunks(db, _ids_of_texts(db, keys))
+            row = db.execute("select id from documents where path is null and state = 'ready'").fetchone()
+            document_id = row["id"] if row else _add_document(db, None, "", "ready", None)
+            return _add_chunks(db, document_id, chunks, _Names(""))
+
+    def delete_texts(self, keys: Sequence[str] | None) -> None:
+        """Delete texts by their ids; ``None`` deletes all of them. Ids that are not there are no error."""
+        with self._changing() as db:
+            if keys is None:
+                rows = db.execute("select id from documents where path is null").fetchall()
+                _forget_documents(db, [row["id"] for row in rows])
+            else:
+                _delete_chunks(db, _ids_of_texts(db, keys))
+
+    # What search needs
+
+    def passages(self, ids: Sequence[int]) -> dict[int, Passage]:
+        """Chunks by id, those that are still there, with score 0."""
+        rows = self._each(f"{_PASSAGE} where c.id in ({{}})", ids)
+        return {row["id"]: _passage(row) for row in rows}
+
+    def passages_by_key(self, keys: Sequence[str]) -> list[Passage]:
+        """Chunks by their stable ids, in the order asked for."""
+        rows = self._each(f"{_PASSAGE} where d.state = 'ready' and c.key in ({{}})", keys)
+        found = {row["key"]: _passage(row) for row in rows}
+        return [found[key] for key in keys if key in found]
+
+    def around(self, key: str, before: int, after: int) -> list[Passage]:
+        """A chunk with its neighbours of the same document, in the order of the text."""
+        rows = self._database.query(
+            "select c.id, c.document_id, d.path from chunks c join documents d on d.id = c.document_id"
+            " where c.key = ? and d.state = 'ready'",
+            (key,),
+        )
+        if not rows or rows[0]["path"] is None:
+            return self.passages_by_key([key])
+        here, document_id = rows[0]["id"], rows[0]["document_id"]
+        ordered = f"{_PASSAGE} where c.document_id = ? and c.id"
+        earlier = self._database.query(f"{ordered} <= ? order by c.id desc limit ?", (document_id, here, before + 1))
+        later = self._database.query(f"{ordered} > ? order by c.id limit ?", (document_id, here, after))
+        return [_passage(row) for row in [*reversed(earlier), *later]]
+
+    def term_counts(self, terms: Iterable[str]) -> dict[str, int]:
+        """In how many chunks each term is; terms that are in none are left out."""
+        counts = {}
+        for term in terms:
+            rows = self._database.query("select doc from term_counts where term = ?", (term,))
+            if rows:
+                counts[term] = int(rows[0]["doc"])
+        return counts
+
+    def chunks_with(self, term: str) -> Ids:
+        """Ids of the chunks that hold a term."""
+        rows = self._database.query("select rowid from chunk_terms where chunk_terms match ?", (f'"{term}"',))
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    def terms_of(self, ids: Sequence[int]) -> dict[int, str]:
+        """Terms of chunks, a line for each sentence."""
+        rows = self._each("select rowid, terms from chunk_terms where rowid in ({})", ids)
+        return {row[0]: row[1] for row in rows}
+
+    def vectors_of(self, ids: Sequence[int]) -> dict[int, Vectors]:
+        """Vectors of chunks."""
+        rows = self._each("select chunk_id, vector from vectors where chunk_id in ({})", ids)
+        return {row[0]: np.frombuffer(row[1], np.float32) for row in rows}
+
+    def sentence_vectors_of(self, ids: Sequence[int], dimension: int) -> dict[int, Vectors]:
+        """Vectors of chunks' sentences, [sentence, dimension] each."""
+        rows = self._each("select chunk_id, vectors from sentence_vectors where chunk_id in ({})", ids)
+        return {row[0]: unpack_sentences(row[1], dimension) for row in rows}
+
+    def vectors_after(self, chunk_id: int) -> Iterator[tuple[Ids, Vectors]]:
+        """All vectors of chunks with a higher id, in blocks."""
+        while True:
+            rows = self._database.query(
+                "select chunk_id, vector from vectors where chunk_id > ? order by chunk_id limit ?", (chunk_id, _BLOCK)
+            )
+            if not rows:
+                return
+            ids = np.fromiter((row[0] for row in rows), np.int64, len(rows))
+            yield ids, np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(len(rows), -1)
+            chunk_id = int(ids[-1])
+
+    def matching(self, wanted: Mapping[str, object]) -> Ids:
+        """Ids of the chunks whose source, place or metadata have these values, ascending."""
+        conditions, parameters = [], []
+        for key, value in wanted.items():
+            column = _COLUMNS.get(key)
+            conditions.append(f"{column or 'json_extract(c.metadata, ?)'} is ?")
+            parameters += [value] if column else [f'$."{key}"', value]
+        rows = self._database.query(
+            f"select c.id from chunks c join documents d on d.id = c.document_id where {' and '.join(conditions)}"
+            " order by c.id",
+            parameters,
+        )
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+    # The embedder
+
+    def fingerprint(self) -> Fingerprint | None:
+        """What the vectors of this file were made by; ``None`` if it has none."""
+        name, probe = self.setting("embedder"), self.setting("probe")
+        if name is None:
+            return None
+        dimension = int(self.setting("dimension"))
+        return Fingerprint(name, np.frombuffer(probe, np.float32).reshape(-1, dimension))
+
+    def begin_vectors(self, fingerprint: Fingerprint | None) -> None:
+        """Throw all vectors away and note what the next ones are made by."""
+        with self._changing() as db:
+            db.execute("delete from vectors")
+            db.execute("delete from sentence_vectors")
+            db.execute("delete from settings where key in ('embedder', 'dimension', 'probe')")
+            _count_up(db, "vectors_epoch")
+            if fingerprint is not None:
+                probe = np.ascontiguousarray(fingerprint.probe, np.float32).tobytes()
+                _set(db, {"embedder": fingerprint.name, "dimension": fingerprint.dimension, "probe": probe})
+
+    def without_vectors(self, limit: int) -> list[tuple[int, str, str]]:
+        """Chunks that have no vector yet: id, heading and text."""
+        rows = self._database.query(
+            "select id, heading, text from chunks where id not in (select chunk_id from vectors) order by id limit ?",
+            (limit,),
+        )
+        return [(row["id"], row["heading"], row["text"]) for row in rows]
+
+    def count_without_vectors(self) -> int:
+        """How many chunks have no vector."""
+        rows = self._database.query("select (select count(*) from chunks) - (select count(*) from vectors)")
+        return int(rows[0][0]) if rows else 0
+
+    def put_vectors(self, vectors: Mapping[int, Vectors]) -> None:
+        """Give chunks their vectors, and those of their sentences."""
+        with self._changing() as db:
+            for chunk_id, rows in vectors.items():
+                _put_vectors(db, chunk_id, rows)
+
+    # Records of LangChain's indexing API
+
+    def query_records(self, sql: str, parameters: Sequence[object]) -> list[Row]:
+        """Read from the table of records."""
+        return self._database.query(sql, parameters)
+
+    def change_records(self, sql: str, rows: Iterable[Sequence[object]]) -> None:
+        """Change the table of records, all rows or none."""
+        with self._database.transaction() as db:
+            db.executemany(sql, rows)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        with self._database.transaction() as db:
+            yield db
+            _count_up(db, "generation")
+
+    def _each(self, sql: str, values: Sequence[object]) -> Iterator[Row]:
+        for start in range(0, len(values), _FEW):
+            few = values[start : start + _FEW]
+            yield from self._database.query(sql.format(", ".join("?" * len(few))), few)
+
+
+_COLUMNS = {
+    "source": "coalesce(json_extract(c.metadata, '$.source'), d.source)",
+    "page": "coalesce(c.page, json_extract(c.metadata, '$.page'))",
+    "heading": "coalesce(nullif(c.heading, ''), json_extract(c.metadata, '$.heading'))",
+}
+
+
+class _Names:
+    """Stable ids of one document's chunks: the same text in the same file has the same id after the next sync."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._seen: dict[str, int] = {}
+
+    def name(self, text: str) -> str:
+        occurrence = self._seen[text] = self._seen.get(text, 0) + 1
+        told = f"{self._source}\0{occurrence}\0{text}".encode("utf-8", "surrogatepass")
+        return sha256(told).hexdigest()[:20]
+
+
+def _add_document(db: Connection, file: FileState | None, source: str, state: State, reason: str | None) -> int:
+    path, digest, size, mtime = (
+        (os.fsencode(file.path), file.digest, file.size_bytes, file.mtime_ns) if file else (None, None, None, None)
+    )
+    cursor = db.execute(
+        "insert into documents (source, path, state, reason, digest, size_bytes, mtime_ns, indexed_at)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?)",
+        (source, path, state, reason, digest, size, mtime, time.time()),
+    )
+    return cast(int, cursor.lastrowid)
+
+
+def _documents_of(db: Connection, path: Path) -> list[int]:
+    rows = db.execute("select id from documents where path = ?", (os.fsencode(path),)).fetchall()
+    return [row["id"] for row in rows]
+
+
+def _add_chunks(db: Connection, document_id: int, chunks: Sequence[IndexedChunk], names: _Names) -> list[str]:
+    keys = []
+    for each in chunks:
+        chunk = each.chunk
+        key = each.key or names.name(chunk.text)
+        cursor = db.execute(
+            "insert into chunks (key, document_id, text, heading, page, first_line, last_line, metadata, term_count)"
+            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                _storable(key),
+                document_id,
+                _storable(chunk.text),
+                _storable(chunk.heading),
+                chunk.page,
+                chunk.first_line,
+                chunk.last_line,
+                json.dumps(dict(chunk.metadata)),
+                len(each.terms.split()),
+            ),
+        )
+        chunk_id = cast(int, cursor.lastrowid)
+        db.execute("insert into chunk_terms (rowid, terms) values (?, ?)", (chunk_id, each.terms))
+        if each.vectors is not None:
+            _put_vectors(db, chunk_id, each.vectors)
+        keys.append(key)
+    return keys
+
+
+def _storable(text: str) -> str:
+    """Half of a surrogate pair is no character; SQLite takes none."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _put_vectors(db: Connection, chunk_id: int, rows: Vectors) -> None:
+    db.execute("insert or replace into vectors values (?, ?)", (chunk_id, rows[0].astype(np.float32).tobytes()))
+    db.execute("insert or replace into sentence_vectors values (?, ?)", (chunk_id, pack_sentences(rows[1:])))
+
+
+def _forget_documents(db: Connection, document_ids: Iterable[int]) -> None:
+    for document_id in document_ids:
+        rows = db.execute("select id from chunks where document_id = ?", (document_id,)).fetchall()
+        _delete_chunks(db, [row["id"] for row in rows])
+        db.execute("delete from documents where id = ?", (document_id,))
+
+
+def _delete_chunks(db: Connection, ids: Iterable[int]) -> None:
+    rows = [(id_,) for id_ in ids]
+    for table, key in (
+        ("chunk_terms", "rowid"),
+        ("vectors", "chunk_id"),
+        ("sentence_vectors", "chunk_id"),
+        ("chunks", "id"),
+    ):
+        db.executemany(f"delete from {table} where {key} = ?", rows)
+
+
+def _ids_of_texts(db: Connection, keys: Iterable[str]) -> list[int]:
+    sql = "select c.id from chunks c join documents d on d.id = c.document_id where c.key = ? and d.path is null"
+    return [row["id"] for key in keys for row in db.execute(sql, (key,)).fetchall()]
+
+
+def _set(db: Connection, values: Mapping[str, object]) -> None:
+    db.executemany("insert or replace into settings values (?, ?)", values.items())
+
+
+def _count_up(db: Connection, key: str) -> None:
+    db.execute("insert into settings values (?, 1) on conflict (key) do update set value = value + 1", (key,))
+
+
+def _with_last(blocks: Iterable[Sequence[IndexedChunk]]) -> Iterator[tuple[Sequence[IndexedChunk], bool]]:
+    held: Sequence[IndexedChunk] = ()
+    is_first = True
+    for block in blocks:
+        if not is_first:
+            yield held, False
+        held, is_first = block, False
+    yield held, True
+
+
+def _document(row: Row) -> Document:
+    return Document(
+        row["id"],
+        row["source"],
+        None if row["path"] is None else _path(row["path"]),
+        row["state"],
+        row["reason"],
+        row["digest"],
+        row["size_bytes"],
+        row["mtime_ns"],
+        row["indexed_at"],
+    )
+
+
+def _passage(row: Row) -> Passage:
+    metadata = json.loads(row["metadata"])
+    if row["path"] is not None:
+        place = {key: row[key] for key in ("source", "heading", "page", "first_line", "last_line") if row[key]}
+        metadata = place | metadata
+    return Passage(
+        row["key"],
+        row["text"],
+        0.0,
+        str(metadata.get("source", "")),
+        row["heading"],
+        row["page"],
+        row["first_line"],
+        row["last_line"],
+        metadata,
+    )
+
+
+def _path(raw: bytes) -> Path:
+    return Path(os.fsdecode(raw))

