@@ -1,33 +1,47 @@
 """The knowledge base's file: documents, chunks, terms and vectors in and out of SQLite.
 
-All SQL of retrieval is here. What to index is decided by ``sync.py``, how to rank by ``finding.py``.
+All SQL of retrieval is here and in ``rows.py``. What to index is decided by ``sync.py``, how to rank by ``finding.py``.
 Every write that changes what can be found moves ``generation`` on, in the same transaction.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from sqlite3 import Connection, Row
-from typing import Any, Literal, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chatglm_slim_llm.retrieval.embedders import Fingerprint
-from chatglm_slim_llm.retrieval.passages import Chunk, Passage
+from chatglm_slim_llm.retrieval.passages import Passage
+from chatglm_slim_llm.retrieval.rows import (
+    Document,
+    FileState,
+    IndexedChunk,
+    Names,
+    add_chunks,
+    add_document,
+    count_up,
+    delete_chunks,
+    forget_documents,
+    ids_of_documents,
+    ids_of_texts,
+    put_vectors,
+    set_values,
+    to_document,
+    to_passage,
+    to_path,
+)
 from chatglm_slim_llm.retrieval.schema import KNOWLEDGE_BASE
-from chatglm_slim_llm.retrieval.vectors import Vectors, pack_sentences, unpack_sentences
+from chatglm_slim_llm.retrieval.vectors import Vectors, unpack_sentences
 from chatglm_slim_llm.storage.connection import Database
 
 Ids = NDArray[np.int64]
-State = Literal["incoming", "ready", "skipped"]
 
 _BLOCK = 4096
 _FEW = 500  # parameters of one statement; old builds of SQLite allow 999
@@ -35,46 +49,6 @@ _PASSAGE = (
     "select c.id, c.key, c.text, c.heading, c.page, c.first_line, c.last_line, c.metadata, d.source, d.path"
     " from chunks c join documents d on d.id = c.document_id"
 )
-
-
-@dataclass(frozen=True)
-class IndexedChunk:
-    """A chunk with what it is found by."""
-
-    chunk: Chunk
-    terms: str
-    """Terms joined by spaces, a line for each sentence."""
-    vectors: Vectors | None
-    """The chunk's own vector and then its sentences', [1 + sentences, dimension]; ``None`` without an embedder."""
-    key: str | None = None
-    """The id that the user gave it; ``None`` lets the index choose."""
-
-
-@dataclass(frozen=True)
-class Document:
-    """A file that the knowledge base knows."""
-
-    id: int
-    source: str
-    path: Path | None
-    state: State
-    reason: str | None
-    """Why it was skipped."""
-    digest: str | None
-    size_bytes: int | None
-    mtime_ns: int | None
-    indexed_at: float
-    """Seconds since the epoch."""
-
-
-@dataclass(frozen=True)
-class FileState:
-    """What a file was like when it was read."""
-
-    path: Path
-    digest: str | None = None
-    size_bytes: int | None = None
-    mtime_ns: int | None = None
 
 
 class Index:
@@ -102,7 +76,7 @@ class Index:
     def set_settings(self, values: Mapping[str, object]) -> None:
         """Keep settings."""
         with self._database.transaction() as db:
-            _set(db, values)
+            set_values(db, values)
 
     @property
     def generation(self) -> int:
@@ -131,7 +105,7 @@ class Index:
 
     def roots(self) -> list[Path]:
         """The files and folders that people asked for."""
-        return [_path(row["path"]) for row in self._database.query("select path from roots order by path")]
+        return [to_path(row["path"]) for row in self._database.query("select path from roots order by path")]
 
     def add_roots(self, paths: Iterable[Path]) -> None:
         """Remember what people asked for."""
@@ -148,13 +122,13 @@ class Index:
         rows = self._database.query(
             "select * from documents where path is not null and state <> 'incoming' order by path"
         )
-        return [_document(row) for row in rows]
+        return [to_document(row) for row in rows]
 
     def skip(self, file: FileState, source: str, reason: str) -> None:
         """Remember that a file cannot be read; its old chunks go."""
         with self._changing() as db:
-            _forget_documents(db, _documents_of(db, file.path))
-            _add_document(db, file, source, "skipped", reason)
+            forget_documents(db, ids_of_documents(db, file.path))
+            add_document(db, file, source, "skipped", reason)
 
     def touch(self, document_id: int, file: FileState) -> None:
         """A file was written again with the same content."""
@@ -168,7 +142,7 @@ class Index:
         """Remove documents and all that hangs on them, together."""
         if document_ids:
             with self._changing() as db:
-                _forget_documents(db, document_ids)
+                forget_documents(db, document_ids)
 
     def remove_incoming(self) -> None:
         """Remove what a killed process left half written."""
@@ -181,14 +155,14 @@ class Index:
         Each block is written as it comes; a document of one block takes one transaction.
         """
         document_id: int | None = None
-        names = _Names(source)
+        names = Names(source)
         for block, is_last in _with_last(blocks):
             with self._changing() if is_last else self._database.transaction() as db:
                 if document_id is None:
-                    document_id = _add_document(db, file, source, "incoming", None)
-                _add_chunks(db, document_id, block, names)
+                    document_id = add_document(db, file, source, "incoming", None)
+                add_chunks(db, document_id, block, names)
                 if is_last:
-                    _forget_documents(db, [id_ for id_ in _documents_of(db, file.path) if id_ != document_id])
+                    forget_documents(db, [id_ for id_ in ids_of_documents(db, file.path) if id_ != document_id])
                     db.execute("update documents set state = 'ready' where id = ?", (document_id,))
 
     # Texts that came from no file
@@ -197,31 +171,31 @@ class Index:
         """Add texts; one whose id is there already takes the other's place. Gives the ids."""
         with self._changing() as db:
             keys = [chunk.key for chunk in chunks if chunk.key is not None]
-            _delete_chunks(db, _ids_of_texts(db, keys))
+            delete_chunks(db, ids_of_texts(db, keys))
             row = db.execute("select id from documents where path is null and state = 'ready'").fetchone()
-            document_id = row["id"] if row else _add_document(db, None, "", "ready", None)
-            return _add_chunks(db, document_id, chunks, _Names(""))
+            document_id = row["id"] if row else add_document(db, None, "", "ready", None)
+            return add_chunks(db, document_id, chunks, Names(""))
 
     def delete_texts(self, keys: Sequence[str] | None) -> None:
         """Delete texts by their ids; ``None`` deletes all of them. Ids that are not there are no error."""
         with self._changing() as db:
             if keys is None:
                 rows = db.execute("select id from documents where path is null").fetchall()
-                _forget_documents(db, [row["id"] for row in rows])
+                forget_documents(db, [row["id"] for row in rows])
             else:
-                _delete_chunks(db, _ids_of_texts(db, keys))
+                delete_chunks(db, ids_of_texts(db, keys))
 
     # What search needs
 
     def passages(self, ids: Sequence[int]) -> dict[int, Passage]:
         """Chunks by id, those that are still there, with score 0."""
         rows = self._each(f"{_PASSAGE} where c.id in ({{}})", ids)
-        return {row["id"]: _passage(row) for row in rows}
+        return {row["id"]: to_passage(row) for row in rows}
 
     def passages_by_key(self, keys: Sequence[str]) -> list[Passage]:
         """Chunks by their stable ids, in the order asked for."""
         rows = self._each(f"{_PASSAGE} where d.state = 'ready' and c.key in ({{}})", keys)
-        found = {row["key"]: _passage(row) for row in rows}
+        found = {row["key"]: to_passage(row) for row in rows}
         return [found[key] for key in keys if key in found]
 
     def around(self, key: str, before: int, after: int) -> list[Passage]:
@@ -237,7 +211,7 @@ class Index:
         ordered = f"{_PASSAGE} where c.document_id = ? and c.id"
         earlier = self._database.query(f"{ordered} <= ? order by c.id desc limit ?", (document_id, here, before + 1))
         later = self._database.query(f"{ordered} > ? order by c.id limit ?", (document_id, here, after))
-        return [_passage(row) for row in [*reversed(earlier), *later]]
+        return [to_passage(row) for row in [*reversed(earlier), *later]]
 
     def term_counts(self, terms: Iterable[str]) -> dict[str, int]:
         """In how many chunks each term is; terms that are in none are left out."""
@@ -310,10 +284,10 @@ class Index:
             db.execute("delete from vectors")
             db.execute("delete from sentence_vectors")
             db.execute("delete from settings where key in ('embedder', 'dimension', 'probe')")
-            _count_up(db, "vectors_epoch")
+            count_up(db, "vectors_epoch")
             if fingerprint is not None:
                 probe = np.ascontiguousarray(fingerprint.probe, np.float32).tobytes()
-                _set(db, {"embedder": fingerprint.name, "dimension": fingerprint.dimension, "probe": probe})
+                set_values(db, {"embedder": fingerprint.name, "dimension": fingerprint.dimension, "probe": probe})
 
     def without_vectors(self, limit: int) -> list[tuple[int, str, str]]:
         """Chunks that have no vector yet: id, heading and text."""
@@ -332,7 +306,7 @@ class Index:
         """Give chunks their vectors, and those of their sentences."""
         with self._changing() as db:
             for chunk_id, rows in vectors.items():
-                _put_vectors(db, chunk_id, rows)
+                put_vectors(db, chunk_id, rows)
 
     # Records of LangChain's indexing API
 
@@ -349,7 +323,7 @@ class Index:
     def _changing(self) -> Iterator[Connection]:
         with self._database.transaction() as db:
             yield db
-            _count_up(db, "generation")
+            count_up(db, "generation")
 
     def _each(self, sql: str, values: Sequence[object]) -> Iterator[Row]:
         for start in range(0, len(values), _FEW):
@@ -364,105 +338,6 @@ _COLUMNS = {
 }
 
 
-class _Names:
-    """Stable ids of one document's chunks: the same text in the same file has the same id after the next sync."""
-
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._seen: dict[str, int] = {}
-
-    def name(self, text: str) -> str:
-        occurrence = self._seen[text] = self._seen.get(text, 0) + 1
-        told = f"{self._source}\0{occurrence}\0{text}".encode("utf-8", "surrogatepass")
-        return sha256(told).hexdigest()[:20]
-
-
-def _add_document(db: Connection, file: FileState | None, source: str, state: State, reason: str | None) -> int:
-    path, digest, size, mtime = (
-        (os.fsencode(file.path), file.digest, file.size_bytes, file.mtime_ns) if file else (None, None, None, None)
-    )
-    cursor = db.execute(
-        "insert into documents (source, path, state, reason, digest, size_bytes, mtime_ns, indexed_at)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?)",
-        (source, path, state, reason, digest, size, mtime, time.time()),
-    )
-    return cast(int, cursor.lastrowid)
-
-
-def _documents_of(db: Connection, path: Path) -> list[int]:
-    rows = db.execute("select id from documents where path = ?", (os.fsencode(path),)).fetchall()
-    return [row["id"] for row in rows]
-
-
-def _add_chunks(db: Connection, document_id: int, chunks: Sequence[IndexedChunk], names: _Names) -> list[str]:
-    keys = []
-    for each in chunks:
-        chunk = each.chunk
-        key = each.key or names.name(chunk.text)
-        cursor = db.execute(
-            "insert into chunks (key, document_id, text, heading, page, first_line, last_line, metadata, term_count)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                _storable(key),
-                document_id,
-                _storable(chunk.text),
-                _storable(chunk.heading),
-                chunk.page,
-                chunk.first_line,
-                chunk.last_line,
-                json.dumps(dict(chunk.metadata)),
-                len(each.terms.split()),
-            ),
-        )
-        chunk_id = cast(int, cursor.lastrowid)
-        db.execute("insert into chunk_terms (rowid, terms) values (?, ?)", (chunk_id, each.terms))
-        if each.vectors is not None:
-            _put_vectors(db, chunk_id, each.vectors)
-        keys.append(key)
-    return keys
-
-
-def _storable(text: str) -> str:
-    """Half of a surrogate pair is no character; SQLite takes none."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _put_vectors(db: Connection, chunk_id: int, rows: Vectors) -> None:
-    db.execute("insert or replace into vectors values (?, ?)", (chunk_id, rows[0].astype(np.float32).tobytes()))
-    db.execute("insert or replace into sentence_vectors values (?, ?)", (chunk_id, pack_sentences(rows[1:])))
-
-
-def _forget_documents(db: Connection, document_ids: Iterable[int]) -> None:
-    for document_id in document_ids:
-        rows = db.execute("select id from chunks where document_id = ?", (document_id,)).fetchall()
-        _delete_chunks(db, [row["id"] for row in rows])
-        db.execute("delete from documents where id = ?", (document_id,))
-
-
-def _delete_chunks(db: Connection, ids: Iterable[int]) -> None:
-    rows = [(id_,) for id_ in ids]
-    for table, key in (
-        ("chunk_terms", "rowid"),
-        ("vectors", "chunk_id"),
-        ("sentence_vectors", "chunk_id"),
-        ("chunks", "id"),
-    ):
-        db.executemany(f"delete from {table} where {key} = ?", rows)
-
-
-def _ids_of_texts(db: Connection, keys: Iterable[str]) -> list[int]:
-    sql = "select c.id from chunks c join documents d on d.id = c.document_id where c.key = ? and d.path is null"
-    return [row["id"] for key in keys for row in db.execute(sql, (key,)).fetchall()]
-
-
-def _set(db: Connection, values: Mapping[str, object]) -> None:
-    db.executemany("insert or replace into settings values (?, ?)", values.items())
-
-
-def _count_up(db: Connection, key: str) -> None:
-    db.execute("insert into settings values (?, 1) on conflict (key) do update set value = value + 1", (key,))
-
-
 def _with_last(blocks: Iterable[Sequence[IndexedChunk]]) -> Iterator[tuple[Sequence[IndexedChunk], bool]]:
     held: Sequence[IndexedChunk] = ()
     is_first = True
@@ -471,39 +346,3 @@ def _with_last(blocks: Iterable[Sequence[IndexedChunk]]) -> Iterator[tuple[Seque
             yield held, False
         held, is_first = block, False
     yield held, True
-
-
-def _document(row: Row) -> Document:
-    return Document(
-        row["id"],
-        row["source"],
-        None if row["path"] is None else _path(row["path"]),
-        row["state"],
-        row["reason"],
-        row["digest"],
-        row["size_bytes"],
-        row["mtime_ns"],
-        row["indexed_at"],
-    )
-
-
-def _passage(row: Row) -> Passage:
-    metadata = json.loads(row["metadata"])
-    if row["path"] is not None:
-        place = {key: row[key] for key in ("source", "heading", "page", "first_line", "last_line") if row[key]}
-        metadata = place | metadata
-    return Passage(
-        row["key"],
-        row["text"],
-        0.0,
-        str(metadata.get("source", "")),
-        row["heading"],
-        row["page"],
-        row["first_line"],
-        row["last_line"],
-        metadata,
-    )
-
-
-def _path(raw: bytes) -> Path:
-    return Path(os.fsdecode(raw))

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import uuid
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,25 +21,23 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
-from chatglm_slim_llm.errors import ConfigError, MissingExtraError, PluginNotFoundError, RetrievalError
+from chatglm_slim_llm.errors import ConfigError, RetrievalError
 from chatglm_slim_llm.plugins import plugins
-from chatglm_slim_llm.retrieval.embedders import DEFAULT, Embedder, Fingerprint, FromLangChain, embedder, fingerprint
+from chatglm_slim_llm.retrieval.embedders import Embedder, FromLangChain
+from chatglm_slim_llm.retrieval.embedding import Embedding
 from chatglm_slim_llm.retrieval.finding import Finder, Meaning, Mode
-from chatglm_slim_llm.retrieval.index import Document as IndexedDocument
 from chatglm_slim_llm.retrieval.index import Ids, Index
 from chatglm_slim_llm.retrieval.passages import Chunk, Passage
 from chatglm_slim_llm.retrieval.place import knowledge_base_path
 from chatglm_slim_llm.retrieval.preparing import prepare
 from chatglm_slim_llm.retrieval.records import KnowledgeBaseRecords
+from chatglm_slim_llm.retrieval.rows import Document as IndexedDocument
 from chatglm_slim_llm.retrieval.sync import Progress, Stop, Sync, SyncReport, only_one
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
 Filter = Mapping[str, object] | Callable[[Mapping[str, Any]], bool]
-
-NO_EMBEDDER = "none"
-"""Chooses to search by words alone."""
 
 
 class KnowledgeBase(VectorStore):
@@ -58,11 +54,8 @@ class KnowledgeBase(VectorStore):
 
     def __init__(self, path: Path, embedder: str | Embeddings | None = None) -> None:
         self._index = Index(path)
-        self._choice = embedder
         self._finder = Finder(self._index)
-        self._loading = threading.Lock()
-        self._loaded: tuple[Embedder | None, Fingerprint | None] | None = None
-        self._has_warned = False
+        self._embedding = Embedding(self._index, embedder)
 
     @classmethod
     def open(cls, path_or_name: str | os.PathLike[str], *, embedder: str | Embeddings | None = None) -> Self:
@@ -182,7 +175,7 @@ class KnowledgeBase(VectorStore):
         query: str,
         k: int = 4,
         mode: Mode = "hybrid",
-        filter: Filter | None = None,  # noqa: A002  # LangChain's word
+        filter: Filter | None = None,  # LangChain's word
     ) -> list[Passage]:
         """Find the passages that answer a question best.
 
@@ -203,7 +196,7 @@ class KnowledgeBase(VectorStore):
             raise ConfigError(f"k is {k}; ask for at least 1 passage", key="k")
         if not query.strip():
             return []
-        meaning = self._meaning(query, mode) if mode != "keyword" else None
+        meaning = self._embedding.of_question(query, mode) if mode != "keyword" else None
         return self._found(query, k, mode, meaning, filter)
 
     def neighbours(self, passage: Passage, before: int = 1, after: int = 1) -> list[Passage]:
@@ -226,7 +219,7 @@ class KnowledgeBase(VectorStore):
     @property
     def embeddings(self) -> Embeddings | None:
         """What makes the vectors."""
-        own = self._embedder()[0]
+        own = self._embedding.loaded()[0]
         return None if own is None else own.embeddings if isinstance(own, FromLangChain) else _AsEmbeddings(own)
 
     def add_texts(
@@ -252,7 +245,7 @@ class KnowledgeBase(VectorStore):
         for place, each in enumerate(metadata):
             _check_metadata(each, place)
         chunks = {key: Chunk(text, metadata=each) for key, text, each in zip(keys, every, metadata, strict=True)}
-        own = self._writing_embedder()
+        own = self._embedding.for_new_chunks()
         self._index.put_texts(prepare(list(chunks.values()), own, list(chunks)))
         return keys
 
@@ -279,7 +272,7 @@ class KnowledgeBase(VectorStore):
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         return [
             _document(passage)
-            for passage in self._found("", k, "vector", self._as_meaning(vector), kwargs.get("filter"))
+            for passage in self._found("", k, "vector", self._embedding.of_vector(vector), kwargs.get("filter"))
         ]
 
     def max_marginal_relevance_search(
@@ -287,7 +280,7 @@ class KnowledgeBase(VectorStore):
     ) -> list[Document]:
         """``search`` among the ``fetch_k`` best for ``k`` that say different things."""
         found = self.search(query, fetch_k, **kwargs)
-        own, _ = self._embedder()
+        own, _ = self._embedding.loaded()
         if own is None or not found:
             return [_document(passage) for passage in found[:k]]
         vectors = [list(map(float, row)) for row in own.passages([passage.text for passage in found])]
@@ -323,85 +316,12 @@ class KnowledgeBase(VectorStore):
         base.add_texts(texts, metadatas, ids=ids)
         return base
 
-    # The embedder
-
-    def _embedder(self) -> tuple[Embedder | None, Fingerprint | None]:
-        """The embedder with its fingerprint, loaded when it is first needed."""
-        with self._loading:
-            if self._loaded is None:
-                own = self._choose()
-                self._loaded = own, None if own is None else fingerprint(own)
-            return self._loaded
-
-    def _choose(self) -> Embedder | None:
-        if self._choice is not None:
-            return None if self._choice == NO_EMBEDDER else embedder(self._choice)
-        recorded = self._index.setting("embedder")
-        try:
-            return embedder(recorded or DEFAULT)
-        except MissingExtraError:
-            if recorded is None:  # a new file: words alone are a good start
-                return None
-            raise
-        except PluginNotFoundError as error:
-            raise RetrievalError(
-                f"the vectors of {self.path} were made by {recorded}, which is none of the installed embedders; give"
-                " embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by words"
-            ) from error
-
-    def _writing_embedder(self) -> Embedder | None:
-        """The embedder for new chunks; an empty file becomes its own."""
-        own, mark = self._embedder()
-        if mark is None:
-            return None
-        known = self._index.fingerprint()
-        if known is None and not self._index.count_without_vectors():
-            self._index.begin_vectors(mark)
-        elif known is None or not known.is_same(mark):
-            return None  # its vectors come with all others' at the next sync
-        return own
+    # Behind them
 
     def _new_sync(self, progress: Callable[[Progress], None] | None, stop: Stop | None) -> Sync:
-        own, mark = self._embedder()
-        return Sync(
-            self._index, own, mark, progress=progress, stop=stop, loadable=list(plugins("chatglm_slim.loaders"))
-        )
-
-    def _meaning(self, query: str, mode: Mode) -> Meaning | None:
-        own, _ = self._embedder()
-        if own is None:
-            if mode == "vector":
-                raise RetrievalError(
-                    "there is no embedder; run: pip install 'chatglm-slim-llm[rag]', or search by keyword"
-                )
-            return None
-        known = self._index.fingerprint()
-        if known is None:
-            return None  # nothing was added yet
-        if not self._is_current(known):
-            complaint = (
-                f"the vectors of {self.path} were made by {known.name} and not by {own.name}, or by another version of"
-                " it; run sync to make new ones"
-            )
-            if mode == "vector":
-                raise RetrievalError(complaint)
-            if not self._has_warned:
-                self._has_warned = True
-                warnings.warn(f"{complaint}; until then only words are searched", stacklevel=4)
-            return None
-        return self._as_meaning(own.queries([query])[0])
-
-    def _is_current(self, known: Fingerprint) -> bool:
-        mark = self._embedder()[1]
-        return mark is not None and known.is_same(mark)
-
-    def _as_meaning(self, vector: np.ndarray[Any, np.dtype[np.float32]]) -> Meaning | None:
-        known = self._index.fingerprint()
-        if known is None:
-            return None
-        if known.dimension != len(vector):
-            raise RetrievalError(f"the vector has {len(vector)} numbers, those of {self.path} have {known.dimension}")
-        return Meaning.of(vector, known)
+        own, mark = self._embedding.loaded()
+        loadable = list(plugins("chatglm_slim.loaders"))
+        return Sync(self._index, own, mark, progress=progress, stop=stop, loadable=loadable)
 
     def _found(self, query: str, k: int, mode: Mode, meaning: Meaning | None, wanted: Filter | None) -> list[Passage]:
         ranked = self._finder.find(query, k, mode, meaning, self._among(wanted))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from chatglm_slim_llm.retrieval.embedders import Embedder
-from chatglm_slim_llm.retrieval.index import IndexedChunk
 from chatglm_slim_llm.retrieval.passages import Chunk
+from chatglm_slim_llm.retrieval.rows import IndexedChunk
 from chatglm_slim_llm.retrieval.splitting import sentences
 from chatglm_slim_llm.retrieval.terms import terms
 from chatglm_slim_llm.retrieval.vectors import Vectors

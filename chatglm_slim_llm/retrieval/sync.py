@@ -15,10 +15,11 @@ from filelock import FileLock, Timeout
 
 from chatglm_slim_llm.errors import KnowledgeBaseBusyError
 from chatglm_slim_llm.retrieval.embedders import Embedder, Fingerprint
-from chatglm_slim_llm.retrieval.index import Document, FileState, Index, IndexedChunk
+from chatglm_slim_llm.retrieval.index import Index
 from chatglm_slim_llm.retrieval.parallel import ParallelEmbedder, cores
 from chatglm_slim_llm.retrieval.preparing import prepare, vectors_of
 from chatglm_slim_llm.retrieval.reading import ReaderPool, ReadFile, ReadLimits, UnreadFile
+from chatglm_slim_llm.retrieval.rows import Document, FileState, IndexedChunk
 from chatglm_slim_llm.retrieval.scanning import FoundFile, ScanLimits, SkippedFile, display_name, scan
 
 Stop = Callable[[], bool]

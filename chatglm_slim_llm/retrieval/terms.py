@@ -14,9 +14,6 @@ from functools import lru_cache
 
 from chatglm_slim_llm.errors import MissingExtraError
 
-RULES = 1
-"""Counts the changes of these rules: an index made by others has to be made again."""
-
 _CJK = "\u2e80-\u2fdf\u3005\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _RUN = re.compile(f"[{_CJK}]+|[^\\W_{_CJK}]+")
 _FIRST_CJK = "\u2e80"

@@ -1,0 +1,116 @@
+"""The embedder of one knowledge base: which it is, when it loads, and whether the file's vectors are its own."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+from langchain_core.embeddings import Embeddings
+
+from chatglm_slim_llm.errors import MissingExtraError, PluginNotFoundError, RetrievalError
+from chatglm_slim_llm.retrieval.embedders import DEFAULT, Embedder, Fingerprint, Vectors, embedder, fingerprint
+from chatglm_slim_llm.retrieval.finding import Meaning, Mode
+from chatglm_slim_llm.retrieval.index import Index
+
+NO_EMBEDDER = "none"
+"""Chooses to search by words alone."""
+
+
+class Embedding:
+    """What makes vectors for an index; nothing loads before a vector is needed.
+
+    Args:
+        index: the knowledge base's file.
+        choice: as for ``KnowledgeBase.open``.
+    """
+
+    def __init__(self, index: Index, choice: str | Embeddings | None) -> None:
+        self._index = index
+        self._choice = choice
+        self._loading = threading.Lock()
+        self._loaded: tuple[Embedder | None, Fingerprint | None] | None = None
+        self._has_warned = False
+
+    def loaded(self) -> tuple[Embedder | None, Fingerprint | None]:
+        """The embedder with its fingerprint, loaded when it is first needed."""
+        with self._loading:
+            if self._loaded is None:
+                own = self._choose()
+                self._loaded = own, None if own is None else fingerprint(own)
+            return self._loaded
+
+    def for_new_chunks(self) -> Embedder | None:
+        """The embedder for chunks that are added now; ``None`` if the file's vectors are another's, or none's.
+
+        An empty file becomes the embedder's own.
+        """
+        own, mark = self.loaded()
+        if mark is None:
+            return None
+        known = self._index.fingerprint()
+        if known is None and not self._index.count_without_vectors():
+            self._index.begin_vectors(mark)
+        elif known is None or not known.is_same(mark):
+            return None  # its vectors come with all others' at the next sync
+        return own
+
+    def of_question(self, query: str, mode: Mode) -> Meaning | None:
+        """A question as a vector; ``None`` leaves it to words.
+
+        Raises:
+            RetrievalError: ``mode`` is ``vector``, and there is no vector to compare with.
+        """
+        own, _ = self.loaded()
+        if own is None:
+            if mode == "vector":
+                raise RetrievalError(
+                    "there is no embedder; run: pip install 'chatglm-slim-llm[rag]', or search by keyword"
+                )
+            return None
+        known = self._index.fingerprint()
+        if known is None:
+            return None  # nothing was added yet
+        mark = self.loaded()[1]
+        if mark is None or not known.is_same(mark):
+            complaint = (
+                f"the vectors of {self._index.path} were made by {known.name} and not by {own.name}, or by another version of"
+                " it; run sync to make new ones"
+            )
+            if mode == "vector":
+                raise RetrievalError(complaint)
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(f"{complaint}; until then only words are searched", stacklevel=3)
+            return None
+        return self.of_vector(own.queries([query])[0])
+
+    def of_vector(self, vector: Vectors) -> Meaning | None:
+        """A unit vector of the file's embedder; ``None`` if the file has no vectors.
+
+        Raises:
+            RetrievalError: its dimension is another's.
+        """
+        known = self._index.fingerprint()
+        if known is None:
+            return None
+        if known.dimension != len(vector):
+            raise RetrievalError(
+                f"the vector has {len(vector)} numbers, those of {self._index.path} have {known.dimension}"
+            )
+        return Meaning.of(vector, known)
+
+    def _choose(self) -> Embedder | None:
+        if self._choice is not None:
+            return None if self._choice == NO_EMBEDDER else embedder(self._choice)
+        recorded = self._index.setting("embedder")
+        try:
+            return embedder(recorded or DEFAULT)
+        except MissingExtraError:
+            if recorded is None:  # a new file: words alone are a good start
+                return None
+            raise
+        except PluginNotFoundError as error:
+            raise RetrievalError(
+                f"the vectors of {self._index.path} were made by {recorded}, which is none of the installed embedders; give"
+                " embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by words"
+            ) from error
