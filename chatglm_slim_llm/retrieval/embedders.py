@@ -231,8 +231,7 @@ def _unit(rows: Sequence[Sequence[float]]) -> Vectors:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(norms).all():
         raise RetrievalError("the embedder gave a vector that is not finite; look for an empty text or a broken model")
-    normalised: Vectors = vectors / np.where(norms == 0, np.float32(1), norms).astype(np.float32)
-    return normalised
+    return np.asarray(vectors / np.where(norms == 0, 1, norms), np.float32)
 
 
 def _want_no(argument: str | None, name: str) -> None:

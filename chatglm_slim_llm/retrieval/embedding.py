@@ -73,8 +73,8 @@ class Embedding:
         mark = self.loaded()[1]
         if mark is None or not known.is_same(mark):
             complaint = (
-                f"the vectors of {self._index.path} were made by {known.name} and not by {own.name}, or by another version of"
-                " it; run sync to make new ones"
+                f"the vectors of {self._index.path} were made by {known.name} and not by {own.name}, or by another"
+                " version of it; run sync to make new ones"
             )
             if mode == "vector":
                 raise RetrievalError(complaint)
@@ -111,6 +111,6 @@ class Embedding:
             raise
         except PluginNotFoundError as error:
             raise RetrievalError(
-                f"the vectors of {self._index.path} were made by {recorded}, which is none of the installed embedders; give"
-                " embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by words"
+                f"the vectors of {self._index.path} were made by {recorded}, which is none of the installed embedders;"
+                " give embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by words"
             ) from error
