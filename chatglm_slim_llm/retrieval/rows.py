@@ -19,6 +19,7 @@ import numpy as np
 
 from chatglm_slim_llm.retrieval.passages import Chunk, Passage
 from chatglm_slim_llm.retrieval.vectors import Vectors, pack_sentences
+from chatglm_slim_llm.storage.text import storable
 
 State = Literal["incoming", "ready", "skipped"]
 
@@ -105,10 +106,10 @@ def add_chunks(db: Connection, document_id: int, chunks: Sequence[IndexedChunk],
             "insert into chunks (key, document_id, text, heading, page, first_line, last_line, metadata, term_count)"
             " values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                _storable(key),
+                storable(key),
                 document_id,
-                _storable(chunk.text),
-                _storable(chunk.heading),
+                storable(chunk.text),
+                storable(chunk.heading),
                 chunk.page,
                 chunk.first_line,
                 chunk.last_line,
@@ -122,11 +123,6 @@ def add_chunks(db: Connection, document_id: int, chunks: Sequence[IndexedChunk],
             put_vectors(db, chunk_id, each.vectors)
         keys.append(key)
     return keys
-
-
-def _storable(text: str) -> str:
-    """Half of a surrogate pair is no character; SQLite takes none."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def put_vectors(db: Connection, chunk_id: int, rows: Vectors) -> None:
