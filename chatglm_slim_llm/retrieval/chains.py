@@ -56,6 +56,8 @@ class AnswerOptions:
     """Passages to look for; as many of them are used as fit."""
     most_passages: int | None = None
     """Passages in the prompt at most; ``None`` leaves it to their length."""
+    passage_tokens: int | None = None
+    """Tokens of one passage at most, around the words of the question; ``None`` leaves them whole."""
     neighbours: int | None = None
     """Chunks before and after each hit that are joined to it where there is room. ``None``: 1, and 0 for the small
     demo model, which reads short passages better."""
@@ -69,7 +71,7 @@ class AnswerOptions:
     """What else ``finder.search`` is told, such as ``{"mode": "keyword"}``."""
 
     def __post_init__(self) -> None:
-        for name in ("k", "most_passages", "reply_tokens", "context_tokens"):
+        for name in ("k", "most_passages", "passage_tokens", "reply_tokens", "context_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; it must be at least 1", key=name)
@@ -210,7 +212,8 @@ class AnswerChain(Runnable[ChainInput, Answer]):
             reach = int(not self._is_demo) if reach is None else reach
             # Each line has its number and a line break, which the tokens that are spent on neighbours must not take.
             widened = widen(self.finder, hits, reach=reach, room=room - 8 * len(hits), count=count)
-            numbered = fit(widened, wanted.question, budget=room, count=count, most=options.most_passages)
+            most, longest = options.most_passages, options.passage_tokens
+            numbered = fit(widened, wanted.question, budget=room, count=count, most=most, longest=longest)
         if not numbered:
             text = NOT_FOUND[language_of(wanted.question)]
             return Answer(text, is_found=False, question_used=wanted.question)

@@ -39,6 +39,8 @@ _WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\\W_\u3040-\u30f
 _NUMBER = re.compile(r"\d+")
 _CHARS_OF_A_TOKEN = 16
 """More than a token of ChatGLM stands for on average in any text; counting tokens of more than fits is wasted."""
+_FARTHEST = 20_000
+"""Characters of a passage in which the question's words are looked for, if not more of it fits."""
 _SHINGLE = 5
 _SAME = 0.9
 
@@ -77,7 +79,13 @@ def prompt_for(numbered: Sequence[Numbered], question: str, language: Lang, inst
 
 
 def fit(
-    passages: Iterable[Passage], question: str, *, budget: int, count: Count, most: int | None = None
+    passages: Iterable[Passage],
+    question: str,
+    *,
+    budget: int,
+    count: Count,
+    most: int | None = None,
+    longest: int | None = None,
 ) -> list[Numbered]:
     """Number the passages that fit, the best first.
 
@@ -90,13 +98,14 @@ def fit(
         budget: tokens that the lines may take together.
         count: tokens of a text.
         most: passages to take at most.
+        longest: tokens of one passage at most; longer ones are cut, too.
     """
     fitting: list[Numbered] = []
     for passage in distinct(passages):
         spare = budget - _overhead(count, len(fitting) + 1)
         if spare < FEWEST_TOKENS or len(fitting) == most:
             break
-        kept = _cut(passage, question, spare, count)
+        kept = _cut(passage, question, min(spare, longest or spare), count)
         if kept is None:
             break
         fitting.append(Numbered(len(fitting) + 1, kept, quoted(kept.text)))
@@ -139,7 +148,7 @@ def _cut(passage: Passage, question: str, room: int, count: Count) -> Passage | 
     text = passage.text
     if len(text) <= room * _CHARS_OF_A_TOKEN and count(quoted(text)) <= room:
         return passage
-    window = _window(text[: room * _CHARS_OF_A_TOKEN], question, room, count)
+    window = _window(text[: max(room * _CHARS_OF_A_TOKEN, _FARTHEST)], question, room, count)
     return replace(passage, text=window) if window else None
 
 
