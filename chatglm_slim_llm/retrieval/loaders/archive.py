@@ -59,7 +59,9 @@ def check_office(path: Path, kind: str, *, streamed: str | None = None) -> None:
         members = [info for info in archive.infolist() if info.filename.endswith((".xml", ".rels", ".vml"))]
         whole = sum(info.file_size for info in members if not (streamed and info.filename.startswith(streamed)))
         if whole > MAX_XML_BYTES:
-            raise UnreadableFileError(f"holds {whole >> 20:,} MiB of XML, more than the 64 that are read", path=path)
+            raise UnreadableFileError(
+                f"holds {whole >> 20:,} MiB of XML, more than the {MAX_XML_BYTES >> 20} that are read", path=path
+            )
         for info in members:
             with archive.open(info) as member:
                 prolog = member.read(_PROLOG).replace(b"\0", b"")  # whatever UTF it is

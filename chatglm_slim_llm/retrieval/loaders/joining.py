@@ -9,8 +9,7 @@ _WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef\U00020000-\U0003ffff“”‘�
 _WIDE_CHARACTER = re.compile(f"[{_WIDE}]")
 _BREAK_IN_CHINESE = re.compile(f"(?<=[{_WIDE}])[ \\t]*\n\\s*(?=[{_WIDE}])")
 _SPACES = re.compile(r"\s+")
-_SOFT_PDFIUM_HYPHEN = re.compile("[\ufffe\x02]\n?")  # stands for a hyphen at the end of a line, and for the line's end
-_HYPHEN = re.compile("\u00ad\n?")
+_SOFT_HYPHEN = re.compile("\u00ad\n?")
 _PDFIUM_HYPHEN = re.compile("[\ufffe\x02]\n?")  # stands for a hyphen at the end of a line, and for the line's end
 _HYPHEN = re.compile("(?<=[^\\W\\d_])[-\u2010]\n(?=[a-zß-öø-ÿ])")
 _ITEM = re.compile(r"(?:[•‣◦▪●○■□–*·-]|\(?\w{1,3}[.)）、]|[（(][\w一-鿿]{1,3}[)）])\s*\S")
