@@ -62,7 +62,8 @@ class AnswerOptions:
     """Chunks before and after each hit that are joined to it where there is room. ``None``: 1, and 0 for the small
     demo model, which reads short passages better."""
     threshold: float | None = None
-    """The model is not asked when the best passage scores less. Scores mean something within one search mode only."""
+    """The model is not asked when the best passage scores less; ``None``: what the finder calls its ``least_score``.
+    Scores mean something within one search mode only."""
     reply_tokens: int = 256
     """Tokens of the model's context that are left to the answer."""
     context_tokens: int | None = None
@@ -206,7 +207,8 @@ class AnswerChain(Runnable[ChainInput, Answer]):
         options = self.options
         hits = list(cast(Any, self.finder).search(wanted.query, k=options.k, **options.search_kwargs))
         numbered: list[Numbered] = []
-        if good_enough(hits, options.threshold):
+        threshold = getattr(self.finder, "least_score", None) if options.threshold is None else options.threshold
+        if good_enough(hits, threshold):
             count, room = counter_of(self.llm), self._room(wanted.question)
             reach = options.neighbours
             reach = int(not self._is_demo) if reach is None else reach

@@ -145,7 +145,7 @@ class Words:
         self._chunks = chunks
         self._counts = index.term_counts(self._terms)
         self._weights = {term: _weight(count, chunks) for term, count in self._counts.items()}
-        self._scale = _RARE_TERMS * _weight(1, max(chunks, 2))
+        self._scale = _RARE_TERMS * _weight(1, max(chunks, 1))
 
     def candidates(self, count: int, among: Ids) -> list[int]:
         """The chunks whose terms of the question weigh most together.
