@@ -39,20 +39,19 @@ class Embedding:
                 self._loaded = own, None if own is None else fingerprint(own)
             return self._loaded
 
-    def for_new_chunks(self) -> Embedder | None:
+    def for_new_chunks(self) -> tuple[Embedder | None, int]:
         """The embedder for chunks that are added now; ``None`` if the file's vectors are another's, or none's.
 
-        An empty file becomes the embedder's own.
+        An empty file becomes the embedder's own. The number is the ``vectors_epoch`` that its vectors belong to.
         """
         own, mark = self.loaded()
-        if mark is None:
-            return None
+        if mark is not None and self._index.fingerprint() is None and not self._index.count_without_vectors():
+            self._index.begin_vectors(mark, if_none=True)
+        epoch = self._index.vectors_epoch
         known = self._index.fingerprint()
-        if known is None and not self._index.count_without_vectors():
-            self._index.begin_vectors(mark)
-        elif known is None or not known.is_same(mark):
-            return None  # its vectors come with all others' at the next sync
-        return own
+        if mark is None or known is None or not known.is_same(mark):
+            return None, epoch  # vectors come with all others' at the next sync
+        return own, epoch
 
     def of_question(self, query: str, mode: Mode) -> Meaning | None:
         """A question as a vector; ``None`` leaves it to words.

@@ -6,10 +6,12 @@ Every write that changes what can be found moves ``generation`` on, in the same 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from sqlite3 import Connection, Row
 from typing import Any
@@ -36,10 +38,12 @@ from chatglm_slim_llm.retrieval.rows import (
     to_document,
     to_passage,
     to_path,
+    value_of,
 )
 from chatglm_slim_llm.retrieval.schema import KNOWLEDGE_BASE
 from chatglm_slim_llm.retrieval.vectors import Vectors, unpack_sentences
 from chatglm_slim_llm.storage.connection import Database
+from chatglm_slim_llm.storage.text import storable
 
 Ids = NDArray[np.int64]
 
@@ -167,9 +171,16 @@ class Index:
 
     # Texts that came from no file
 
-    def put_texts(self, chunks: Sequence[IndexedChunk]) -> list[str]:
-        """Add texts; one whose id is there already takes the other's place. Gives the ids."""
+    def put_texts(self, chunks: Sequence[IndexedChunk], epoch: int | None = None) -> list[str]:
+        """Add texts; one whose id is there already takes the other's place. Gives the ids.
+
+        Args:
+            chunks: the texts.
+            epoch: ``vectors_epoch`` when their vectors were made; vectors of an earlier one are left out.
+        """
         with self._changing() as db:
+            if epoch is not None and epoch != (value_of(db, "vectors_epoch") or 0):
+                chunks = [replace(chunk, vectors=None) for chunk in chunks]
             keys = [chunk.key for chunk in chunks if chunk.key is not None]
             delete_chunks(db, ids_of_texts(db, keys))
             row = db.execute("select id from documents where path is null and state = 'ready'").fetchone()
@@ -194,9 +205,10 @@ class Index:
 
     def passages_by_key(self, keys: Sequence[str]) -> list[Passage]:
         """Chunks by their stable ids, in the order asked for."""
-        rows = self._each(f"{_PASSAGE} where d.state = 'ready' and c.key in ({{}})", keys)
+        stored = {key: storable(key) for key in keys}
+        rows = self._each(f"{_PASSAGE} where d.state = 'ready' and c.key in ({{}})", list(stored.values()))
         found = {row["key"]: to_passage(row) for row in rows}
-        return [found[key] for key in keys if key in found]
+        return [found[stored[key]] for key in keys if stored[key] in found]
 
     def around(self, key: str, before: int, after: int) -> list[Passage]:
         """A chunk with its neighbours of the same document, in the order of the text."""
@@ -255,9 +267,10 @@ class Index:
             chunk_id = int(ids[-1])
 
     def matching(self, wanted: Mapping[str, object]) -> Ids:
-        """Ids of the chunks whose source, place or metadata have these values, ascending."""
-        conditions, parameters = [], []
-        for key, value in wanted.items():
+        """Ids of the chunks that may be found and whose source, place or metadata have these values, ascending."""
+        plain = {key: value for key, value in wanted.items() if _is_plain(key, value)}
+        conditions, parameters = ["d.state = 'ready'"], []
+        for key, value in plain.items():
             column = _COLUMNS.get(key)
             conditions.append(f"{column or 'json_extract(c.metadata, ?)'} is ?")
             parameters += [value] if column else [f'$."{key}"', value]
@@ -266,21 +279,33 @@ class Index:
             " order by c.id",
             parameters,
         )
-        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+        ids = [row[0] for row in rows]
+        odd = [(key, value) for key, value in wanted.items() if key not in plain]
+        if odd:
+            found = self.passages(ids)
+            ids = sorted(id_ for id_ in found if all(found[id_].metadata.get(key) == value for key, value in odd))
+        return np.array(ids, np.int64)
 
     # The embedder
 
     def fingerprint(self) -> Fingerprint | None:
         """What the vectors of this file were made by; ``None`` if it has none."""
-        name, probe = self.setting("embedder"), self.setting("probe")
-        if name is None:
+        rows = self._database.query("select key, value from settings where key in ('embedder', 'dimension', 'probe')")
+        found = dict(map(tuple, rows))  # read at once: another process may be replacing them
+        if not found:
             return None
-        dimension = int(self.setting("dimension"))
-        return Fingerprint(name, np.frombuffer(probe, np.float32).reshape(-1, dimension))
+        return Fingerprint(found["embedder"], np.frombuffer(found["probe"], np.float32).reshape(-1, found["dimension"]))
 
-    def begin_vectors(self, fingerprint: Fingerprint | None) -> None:
-        """Throw all vectors away and note what the next ones are made by."""
+    def begin_vectors(self, fingerprint: Fingerprint | None, *, if_none: bool = False) -> None:
+        """Throw all vectors away and note what the next ones are made by.
+
+        Args:
+            fingerprint: of their embedder.
+            if_none: do nothing if there is an embedder already; another process may have been faster.
+        """
         with self._changing() as db:
+            if if_none and db.execute("select 1 from settings where key = 'embedder'").fetchone():
+                return
             db.execute("delete from vectors")
             db.execute("delete from sentence_vectors")
             db.execute("delete from settings where key in ('embedder', 'dimension', 'probe')")
@@ -306,7 +331,9 @@ class Index:
         """Give chunks their vectors, and those of their sentences."""
         with self._changing() as db:
             for chunk_id, rows in vectors.items():
-                put_vectors(db, chunk_id, rows)
+                is_there = db.execute("select 1 from chunks where id = ?", (chunk_id,)).fetchone()
+                if is_there:  # it may have been deleted while its vectors were made
+                    put_vectors(db, chunk_id, rows)
 
     # Records of LangChain's indexing API
 
@@ -332,10 +359,23 @@ class Index:
 
 
 _COLUMNS = {
-    "source": "coalesce(json_extract(c.metadata, '$.source'), d.source)",
+    "source": "coalesce(json_extract(c.metadata, '$.source'), nullif(d.source, ''))",
     "page": "coalesce(c.page, json_extract(c.metadata, '$.page'))",
     "heading": "coalesce(nullif(c.heading, ''), json_extract(c.metadata, '$.heading'))",
+    "first_line": "coalesce(c.first_line, json_extract(c.metadata, '$.first_line'))",
+    "last_line": "coalesce(c.last_line, json_extract(c.metadata, '$.last_line'))",
 }
+
+
+def _is_plain(key: str, value: object) -> bool:
+    """Whether SQLite compares such a value as Python does, under a key that its JSON paths can name."""
+    if not key.isprintable() or set(key) & {'"', "\\"}:
+        return False
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= c <= "\udfff" for c in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, int) and -(1 << 63) <= value < 1 << 63)
 
 
 def _with_last(blocks: Iterable[Sequence[IndexedChunk]]) -> Iterator[tuple[Sequence[IndexedChunk], bool]]:

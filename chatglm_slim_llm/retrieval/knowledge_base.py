@@ -113,7 +113,7 @@ class KnowledgeBase(VectorStore):
         """
         wanted = _absolute(paths)
         for path in wanted:
-            if not path.exists():
+            if not os.path.exists(path):  # noqa: PTH110  # a Path's own raises if a name is too long
                 raise RetrievalError(f"{path} does not exist; give a file or a folder that does")
         sync = self._new_sync(progress, stop)
         with only_one(self.path):
@@ -254,8 +254,8 @@ class KnowledgeBase(VectorStore):
         for place, each in enumerate(metadata):
             _check_metadata(each, place)
         chunks = {key: Chunk(text, metadata=each) for key, text, each in zip(keys, every, metadata, strict=True)}
-        own = self._embedding.for_new_chunks()
-        self._index.put_texts(prepare(list(chunks.values()), own, list(chunks)))
+        own, epoch = self._embedding.for_new_chunks()
+        self._index.put_texts(prepare(list(chunks.values()), own, list(chunks)), epoch)
         return keys
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
@@ -367,7 +367,7 @@ def _absolute(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) 
 
 def _check_metadata(metadata: Mapping[str, Any], place: int) -> None:
     try:
-        json.dumps(dict(metadata))
+        json.dumps(dict(metadata), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise RetrievalError(
             f"the metadata of text {place} cannot be kept as JSON ({error}); give strings, numbers, lists and dicts"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from sqlite3 import Connection, Row
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def add_chunks(db: Connection, document_id: int, chunks: Sequence[IndexedChunk],
                 chunk.page,
                 chunk.first_line,
                 chunk.last_line,
-                json.dumps(dict(chunk.metadata)),
+                storable(json.dumps(dict(chunk.metadata), ensure_ascii=False)),  # paths of SQLite know no escapes
                 len(each.terms.split()),
             ),
         )
@@ -154,7 +154,13 @@ def delete_chunks(db: Connection, ids: Iterable[int]) -> None:
 def ids_of_texts(db: Connection, keys: Iterable[str]) -> list[int]:
     """Chunks of no file with these keys."""
     sql = "select c.id from chunks c join documents d on d.id = c.document_id where c.key = ? and d.path is null"
-    return [row["id"] for key in keys for row in db.execute(sql, (key,)).fetchall()]
+    return [row["id"] for key in keys for row in db.execute(sql, (storable(key),)).fetchall()]
+
+
+def value_of(db: Connection, key: str) -> Any:
+    """A setting's value, ``None`` if there is none."""
+    row = db.execute("select value from settings where key = ?", (key,)).fetchone()
+    return row["value"] if row else None
 
 
 def set_values(db: Connection, values: Mapping[str, object]) -> None:
