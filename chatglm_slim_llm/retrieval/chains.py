@@ -29,7 +29,6 @@ from chatglm_slim_llm.retrieval.context import (
     NOT_FOUND,
     Count,
     Numbered,
-    estimate_tokens,
     fit,
     language_of,
     prompt_for,
@@ -37,6 +36,7 @@ from chatglm_slim_llm.retrieval.context import (
 from chatglm_slim_llm.retrieval.gathering import Finder, RetrieverFinder, good_enough, widen
 from chatglm_slim_llm.retrieval.passages import Passage
 from chatglm_slim_llm.retrieval.quoting import quoted
+from chatglm_slim_llm.retrieval.splitting import estimate_tokens
 from chatglm_slim_llm.storage import Source
 
 ChainInput = str | Mapping[str, Any]

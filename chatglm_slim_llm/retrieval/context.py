@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Literal
 
 from chatglm_slim_llm.retrieval.passages import Passage
 from chatglm_slim_llm.retrieval.quoting import quoted
+from chatglm_slim_llm.retrieval.splitting import sentences
+from chatglm_slim_llm.retrieval.terms import terms
 
 Lang = Literal["en", "zh"]
 Count = Callable[[str], int]
@@ -34,8 +35,7 @@ _CHINESE = re.compile("[\u4e00-\u9fff]")
 _ASKED_IN_ENGLISH = re.compile(
     r"\b(?:what|who|whom|whose|when|where|which|why|how|is|are|was|were|do|does|did|the|of|tell)\b", re.IGNORECASE
 )
-_SENTENCE = re.compile(r".+?(?:[。！？!?…；;]+[”’」』）)\"']*|[.]+[”’)\"']*(?=\s)|\n|\Z)\s*", re.DOTALL)
-_WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]|[^\\W_\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
+_LETTERS = re.compile(r"[^\W_]+")
 _NUMBER = re.compile(r"\d+")
 _CHARS_OF_A_TOKEN = 16
 """More than a token of ChatGLM stands for on average in any text; counting tokens of more than fits is wasted."""
@@ -128,17 +128,6 @@ def distinct(passages: Iterable[Passage]) -> list[Passage]:
     return kept
 
 
-def sentences(text: str) -> list[str]:
-    """The text cut behind its sentences; joined, they are the text again."""
-    return _SENTENCE.findall(text)
-
-
-def estimate_tokens(text: str) -> int:
-    """Tokens where no tokenizer is at hand: rather too many than too few."""
-    wide = sum(char > "\x7f" for char in text)
-    return -(-(15 * wide + 4 * (len(text) - wide)) // 10)
-
-
 def _overhead(count: Count, number: int) -> int:
     """Tokens of a line's number and of the line break behind it."""
     return count(f"[{number}] ") + 1
@@ -189,19 +178,11 @@ def _beginning(sentence: str, room: int, count: Count) -> str:
 
 
 def _words(text: str) -> set[str]:
-    """Chinese by the character pair, other words by how they begin, which is stemming enough here."""
-    runs = _WORD.findall(text.casefold())
-    pairs = {a + b for a, b in pairwise(runs) if _is_wide(a) and _is_wide(b)}
-    return pairs | {
-        run[:6] for run in runs if not _is_wide(run) and len(run) > 2 and not _ASKED_IN_ENGLISH.fullmatch(run)
-    }
-
-
-def _is_wide(run: str) -> bool:
-    return len(run) == 1 and run >= "\u3040"
+    """The terms of a text, without the words that every English question has."""
+    return {term for term in terms(text) if not _ASKED_IN_ENGLISH.fullmatch(term)}
 
 
 def _shingles(text: str) -> set[str]:
     """Every few characters that follow each other, white space and punctuation aside."""
-    plain = "".join(_WORD.findall(text.casefold()))
+    plain = "".join(_LETTERS.findall(text.casefold()))
     return {plain[start : start + _SHINGLE] for start in range(max(1, len(plain) - _SHINGLE + 1))} - {""}

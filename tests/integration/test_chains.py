@@ -29,9 +29,10 @@ from chatglm_slim_llm.retrieval.chains import (
     sources_of,
 )
 from chatglm_slim_llm.retrieval.citations import Answer
-from chatglm_slim_llm.retrieval.context import NOT_FOUND, estimate_tokens
+from chatglm_slim_llm.retrieval.context import NOT_FOUND
 from chatglm_slim_llm.retrieval.gathering import RetrieverFinder
 from chatglm_slim_llm.retrieval.passages import Passage
+from chatglm_slim_llm.retrieval.splitting import estimate_tokens
 from chatglm_slim_llm.storage import ConversationStore
 
 pytestmark = pytest.mark.usefixtures("one_thread")

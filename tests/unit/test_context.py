@@ -12,11 +12,9 @@ import sentencepiece as spm
 from chatglm_slim_llm.retrieval.context import (
     NOT_FOUND,
     distinct,
-    estimate_tokens,
     fit,
     language_of,
     prompt_for,
-    sentences,
 )
 from chatglm_slim_llm.retrieval.passages import Passage
 from chatglm_slim_llm.retrieval.quoting import quoted
@@ -156,17 +154,6 @@ def test_no_more_passages_than_wanted():
 
 def test_too_little_room_gives_no_passages():
     assert fit([passage("some text")], "q", budget=5, count=words) == []
-
-
-@pytest.mark.parametrize("text", ["", " ", "a", "A b. C? “d!” e…\n\nf", "你好。你“好！”吗？\n是3.14吗", "...", ". . ."])
-def test_sentences_joined_are_the_text_again(text):
-    assert "".join(sentences(text)) == text
-
-
-def test_estimates_are_rather_too_high():
-    assert estimate_tokens("") == 0
-    assert estimate_tokens("清华大学位于北京") >= 8
-    assert estimate_tokens("The founder of the town is Tom Reed.") >= 9
 
 
 # --- the prompt ---
