@@ -47,8 +47,7 @@ class Embedding:
         own, mark = self.loaded()
         if mark is not None and self._index.fingerprint() is None and not self._index.count_without_vectors():
             self._index.begin_vectors(mark, if_none=True)
-        epoch = self._index.vectors_epoch
-        known = self._index.fingerprint()
+        known, epoch = self._known()
         if mark is None or known is None or not known.is_same(mark):
             return None, epoch  # vectors come with all others' at the next sync
         return own, epoch
@@ -66,7 +65,7 @@ class Embedding:
                     "there is no embedder; run: pip install 'chatglm-slim-llm[rag]', or search by keyword"
                 )
             return None
-        known = self._index.fingerprint()
+        known, epoch = self._known()
         if known is None:
             return None  # nothing was added yet
         mark = self.loaded()[1]
@@ -81,7 +80,7 @@ class Embedding:
                 self._has_warned = True
                 warnings.warn(f"{complaint}; until then only words are searched", stacklevel=3)
             return None
-        return self.of_vector(own.queries([query])[0])
+        return Meaning.of(own.queries([query])[0], known, epoch)
 
     def of_vector(self, vector: Vectors) -> Meaning | None:
         """A unit vector of the file's embedder; ``None`` if the file has no vectors.
@@ -89,14 +88,18 @@ class Embedding:
         Raises:
             RetrievalError: its dimension is another's.
         """
-        known = self._index.fingerprint()
+        known, epoch = self._known()
         if known is None:
             return None
         if known.dimension != len(vector):
             raise RetrievalError(
                 f"the vector has {len(vector)} numbers, those of {self._index.path} have {known.dimension}"
             )
-        return Meaning.of(vector, known)
+        return Meaning.of(vector, known, epoch)
+
+    def _known(self) -> tuple[Fingerprint | None, int]:
+        with self._index.snapshot():
+            return self._index.fingerprint(), self._index.vectors_epoch
 
     def _choose(self) -> Embedder | None:
         if self._choice is not None:
@@ -111,5 +114,6 @@ class Embedding:
         except PluginNotFoundError as error:
             raise RetrievalError(
                 f"the vectors of {self._index.path} were made by {recorded}, which is none of the installed embedders;"
-                " give embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by words"
+                " give embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by"
+                " words"
             ) from error

@@ -47,11 +47,13 @@ class Meaning:
     vector: Vectors
     unrelated: float
     """Cosine of texts that have nothing to do with each other."""
+    epoch: int
+    """The index's ``vectors_epoch`` whose vectors it can be compared with."""
 
     @classmethod
-    def of(cls, vector: Vectors, fingerprint: Fingerprint) -> Meaning:
+    def of(cls, vector: Vectors, fingerprint: Fingerprint, epoch: int) -> Meaning:
         """A question's vector by the embedder of this fingerprint."""
-        return cls(vector, min(fingerprint.unrelated, 1 - _LEAST_SPREAD))
+        return cls(vector, min(fingerprint.unrelated, 1 - _LEAST_SPREAD), epoch)
 
     def closeness(self, cosine: float) -> float:
         """0 for unrelated texts, 1 for the same."""
@@ -85,8 +87,10 @@ class Finder:
         Returns:
             Ids and scores, the best first.
         """
-        with self._lock:
+        with self._index.snapshot(), self._lock:
             self._follow()
+            if meaning is not None and meaning.epoch != self._epoch:
+                meaning = None  # another process has just thrown those vectors away
             visible = self._visible if among is None else np.intersect1d(self._visible, among, assume_unique=True)
             wide = max(_CANDIDATES, count)
             words = Words(question, self._index, len(self._visible), self._mean_length)
@@ -97,12 +101,12 @@ class Finder:
             if mode != "keyword" and meaning is not None and len(self._table):
                 nearest = self._table.nearest(meaning.vector, wide, self._index.vectors_of, among)
                 cosines = nearest | self._cosines([id_ for id_ in found if id_ not in nearest], meaning)
-        ids = list(found | cosines)
-        if mode != "vector":
-            found = words.scores(ids)
-        if mode != "keyword" and meaning is not None:
-            for id_, closeness in self._closeness(cosines, meaning).items():
-                found[id_] = found.get(id_, 0.0) + closeness
+            ids = list(found | cosines)
+            if mode != "vector":
+                found = words.scores(ids)
+            if mode != "keyword" and meaning is not None:
+                for id_, closeness in self._closeness(cosines, meaning).items():
+                    found[id_] = found.get(id_, 0.0) + closeness
         return sorted(found.items(), key=lambda each: (-each[1], each[0]))[:count]
 
     def _cosines(self, ids: Sequence[int], meaning: Meaning) -> dict[int, float]:

@@ -70,6 +70,12 @@ class Index:
         """Let go of the file; a later call opens it again."""
         self._database.close()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all reading inside see the same state of the file."""
+        with self._database.snapshot():
+            yield
+
     # Settings and counts
 
     def setting(self, key: str) -> Any:

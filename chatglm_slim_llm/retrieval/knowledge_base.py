@@ -333,8 +333,10 @@ class KnowledgeBase(VectorStore):
         return Sync(self._index, own, mark, progress=progress, stop=stop, loadable=loadable)
 
     def _found(self, query: str, k: int, mode: Mode, meaning: Meaning | None, wanted: Filter | None) -> list[Passage]:
-        ranked = self._finder.find(query, k, mode, meaning, self._among(wanted))
-        passages = self._index.passages([id_ for id_, _ in ranked])
+        among = self._among(wanted)
+        with self._index.snapshot():
+            ranked = self._finder.find(query, k, mode, meaning, among)
+            passages = self._index.passages([id_ for id_, _ in ranked])
         return [replace(passages[id_], score=score) for id_, score in ranked if id_ in passages]
 
     def _among(self, wanted: Filter | None) -> Ids | None:

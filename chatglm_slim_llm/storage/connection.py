@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -61,6 +62,23 @@ class Database:
             return self._connected().execute(sql, parameters).fetchall()
 
     @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all queries inside see the file as it is at the first of them; other processes may write meanwhile."""
+        with self._lock, self._explained():
+            if self._connection is None and not self.path.exists():
+                yield
+                return
+            db = self._connected()
+            if db.in_transaction:  # within another one
+                yield
+                return
+            db.execute("begin")
+            try:
+                yield
+            finally:
+                db.execute("rollback")
+
+    @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give a connection whose changes are kept together or not at all; creates the file when it is missing."""
         with self._lock, self._explained(), _begun(self._connected()) as db:
@@ -86,7 +104,7 @@ class Database:
             db.row_factory = sqlite3.Row
             db.execute(f"pragma busy_timeout = {_BUSY_TIMEOUT_MS}")
             self._check_ours(db)
-            db.execute("pragma journal_mode = wal")
+            _use_wal(db)
             db.execute("pragma synchronous = normal")
             db.execute("pragma foreign_keys = on")
             self._migrate(db)
@@ -133,6 +151,19 @@ class Database:
             raise StorageError(f"{self.path} {advice.format(reason=error, kind=self._kind.name)}") from error
         except OSError as error:
             raise StorageError(f"{self.path} {_UNWRITABLE.format(reason=error.strerror or error)}") from error
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """SQLite does not wait here for another process that opens the same new file, but says at once that it is busy."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            db.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -1,0 +1,457 @@
+"""A knowledge base as its users have it: texts in, passages out, by several threads and processes."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+
+from chatglm_slim_llm.errors import ConfigError, RetrievalError
+from chatglm_slim_llm.retrieval import KnowledgeBase
+from chatglm_slim_llm.retrieval.embedders import FromLangChain, fingerprint
+from chatglm_slim_llm.retrieval.splitting import sentences
+from chatglm_slim_llm.retrieval.terms import terms
+
+MODES = ("keyword", "vector", "hybrid")
+
+
+class Bags(Embeddings):
+    """A text's vector is the sum of its words': texts that share words are near. Counts what it is asked for."""
+
+    def __init__(self, size: int = 16, salt: str = "") -> None:
+        self.size, self.salt, self.asked = size, salt, 0
+
+    def embed_query(self, text: str) -> list[float]:
+        vector = np.ones(self.size) * 0.2
+        for word in re.findall(r"\w", text) if not text.isascii() else text.lower().split():
+            seed = zlib.crc32(f"{self.salt}{word}".encode("utf-8", "replace"))
+            vector += np.random.default_rng(seed).standard_normal(self.size)
+        return vector.tolist()
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        self.asked += len(texts)
+        return [self.embed_query(text) for text in texts]
+
+
+@pytest.fixture
+def base(tmp_path):
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=Bags()) as base:
+        yield base
+
+
+def texts(passages) -> list[str]:
+    return [passage.text for passage in passages]
+
+
+# The order of what is found, against a plain computation of what `finding.py` says
+
+
+def slow_search(stored: list[str], question: str, mode: str, embeddings: Bags | None) -> list[tuple[str, float]]:
+    """Every chunk scored by the formula: BM25 (k1 0.9, b 0.4) and the best sentence, and the mean of two cosines."""
+    count = len(stored)
+    lines = [[terms(sentence) for sentence in sentences(text)] for text in stored]
+    words = [[word for line in each for word in line] for each in lines]
+    mean_length = sum(map(len, words)) / count
+    asked = set(terms(question))
+
+    def weight(with_term: int) -> float:
+        return math.log(1 + (count - with_term + 0.5) / (with_term + 0.5))
+
+    weights = {word: weight(n) for word in asked if (n := sum(word in each for each in words))}
+    scale = 11 * math.log(1 + (count - 1 + 0.5) / (1 + 0.5))
+
+    def is_chinese(some) -> bool:
+        some = list(some)
+        return sum("\u4e00" <= word[0] <= "\u9fff" for word in some) * 2 > len(some)
+
+    def by_words(place: int) -> float:
+        bm25 = 0.0
+        for word, its_weight in weights.items():
+            often = words[place].count(word)
+            norm = 0.9 * (1 - 0.4 + 0.4 * len(words[place]) / mean_length)
+            bm25 += its_weight * often * 1.9 / (often + norm)
+        best = max((sum(w for word, w in weights.items() if word in line) for line in lines[place]), default=0)
+        return (bm25 + best) / scale * (1 if is_chinese(words[place]) == is_chinese(asked) else 0.3)
+
+    def by_meaning(place: int) -> float:
+        own = FromLangChain(embeddings)
+        unrelated = min(fingerprint(own).unrelated, 0.95)
+        query = own.queries([question])[0]
+        whole = float(own.passages([stored[place]])[0] @ query)
+        parts = sentences(stored[place])
+        best = max(float(row @ query) for row in own.passages(parts)) if len(parts) > 1 else whole
+        return ((whole + best) / 2 - unrelated) / (1 - unrelated)
+
+    scored = []
+    for place, text in enumerate(stored):
+        score = 0.0
+        if mode != "vector":
+            score = by_words(place)
+            if mode == "keyword" and score == 0:
+                continue
+        if mode != "keyword":
+            score += by_meaning(place)
+        scored.append((text, score))
+    return sorted(scored, key=lambda each: -each[1])
+
+
+WORDS = ["river", "bridge", "castle", "running", "ran", "stone", "tower", "gold", "king", "queen", "1,200", "paper"]
+CHARACTERS = "北京大学图书馆河流城市历史"
+
+
+def some_texts(count: int) -> list[str]:
+    rng = np.random.default_rng(count)
+    made = []
+    for number in range(count):
+        parts = []
+        for _ in range(int(rng.integers(1, 5))):
+            if number % 3:
+                parts.append(" ".join(rng.choice(WORDS, int(rng.integers(3, 12)))) + ".")
+            else:
+                parts.append("".join(rng.choice(list(CHARACTERS), int(rng.integers(9, 20)))) + "。")
+        made.append(" ".join(parts))
+    return made
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("question", ["the castle's towers", "北京的大学", "king 大学 1200", "nothing matches this"])
+def test_passages_and_scores_are_those_of_scoring_every_one(base, mode, question):
+    stored = some_texts(60)
+    base.add_texts(stored)
+    expected = slow_search(stored, question, mode, Bags())
+    found = base.search(question, k=100, mode=mode)
+    assert [passage.score for passage in found] == pytest.approx([score for _, score in expected], abs=2e-3)
+    assert len(found) == len(expected)
+    said = dict(expected)
+    assert all(said[passage.text] == pytest.approx(passage.score, abs=2e-3) for passage in found)
+    for k in (1, 3):
+        assert base.search(question, k=k, mode=mode) == found[:k]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_same_search_gives_the_same_order_and_equals_come_as_they_were_added(base, mode):
+    base.add_texts(["one text that is here often."] * 30 + ["another text."], ids=[f"{n:02}" for n in range(31)])
+    first = base.search("a text here", k=20, mode=mode)
+    assert [passage.id for passage in first] == [f"{n:02}" for n in range(20)]
+    assert all(base.search("a text here", k=20, mode=mode) == first for _ in range(3))
+    with KnowledgeBase.open(base.path, embedder=Bags()) as other:
+        assert other.search("a text here", k=20, mode=mode) == first
+
+
+# Filters
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("k", [1, 3])
+def test_a_filter_holds_even_where_hundreds_of_better_passages_are_left_out(base, mode, k):
+    base.add_texts(["exactly the question"] * 300, [{"kind": "loud"}] * 300)
+    quiet = [f"the question and much more of number {n}" for n in range(5)]
+    base.add_texts(quiet, [{"kind": "quiet", "n": n} for n in range(5)])
+    for wanted in ({"kind": "quiet"}, lambda metadata: metadata.get("kind") == "quiet"):
+        found = base.search("exactly the question", k=k, mode=mode, filter=wanted)
+        assert len(found) == k
+        assert set(texts(found)) <= set(quiet)
+    assert texts(base.search("exactly the question", k=9, mode=mode, filter={"n": 3})) == quiet[3:4]
+    assert base.search("exactly the question", mode=mode, filter={"n": 99}) == []
+    assert base.search("exactly the question", mode=mode, filter=lambda _: False) == []
+    assert len(base.search("exactly the question", mode=mode, filter={})) == 4
+
+
+def test_a_filter_function_that_fails_is_the_callers_to_see(base):
+    base.add_texts(["one"])
+    with pytest.raises(KeyError):
+        base.search("one", filter=lambda metadata: metadata["missing"])
+
+
+# Questions of every kind
+
+ODD = [
+    '" OR NEAR( *',
+    '"unclosed',
+    "a* AND NOT (b",
+    "terms:x ^y {z}",
+    "'; drop table chunks; --",
+    "nul \0 in it",
+    "half \ud800 of a pair",
+    "🎉🎉🎉",
+    "\u200b\ufeff\u202e",
+    "%s %d {} \\",
+]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("question", ODD)
+def test_a_question_may_hold_anything(base, mode, question):
+    base.add_texts(["a plain text about x and y", *ODD])
+    found = base.search(question, k=20, mode=mode)
+    if mode != "keyword":
+        assert len(found) == 11
+    elif terms(question):
+        assert question.replace("\ud800", "\ufffd") in texts(found)
+    assert len(base.search("plain text", k=20, mode="vector")) == 11
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_empty_question_finds_nothing(base, mode):
+    base.add_texts(["one"])
+    assert [base.search(question, mode=mode) for question in ("", " ", "\n\t\u3000\x00 "[:3])] == [[], [], []]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_empty_base_finds_nothing_and_leaves_no_file(base, mode):
+    assert base.search("anything", mode=mode) == []
+    assert not base.path.exists()
+
+
+def test_an_empty_text_can_be_kept(base):
+    base.add_texts(["", " ", "!?", "words"])
+    assert texts(base.search("words", k=9, mode="keyword")) == ["words"]
+    assert len(base.search("words", k=9)) == 4
+
+
+def test_a_very_long_question_takes_no_longer_than_a_second_or_two(base):
+    base.add_texts(some_texts(200))
+    rng = np.random.default_rng(0)
+    long = "".join(chr(c) for c in rng.integers(0x4E00, 0x9FFF, 100_000)) + " castle"
+    started = time.monotonic()
+    assert base.search(long, k=3, mode="keyword")
+    assert time.monotonic() - started < 5
+
+
+def test_more_can_be_asked_for_than_there_is(base):
+    base.add_texts(["one", "two", "three"])
+    assert len(base.search("one", k=10**12)) == 3
+    assert len(base.search("one", k=4, mode="keyword")) == 1
+
+
+def test_what_cannot_be_asked_is_said(base):
+    base.add_texts(["one"])
+    with pytest.raises(ConfigError, match="at least 1"):
+        base.search("one", k=0)
+    with pytest.raises(ConfigError, match="hybrid, keyword or vector"):
+        base.search("one", mode="magic")
+    with KnowledgeBase.open(base.path, embedder="none") as other, pytest.raises(RetrievalError, match="no embedder"):
+        other.search("one", mode="vector")
+
+
+# Texts
+
+
+def test_texts_that_do_not_fit_together_change_nothing(base):
+    base.add_texts(["one"], ids=["1"])
+    for arguments in (
+        {"texts": ["a", "b"], "metadatas": [{}]},
+        {"texts": ["a"], "ids": ["x", "y"]},
+        {"texts": ["a", "b"], "metadatas": [{}, {"when": object()}]},
+        {"texts": ["a"], "metadatas": [{"score": float("nan")}]},
+    ):
+        with pytest.raises(RetrievalError):
+            base.add_texts(**arguments)
+    assert texts(base.search("one", k=9)) == ["one"]
+
+
+def test_metadata_come_back_as_they_were(base):
+    metadata = {"a": [1, {"b": None}], "c": True, "汉字": '"quoted"', "d": 1.5, "source": "somewhere", "page": 7}
+    [key] = base.add_texts(["one"], [metadata])
+    [found] = base.search("one")
+    assert json.loads(json.dumps(dict(found.metadata))) == metadata
+    assert (found.source, found.id) == ("somewhere", key)
+    assert base.search("one", filter={"汉字": '"quoted"'}) == [found]
+
+
+# Embedders
+
+
+def test_words_alone_come_first_and_an_embedder_later(tmp_path):
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder="none") as words:
+        words.add_texts(some_texts(20))
+        assert words.search("castle")
+    own = Bags()
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=own) as base:
+        base.add_texts(["a castle of stone"])
+        assert base.search("castle") == base.search("castle", mode="keyword")
+        base.sync()
+        assert len(base.search("castle", k=99, mode="vector")) == 21
+        asked = own.asked
+        base.sync()
+        assert own.asked == asked
+
+
+@pytest.mark.parametrize("other", [DeterministicFakeEmbedding(size=8), Bags(salt="another")], ids=["size", "seed"])
+def test_vectors_of_another_embedder_are_made_anew_and_never_mixed(tmp_path, other):
+    stored = some_texts(20)
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=Bags()) as first:
+        first.add_texts(stored)
+        with KnowledgeBase.open(tmp_path / "kb.db", embedder=other) as second:
+            second.add_texts(["added by the other"])
+            with pytest.raises(RetrievalError, match="run sync"):
+                second.search("castle", mode="vector")
+            with pytest.warns(UserWarning, match="only words are searched"):
+                assert second.search("castle") == second.search("castle", mode="keyword")
+            assert len(first.search("castle", k=99, mode="vector")) == 20
+            second.sync()
+            found = second.search("castle", k=99, mode="vector")
+        with pytest.raises(RetrievalError, match="run sync"):
+            first.search("castle", mode="vector")
+    with KnowledgeBase.open(tmp_path / "fresh.db", embedder=other) as fresh:
+        fresh.add_texts([*stored, "added by the other"])
+        expected = fresh.search("castle", k=99, mode="vector")
+    assert [(each.text, each.score) for each in found] == [(each.text, each.score) for each in expected]
+
+
+def test_an_embedder_that_fails_leaves_the_base_as_it_was(base):
+    class Failing(Bags):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            if "poison" in texts:
+                raise OSError("the network is down")
+            return super().embed_documents(texts)
+
+    base.add_texts(["one"])
+    with KnowledgeBase.open(base.path, embedder=Failing()) as other:
+        with pytest.raises(OSError, match="network"):
+            other.add_texts(["two", "poison"])
+        other.add_texts(["three"])
+    assert sorted(texts(base.search("one", k=9, mode="vector"))) == ["one", "three"]
+
+
+def test_a_vector_that_is_no_number_is_refused(base):
+    class Broken(Bags):
+        def embed_documents(self, texts: list[str]) -> list[list[float]]:
+            return [[float("nan")] * self.size if "poison" in text else self.embed_query(text) for text in texts]
+
+    base.add_texts(["one"])
+    with KnowledgeBase.open(base.path, embedder=Broken()) as other, pytest.raises(RetrievalError, match="not finite"):
+        other.add_texts(["poison"])
+    assert texts(base.search("one", k=9)) == ["one"]
+
+
+# Several at once
+
+
+def test_threads_search_while_others_write_and_none_sees_half_a_change(base):
+    base.add_texts(["steady castle"] * 3, ids=["a", "b", "c"])
+    failed: list[BaseException] = []
+    done = threading.Event()
+
+    def search():
+        try:
+            while not done.is_set():
+                for mode in MODES:
+                    found = base.search("steady castle", k=3, mode=mode)
+                    assert [passage.id for passage in found] == ["a", "b", "c"]
+                pair = base.search("pair of texts", k=50, mode="keyword")
+                assert len(pair) % 2 == 0
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=search) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for turn in range(40):
+        base.add_texts(["pair of texts", "pair of texts too"], ids=[f"{turn}x", f"{turn}y"])
+        if turn % 2:
+            base.delete([f"{turn}x", f"{turn}y"])
+    done.set()
+    for thread in threads:
+        thread.join()
+    if failed:
+        raise failed[0]
+    assert len(base.search("pair of texts", k=99, mode="keyword")) == 40
+
+
+def test_what_another_process_changes_is_found_by_the_next_search(base):
+    base.add_texts(["one castle"])
+    assert len(base.search("castle")) == 1
+    with KnowledgeBase.open(base.path, embedder=Bags()) as other:  # its own connection, as another process has
+        [key] = other.add_texts(["two castles"])
+        for mode in MODES:
+            assert len(base.search("castle", mode=mode)) == 2
+        other.delete([key])
+        for mode in MODES:
+            assert len(base.search("castle", mode=mode)) == 1
+
+
+def test_searches_during_a_change_of_embedder_find_by_words_or_by_their_own_vectors(tmp_path):
+    """The searcher's question and the file's vectors may never be of two embedders, whatever the moment."""
+    stored = some_texts(30)
+    own, other = Bags(), Bags(size=24)
+    failed: list[BaseException] = []
+    done = threading.Event()
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=own) as base:
+        base.add_texts(stored)
+        good = {mode: base.search("castle king", k=5, mode=mode) for mode in ("keyword", "hybrid")}
+
+        def search():
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    while not done.is_set():
+                        found = base.search("castle king", k=5)
+                        assert found in good.values()
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=search)
+        thread.start()
+        for turn in range(30):
+            with KnowledgeBase.open(tmp_path / "kb.db", embedder=own if turn % 2 else other) as changer:
+                changer.sync()
+        done.set()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+CHILD = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from test_knowledge_base import Bags
+from chatglm_slim_llm.retrieval import KnowledgeBase
+base = KnowledgeBase.open(sys.argv[2], embedder=Bags(int(sys.argv[4])))
+print("ready", flush=True)
+sys.stdin.readline()
+for turn in range(40):
+    base.add_texts([f"text {sys.argv[3]} {turn}", f"more {sys.argv[3]} {turn}"])
+print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("sizes", [(16, 16), (16, 24)], ids=["one embedder", "two embedders"])
+def test_processes_that_add_texts_at_once_lose_none(tmp_path, sizes):
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(CHILD), str(Path(__file__).parent), str(tmp_path / "kb.db"), name,
+             str(size)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        for name, size in zip("ab", sizes, strict=True)
+    ]  # fmt: skip
+    for child in children:
+        assert child.stdout.readline() == b"ready\n"
+    for child in children:  # both begin with an empty file, at the same moment
+        child.stdin.write(b"\n")
+        child.stdin.flush()
+    assert [child.communicate(timeout=60)[0] for child in children] == [b"done\n"] * 2
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=Bags()) as base:
+        expected = {f"{word} {name} {turn}" for word in ("text", "more") for name in "ab" for turn in range(40)}
+        assert sorted(texts(base.search("text more", k=999, mode="keyword"))) == sorted(expected)
+        if sizes == (16, 16):
+            assert len(base.search("text", k=999, mode="vector")) == 160
+        base.sync()
+        found = base.search("text a 7", k=999, mode="vector")
+    with KnowledgeBase.open(tmp_path / "fresh.db", embedder=Bags()) as fresh:
+        fresh.add_texts(texts(found))
+        scores = {each.text: each.score for each in fresh.search("text a 7", k=999, mode="vector")}
+    assert {each.text: each.score for each in found} == pytest.approx(scores, abs=1e-5)
