@@ -196,10 +196,9 @@ class Words:
 
 
 def _weight(chunks_with_term: int, chunks: int) -> float:
-    """Inverse document frequency; never below 0, however common a term is."""
-    return (
-        math.log1p((chunks - chunks_with_term + 0.5) / (chunks_with_term + 0.5)) if chunks_with_term <= chunks else 0.0
-    )
+    """Inverse document frequency; above 0, however common a term is."""
+    with_term = min(chunks_with_term, chunks)  # those of a document that is being written are counted already
+    return math.log1p((chunks - with_term + 0.5) / (with_term + 0.5))
 
 
 def _is_mostly_cjk(found: set[str]) -> bool:

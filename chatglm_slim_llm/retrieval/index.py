@@ -145,7 +145,7 @@ class Index:
         with self._database.transaction() as db:
             db.execute(
                 "update documents set size_bytes = ?, mtime_ns = ?, indexed_at = ? where id = ?",
-                (file.size_bytes, file.mtime_ns, time.time(), document_id),
+                (file.size_bytes, file.mtime_ns, time.time() if file.seen_at is None else file.seen_at, document_id),
             )
 
     def remove_documents(self, document_ids: Sequence[int]) -> None:

@@ -152,8 +152,8 @@ class KnowledgeBase(VectorStore):
                     raise RetrievalError(f"{path} was not added to {self.path.stem}; what was added: {known}")
             kept = [root for root in roots if root not in wanted]
             gone = [each.id for each in self._index.documents() if each.path and not _is_in(each.path, kept)]
-            self._index.remove_roots(wanted)
             self._index.remove_documents(gone)
+            self._index.remove_roots(wanted)  # last: documents of no root would stay for ever
         return len(gone)
 
     def roots(self) -> list[Path]:

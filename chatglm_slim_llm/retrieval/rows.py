@@ -51,7 +51,7 @@ class Document:
     size_bytes: int | None
     mtime_ns: int | None
     indexed_at: float
-    """Seconds since the epoch."""
+    """Seconds since the epoch; it was read then or later."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,8 @@ class FileState:
     digest: str | None = None
     size_bytes: int | None = None
     mtime_ns: int | None = None
+    seen_at: float | None = None
+    """Seconds since the epoch before which it was not read; now if ``None``."""
 
 
 class Names:
@@ -82,10 +84,11 @@ def add_document(db: Connection, file: FileState | None, source: str, state: Sta
     path, digest, size, mtime = (
         (os.fsencode(file.path), file.digest, file.size_bytes, file.mtime_ns) if file else (None, None, None, None)
     )
+    seen_at = file.seen_at if file else None
     cursor = db.execute(
         "insert into documents (source, path, state, reason, digest, size_bytes, mtime_ns, indexed_at)"
         " values (?, ?, ?, ?, ?, ?, ?, ?)",
-        (source, path, state, reason, digest, size, mtime, time.time()),
+        (source, path, state, reason, digest, size, mtime, time.time() if seen_at is None else seen_at),
     )
     return cast(int, cursor.lastrowid)
 

@@ -7,13 +7,13 @@ loses at most the file it was at, which the next sync reads again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from chatglm_slim_llm.errors import KnowledgeBaseBusyError
+from chatglm_slim_llm.errors import KnowledgeBaseBusyError, StorageError
 from chatglm_slim_llm.retrieval.embedders import Embedder, Fingerprint
 from chatglm_slim_llm.retrieval.index import Index
 from chatglm_slim_llm.retrieval.parallel import ParallelEmbedder, cores
@@ -104,6 +104,7 @@ class Sync:
         self._read_limits = read_limits or ReadLimits()
         self._scan_limits = scan_limits or ScanLimits()
         self._loadable = frozenset(loadable)
+        self._began_at = 0.0
         self._report = SyncReport(seconds=dict.fromkeys(("looking", "reading", "embedding", "writing"), 0.0))
 
     def run(self, roots: Sequence[Path]) -> SyncReport:
@@ -113,6 +114,7 @@ class Sync:
             KnowledgeBaseBusyError: another process is at it.
         """
         started = time.monotonic()
+        self._began_at = time.time()
         with only_one(self._index.path), ParallelEmbedder(self._embedder) as embedder:
             self._index.remove_incoming()
             self._renew_vectors(embedder)
@@ -166,7 +168,10 @@ class Sync:
                     self._report.skipped.append(SkippedFile(found.path, document.reason or "cannot be read"))
                 else:
                     self._report.unchanged += 1
-            gone = [each for path, each in known.items() if path and path not in seen and _is_under(path, there)]
+            every = {*roots, *self._index.roots()}
+            gone = [
+                each for path, each in known.items() if path and path not in seen and _root_of(path, every) in there
+            ]
             self._index.remove_documents([document.id for document in gone])
             self._report.removed = sum(document.state == "ready" for document in gone)
         return to_read
@@ -236,7 +241,7 @@ class Sync:
     ) -> None:
         before = self._report.seconds["embedding"]
         started = time.monotonic()
-        self._index.put_document(_state(read.file, read.digest), display_name(read.file.path), blocks)
+        self._index.put_document(self._state(read.file, read.digest), display_name(read.file.path), blocks)
         embedding = self._report.seconds["embedding"] - before  # a long document's blocks are prepared on the way
         self._report.seconds["writing"] += time.monotonic() - started - embedding
         self._report.chunks += len(read.chunks)
@@ -251,13 +256,16 @@ class Sync:
         old = documents[read.file.path]
         if old is None or old.state != "ready" or old.digest != read.digest:
             return False
-        self._index.touch(old.id, _state(read.file, read.digest))
+        self._index.touch(old.id, self._state(read.file, read.digest))
         self._report.unchanged += 1
         return True
 
     def _skip(self, unread: UnreadFile) -> None:
-        self._index.skip(_state(unread.file, None), display_name(unread.file.path), unread.reason)
+        self._index.skip(self._state(unread.file, None), display_name(unread.file.path), unread.reason)
         self._report.skipped.append(SkippedFile(unread.file.path, unread.reason))
+
+    def _state(self, file: FoundFile, digest: str | None) -> FileState:
+        return FileState(file.path, digest, file.size_bytes, file.mtime_ns, self._began_at)
 
     def _timed(self, stage: str) -> _Stopwatch:
         return _Stopwatch(self._report.seconds, stage)
@@ -287,14 +295,18 @@ class _Lock:
         self._lock = FileLock(lock_path(path), mode=0o600)
 
     def __enter__(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire(blocking=False)
         except Timeout as error:
             raise KnowledgeBaseBusyError(
                 f"{self._path} is being indexed by another process; wait until it has ended, or stop it, and try again"
                 " (searching works meanwhile)",
                 path=self._path,
+            ) from error
+        except OSError as error:
+            raise StorageError(
+                f"{self._path} cannot be written ({error.strerror or error}); choose a folder that can"
             ) from error
 
     def __exit__(self, *_: object) -> None:
@@ -310,15 +322,12 @@ def _own_files(path: str) -> list[str]:
     return [path, f"{path}-wal", f"{path}-shm", lock_path(Path(path))]
 
 
-def _state(file: FoundFile, digest: str | None) -> FileState:
-    return FileState(file.path, digest, file.size_bytes, file.mtime_ns)
-
-
 def _is_as_it_was(found: FoundFile, document: Document) -> bool:
     if (found.size_bytes, found.mtime_ns) != (document.size_bytes, document.mtime_ns):
         return False
     return document.indexed_at * 1e9 - found.mtime_ns > _RACE_NS
 
 
-def _is_under(path: Path, roots: Iterable[Path]) -> bool:
-    return any(path == root or root in path.parents for root in roots)
+def _root_of(path: Path, roots: Container[Path]) -> Path | None:
+    """The nearest one above: a folder within another may have been added by its name because the other skips it."""
+    return next((each for each in (path, *path.parents) if each in roots), None)
