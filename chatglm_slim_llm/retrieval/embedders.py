@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from chatglm_slim_llm.errors import MissingExtraError, RetrievalError
 from chatglm_slim_llm.plugins import plugin
+from chatglm_slim_llm.storage.text import storable
 
 Vectors = NDArray[np.float32]
 GROUP = "chatglm_slim.embedders"
@@ -40,6 +41,8 @@ _ANSWERS = (
     "本产品自购买之日起保修三年，凭发票免费维修。",
 )
 _SAME_COSINE = 0.995
+_LONGEST = 4000
+"""Characters. No model takes in as much as this; some would still work on 100,000 of them for many seconds."""
 
 
 class Embedder(Protocol):
@@ -108,6 +111,11 @@ def embedder(choice: str | Embeddings) -> Embedder:
     make: Any = plugin(GROUP, name).load()
     made: Embedder = make(argument or None)
     return made
+
+
+def embeddable(text: str) -> str:
+    """A text as every embedder takes it: of bounded length, and without half surrogates, which have no UTF-8."""
+    return storable(text[:_LONGEST])
 
 
 class FromLangChain:

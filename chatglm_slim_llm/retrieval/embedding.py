@@ -8,7 +8,15 @@ import warnings
 from langchain_core.embeddings import Embeddings
 
 from chatglm_slim_llm.errors import MissingExtraError, PluginNotFoundError, RetrievalError
-from chatglm_slim_llm.retrieval.embedders import DEFAULT, Embedder, Fingerprint, Vectors, embedder, fingerprint
+from chatglm_slim_llm.retrieval.embedders import (
+    DEFAULT,
+    Embedder,
+    Fingerprint,
+    Vectors,
+    embeddable,
+    embedder,
+    fingerprint,
+)
 from chatglm_slim_llm.retrieval.finding import Meaning, Mode
 from chatglm_slim_llm.retrieval.index import Index
 
@@ -80,7 +88,7 @@ class Embedding:
                 self._has_warned = True
                 warnings.warn(f"{complaint}; until then only words are searched", stacklevel=3)
             return None
-        return Meaning.of(own.queries([query])[0], known, epoch)
+        return Meaning.of(own.queries([embeddable(query)])[0], known, epoch)
 
     def of_vector(self, vector: Vectors) -> Meaning | None:
         """A unit vector of the file's embedder; ``None`` if the file has no vectors.

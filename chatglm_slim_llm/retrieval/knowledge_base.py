@@ -23,7 +23,7 @@ from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from chatglm_slim_llm.errors import ConfigError, RetrievalError
 from chatglm_slim_llm.plugins import plugins
-from chatglm_slim_llm.retrieval.embedders import Embedder, FromLangChain
+from chatglm_slim_llm.retrieval.embedders import Embedder, FromLangChain, embeddable
 from chatglm_slim_llm.retrieval.embedding import Embedding
 from chatglm_slim_llm.retrieval.finding import Finder, Meaning, Mode
 from chatglm_slim_llm.retrieval.index import Ids, Index
@@ -292,8 +292,8 @@ class KnowledgeBase(VectorStore):
         own, _ = self._embedding.loaded()
         if own is None or not found:
             return [_document(passage) for passage in found[:k]]
-        vectors = [list(map(float, row)) for row in own.passages([passage.text for passage in found])]
-        picked = maximal_marginal_relevance(own.queries([query])[0], vectors, lambda_mult, k)
+        vectors = [list(map(float, row)) for row in own.passages([embeddable(passage.text) for passage in found])]
+        picked = maximal_marginal_relevance(own.queries([embeddable(query)])[0], vectors, lambda_mult, k)
         return [_document(found[place]) for place in picked]
 
     def _similarity_search_with_relevance_scores(

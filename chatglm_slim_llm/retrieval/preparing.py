@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chatglm_slim_llm.retrieval.embedders import Embedder
+from chatglm_slim_llm.retrieval.embedders import Embedder, embeddable
 from chatglm_slim_llm.retrieval.passages import Chunk
 from chatglm_slim_llm.retrieval.rows import IndexedChunk
 from chatglm_slim_llm.retrieval.splitting import sentences
@@ -36,7 +36,7 @@ def vectors_of(texts: Sequence[tuple[str, str]], embedder: Embedder) -> list[Vec
     A text of one sentence has no further vector: it would be the same.
     """
     parts = [[_whole(heading, text), *_sentences(text)] for heading, text in texts]
-    every = [part for group in parts for part in group]
+    every = [embeddable(part) for group in parts for part in group]
     rows = embedder.passages(every) if every else np.empty((0, 0), np.float32)
     ends = np.cumsum([len(group) for group in parts])
     return [rows[end - len(group) : end] for group, end in zip(parts, ends, strict=True)]

@@ -132,7 +132,7 @@ class Hostile:
         self._refuse("zero.txt", "no document of yours").symlink_to("/dev/zero")
 
     def _bombs(self) -> None:
-        size = (4096 if self.full else 600) << 20
+        size = (4000 if self.full else 600) << 20
         for suffix, member in (
             ("docx", "word/document.xml"),
             ("xlsx", "xl/worksheets/sheet1.xml"),
@@ -160,7 +160,7 @@ class Hostile:
             file.truncate(2 << 30)
         with self._refuse("zeros.txt", "binary").open("wb") as file:
             file.truncate(60 << 20)
-        values = "".join(f'"key {n}": "value {n}", ' for n in range(2_500_000 if self.full else 10_000))
+        values = "".join(f'"key {n}": "value {n}", ' for n in range(2_000_000 if self.full else 10_000))
         line = f'{{{values}"end": 0}}'
         if self.full:
             assert len(line) < 64 << 20
@@ -198,7 +198,7 @@ def forged_size(path: Path, member: str, size: int) -> None:
     """Let a member claim to unpack to so much: what a bomb says is enough to refuse it."""
     data = path.read_bytes()
     start = data.rindex(b"PK\1\2")
-    path.write_bytes(data[: start + 24] + (size - 1).to_bytes(4, "little") + data[start + 28 :])
+    path.write_bytes(data[: start + 24] + size.to_bytes(4, "little") + data[start + 28 :])
 
 
 def pdf(pages: int) -> bytes:

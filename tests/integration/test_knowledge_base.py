@@ -28,15 +28,19 @@ MODES = ("keyword", "vector", "hybrid")
 
 
 class Bags(Embeddings):
-    """A text's vector is the sum of its words': texts that share words are near. Counts what it is asked for."""
+    """A text's vector is the sum of its words': texts that share words are near. Counts what it is asked for.
+
+    Like real ones it fails at what has no UTF-8; one that is far too long would take many seconds.
+    """
 
     def __init__(self, size: int = 16, salt: str = "") -> None:
         self.size, self.salt, self.asked = size, salt, 0
 
     def embed_query(self, text: str) -> list[float]:
+        assert len(text) < 10_000
         vector = np.ones(self.size) * 0.2
         for word in re.findall(r"\w", text) if not text.isascii() else text.lower().split():
-            seed = zlib.crc32(f"{self.salt}{word}".encode("utf-8", "replace"))
+            seed = zlib.crc32(f"{self.salt}{word}".encode())
             vector += np.random.default_rng(seed).standard_normal(self.size)
         return vector.tolist()
 
@@ -201,6 +205,7 @@ def test_a_question_may_hold_anything(base, mode, question):
     elif terms(question):
         assert question.replace("\ud800", "\ufffd") in texts(found)
     assert len(base.search("plain text", k=20, mode="vector")) == 11
+    assert len(base.max_marginal_relevance_search(question, k=3, mode=mode)) == min(3, len(found))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -221,13 +226,19 @@ def test_an_empty_text_can_be_kept(base):
     assert len(base.search("words", k=9)) == 4
 
 
-def test_a_very_long_question_takes_no_longer_than_a_second_or_two(base):
+def test_a_very_long_question_is_answered_in_seconds(base):
     base.add_texts(some_texts(200))
     rng = np.random.default_rng(0)
     long = "".join(chr(c) for c in rng.integers(0x4E00, 0x9FFF, 100_000)) + " castle"
     started = time.monotonic()
-    assert base.search(long, k=3, mode="keyword")
-    assert time.monotonic() - started < 5
+    assert all(base.search(long, k=3, mode=mode) for mode in MODES)
+    assert time.monotonic() - started < 15
+
+
+def test_a_very_long_text_is_found_by_all_its_words_and_by_the_meaning_of_its_beginning(base):
+    base.add_texts(["castle " * 20_000 + "tower", "king", "河" * 100_000])
+    assert len(base.search("tower", k=9, mode="keyword")) == 1
+    assert len(base.search("castle", k=9, mode="vector")) == 3
 
 
 def test_more_can_be_asked_for_than_there_is(base):
