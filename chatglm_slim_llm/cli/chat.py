@@ -8,18 +8,19 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from chatglm_slim_llm.cli.progress import ProgressLine, size_text
-from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
-from chatglm_slim_llm.errors import CheckpointNotFoundError, ConfigError
+from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice
+from chatglm_slim_llm.cli.progress import ProgressLine
+from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.errors import ConfigError
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessageChunk
 
     from chatglm_slim_llm import ChatGLMSlim
 
-_DEMO_NOTICE = (
-    "This is the small demo model that ships with the program. "
-    f"For the 6B model: chatglm-slim pull, then chatglm-slim chat --model {DEFAULT_HUB_ID} …"
+_USAGE = (
+    "there is no message: give one (chatglm-slim chat 你好) or pipe text in (echo 你好 | chatglm-slim chat); "
+    "for a conversation run chatglm-tui"
 )
 _SAMPLING = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop")
 
@@ -36,11 +37,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("message", nargs="*", metavar="MESSAGE", help="what to say; several words are joined")
     parser.add_argument("--system", metavar="TEXT", help="what the model should know or be, before the message")
     parser.add_argument("--json", action="store_true", help="print the whole reply as one JSON object when it is done")
-    parser.add_argument("--yes", action="store_true", help="download a model that is not on this machine, unasked")
-    load = parser.add_argument_group("model")
-    load.add_argument("--model", help="'demo', a checkpoint folder, or a hub id (default: $CHATGLM_SLIM_MODEL or demo)")
-    load.add_argument("--quantization", metavar="LEVEL", help="fp16, int8 or int4 (default: fp16)")
-    load.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    add_model_options(parser)
     pick = parser.add_argument_group("sampling")
     pick.add_argument("--temperature", type=float, metavar="T", help="0 is greedy (default: 0.95)")
     pick.add_argument("--top-p", type=float, metavar="P", help="likeliest tokens up to this sum (default: 0.7)")
@@ -55,36 +52,45 @@ def run(args: argparse.Namespace) -> int:
     """Answer the message on the command line and on stdin."""
     prompt = read_prompt(args.message)
     options = LoadOptions.resolve(args.model, args.quantization, args.device)
-    _bring_model(options.model, is_agreed=args.yes)
+    bring_model(options.model, is_agreed=args.yes)
     llm = _build(args, options)
     with ProgressLine() as progress:
         llm.load(progress)
     if llm.is_demo:
-        print(_DEMO_NOTICE, file=sys.stderr)
+        print(demo_notice("chat"), file=sys.stderr)
     messages = [("system", args.system)] if args.system else []
     chunks = llm.stream([*messages, ("human", prompt)])
     return _print_json(chunks) if args.json else _print_text(chunks)
 
 
-def read_prompt(words: list[str]) -> str:
+def read_prompt(words: list[str], usage: str = _USAGE) -> str:
     """The arguments, then a blank line, then what is piped in; either may be absent.
+
+    Args:
+        words: the arguments.
+        usage: what to do if there is neither.
 
     Raises:
         ConfigError: there is no text at all, or it is not UTF-8.
+    """
+    prompt = "\n\n".join(part for part in (joined_words(words), _read_stdin()) if part)
+    if not prompt:
+        raise ConfigError(usage, key="message")
+    return prompt
+
+
+def joined_words(words: list[str]) -> str:
+    """The arguments as one text.
+
+    Raises:
+        ConfigError: it is not UTF-8.
     """
     argument = " ".join(words).strip()
     try:
         argument.encode()
     except UnicodeEncodeError as error:
         raise ConfigError("the message is not UTF-8 text; check the terminal's encoding", key="message") from error
-    prompt = "\n\n".join(part for part in (argument, _read_stdin()) if part)
-    if not prompt:
-        raise ConfigError(
-            "there is no message: give one (chatglm-slim chat 你好) or pipe text in (echo 你好 | chatglm-slim chat); "
-            "for a conversation run chatglm-tui",
-            key="message",
-        )
-    return prompt
+    return argument
 
 
 def _read_stdin() -> str:
@@ -100,35 +106,6 @@ def _read_stdin() -> str:
             key="message",
             source="stdin",
         ) from error
-
-
-def _bring_model(model: str, *, is_agreed: bool) -> None:
-    """Download a hub id that is not on this machine, if the user wants that."""
-    from chatglm_slim_llm.checkpoint.pull import find_folder, is_hub_id, resolve_folder
-
-    if find_folder(model) is not None:
-        return
-    if not is_hub_id(model):
-        resolve_folder(model)  # raises, before seconds are spent on importing torch
-    from chatglm_slim_llm.checkpoint.hub import plan_pull
-    from chatglm_slim_llm.cli.pull import fetch_with_progress
-
-    can_ask = sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
-    if not is_agreed and not can_ask:
-        raise CheckpointNotFoundError(
-            f"{model} is not on this machine; run 'chatglm-slim pull {model}' first, or add --yes to download it now"
-        )
-    plan = plan_pull(model)
-    if not is_agreed and not _asks_yes(
-        f"{model} is not on this machine. Download {size_text(plan.missing_bytes)} to {plan.folder}? [y/N] "
-    ):
-        raise CheckpointNotFoundError(f"{model} was not downloaded; without --model the bundled demo model answers")
-    fetch_with_progress(plan)
-
-
-def _asks_yes(question: str) -> bool:
-    print(question, end="", file=sys.stderr, flush=True)  # input() would print to stdout, which may be a file
-    return sys.stdin.readline().strip().lower() in ("y", "yes", "是")
 
 
 def _build(args: argparse.Namespace, options: LoadOptions) -> ChatGLMSlim:

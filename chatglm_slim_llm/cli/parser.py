@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from chatglm_slim_llm import __version__
-from chatglm_slim_llm.cli import bench, chat, doctor, pull, quantize, slim
+from chatglm_slim_llm.cli import ask, bench, chat, doctor, index, kb, pull, quantize, search, slim
 
-COMMANDS = (chat, slim, quantize, pull, bench, doctor)
+COMMANDS = (chat, ask, index, search, kb, slim, quantize, pull, bench, doctor)
 
 
 def build_parser() -> argparse.ArgumentParser:

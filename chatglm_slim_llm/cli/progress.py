@@ -48,13 +48,16 @@ class ProgressLine:
             self._samples.popleft()
         if now_s >= self._next_paint_s:
             self._next_paint_s = now_s + _EVERY_S
-            self._paint(progress_text(what, done_bytes, total_bytes, self._bytes_per_s()))
+            self.show(progress_text(what, done_bytes, total_bytes, self._bytes_per_s()))
 
     def _bytes_per_s(self) -> float:
         (start_s, start_bytes), (end_s, end_bytes) = self._samples[0], self._samples[-1]
         return (end_bytes - start_bytes) / (end_s - start_s) if end_s > start_s else 0.0
 
-    def _paint(self, text: str) -> None:
+    def show(self, text: str) -> None:
+        """Say something else on the line, at once."""
+        if not self._is_shown:
+            return
         width = shutil.get_terminal_size().columns - 1
         self._stream.write(_CLEAR_TO_END + text[:width])
         self._stream.flush()
