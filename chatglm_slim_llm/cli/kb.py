@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.cli import ERROR, INTERRUPTED
 from chatglm_slim_llm.cli.asking import asks_yes, can_ask
-from chatglm_slim_llm.cli.documents import add_kb_option, check_exists, opened, printable
+from chatglm_slim_llm.cli.documents import add_kb_option, check_exists, opened, printable, vectors_made_by
 from chatglm_slim_llm.cli.index import add_report_options, print_report, shown, skipped_lines, watched
 from chatglm_slim_llm.cli.progress import size_text
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError, RetrievalError
@@ -158,10 +158,8 @@ def run_show(args: argparse.Namespace) -> int:
 
 
 def _about(name: str, kb: KnowledgeBase) -> dict[str, Any]:
-    from chatglm_slim_llm.retrieval.index import Index
-
     counts, documents = kb.counts(), kb.documents()
-    mark = Index(kb.path).fingerprint()
+    mark = vectors_made_by(kb)
     return {
         "kb": name,
         "file": shown(kb.path),
