@@ -58,9 +58,8 @@ class AnswerOptions:
     """Passages in the prompt at most; ``None`` leaves it to their length."""
     passage_tokens: int | None = None
     """Tokens of one passage at most, around the words of the question; ``None`` leaves them whole."""
-    neighbours: int | None = None
-    """Chunks before and after each hit that are joined to it where there is room. ``None``: 1, and 0 for the small
-    demo model, which reads short passages better."""
+    neighbours: int = 1
+    """Chunks before and after each hit that are joined to it where there is room."""
     threshold: float | None = None
     """The model is not asked when the best passage scores less; ``None``: what the finder calls its ``least_score``.
     Scores mean something within one search mode only."""
@@ -78,6 +77,10 @@ class AnswerOptions:
                 raise ConfigError(f"{name} is {value}; it must be at least 1", key=name)
 
 
+FOR_THE_DEMO = AnswerOptions(most_passages=1, passage_tokens=120, neighbours=0)
+"""The demo model reads one short passage well: of more it answers from the wrong one (`docs/retrieval.md`)."""
+
+
 class AnswerChain(Runnable[ChainInput, Answer]):
     """Answers questions from what a finder finds, with numbered citations.
 
@@ -88,7 +91,7 @@ class AnswerChain(Runnable[ChainInput, Answer]):
     Args:
         finder: a `KnowledgeBase`, a retriever of LangChain, or anything with ``search(query, k)``.
         llm: any chat model.
-        options: how passages are found and given to the model.
+        options: how passages are found and given to the model; for the small demo model ``FOR_THE_DEMO`` by default.
         condense_with: a capable model that rewrites follow-ups; by default they are made to stand alone without one.
 
     Example:
@@ -108,7 +111,7 @@ class AnswerChain(Runnable[ChainInput, Answer]):
     ) -> None:
         self.finder: Finder = RetrieverFinder(finder) if isinstance(finder, BaseRetriever) else finder
         self.llm = llm
-        self.options = options or AnswerOptions()
+        self.options = options or (FOR_THE_DEMO if self._is_demo else AnswerOptions())
         self.condense_with = condense_with
 
     # --- what LangChain calls ---
@@ -211,7 +214,6 @@ class AnswerChain(Runnable[ChainInput, Answer]):
         if good_enough(hits, threshold):
             count, room = counter_of(self.llm), self._room(wanted.question)
             reach = options.neighbours
-            reach = int(not self._is_demo) if reach is None else reach
             # Each line has its number and a line break, which the tokens that are spent on neighbours must not take.
             widened = widen(self.finder, hits, reach=reach, room=room - 8 * len(hits), count=count)
             most, longest = options.most_passages, options.passage_tokens

@@ -37,6 +37,8 @@ from chatglm_slim_llm.storage import ConversationStore
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
+SEVERAL = AnswerOptions(neighbours=0)
+"""These finders do not rank, so the answer may be in any of a few passages."""
 EN = [
     "Anna Bell lives in Corwick. The road was long.",
     "The mayor of Hull is Tom Reed.",
@@ -125,7 +127,7 @@ def demo() -> ChatGLMSlim:
     ],
 )
 def test_the_demo_answers_with_the_passage_it_rests_on(demo, texts, question, text, number):
-    answer = AnswerChain(Shelf(texts), demo).invoke(question)
+    answer = AnswerChain(Shelf(texts), demo, SEVERAL).invoke(question)
     assert answer.text == text
     assert [citation.number for citation in answer.citations] == [number]
     assert answer.citations[0].passage.text == texts[number - 1]
@@ -133,21 +135,21 @@ def test_the_demo_answers_with_the_passage_it_rests_on(demo, texts, question, te
 
 
 def test_the_demo_says_that_the_passages_do_not_tell(demo):
-    answer = AnswerChain(Shelf(ZH), demo).invoke("王小明的电话是多少？")
+    answer = AnswerChain(Shelf(ZH), demo, SEVERAL).invoke("王小明的电话是多少？")
     assert (answer.text, answer.is_found, answer.citations) == (NOT_FOUND["zh"], False, ())
     assert len(answer.passages_in_prompt) == 3
 
 
 def test_the_demo_answers_a_follow_up_about_what_was_talked_of(demo):
     history = [HumanMessage("介绍一下清华大学"), AIMessage("清华大学是一所大学 [1]。")]
-    answer = AnswerChain(Shelf(ZH), demo).invoke({"question": "它建于什么时候？", "history": history})
+    answer = AnswerChain(Shelf(ZH), demo, SEVERAL).invoke({"question": "它建于什么时候？", "history": history})
     assert answer.text == "1920年 [3]"
     assert answer.question_used == "清华大学建于什么时候？"
 
 
 def test_a_document_brings_no_control_token_and_no_passage_of_its_own_into_the_prompt(demo):
     shelf, tokenizer = Shelf([EN[0], INJECTION]), demo._tokenizer()
-    chain = AnswerChain(shelf, demo)
+    chain = AnswerChain(shelf, demo, SEVERAL)
     found = next(iter(chain.stream("Where does Anna Bell live?")))
     prompt = chain._prompt(found)
     ids = tokenizer.encode(prompt)
@@ -167,7 +169,7 @@ def test_long_documents_leave_room_for_the_answer(demo):
         f"{topic}。" + f"{topic}的{i}很大，也很有名。" * 300
         for i, topic in enumerate(["青石镇", "王家村", "李家庄", "北京"])
     ]
-    chain = AnswerChain(Shelf(texts), demo)
+    chain = AnswerChain(Shelf(texts), demo, SEVERAL)
     found = next(iter(chain.stream("青石镇在哪里？")))
     prompt = demo.get_num_tokens(chain._prompt(found))
     assert 2048 - 256 - 150 < prompt <= 2048 - 256
@@ -178,7 +180,7 @@ def test_closing_the_stream_stops_the_demo(demo):
     demo.load()
     hook = demo._load().loaded.model.lm_head.register_forward_hook(lambda *_: steps.append(1) and None)
     try:
-        stream = AnswerChain(Shelf(ZH), demo).stream("王小明住在哪里？")
+        stream = AnswerChain(Shelf(ZH), demo, SEVERAL).stream("王小明住在哪里？")
         while not next(stream).text:
             pass
         stream.close()
@@ -221,7 +223,7 @@ def test_other_models_are_told_what_to_do_and_the_demo_is_not(demo):
     AnswerChain(Shelf(EN), fake).invoke("Who?")
     assert fake.asked[0].startswith("Answer the question from the passages alone")
     assert fake.asked[0].endswith("\n\nQuestion: Who?")
-    chain = AnswerChain(Shelf(EN), demo)
+    chain = AnswerChain(Shelf(EN), demo, SEVERAL)
     assert chain._prompt(next(iter(chain.stream("Who?")))).startswith("Passages:\n[1] ")
 
 
