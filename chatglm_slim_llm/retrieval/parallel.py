@@ -89,7 +89,11 @@ class _Helper:
 
     def __init__(self, choice: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, choice], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            # -P: a folder that is indexed from within must not give the child its modules
+            [sys.executable, "-P", "-m", "chatglm_slim_llm.retrieval.parallel", choice],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
 
     def passages(self, texts: Sequence[str]) -> Vectors:

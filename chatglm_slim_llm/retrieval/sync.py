@@ -1,7 +1,7 @@
 """A knowledge base brought up to date with its files: only what changed is read, and every step can be the last.
 
 A file's old chunks are found until its new ones are, all at once, in one transaction. So a process that is killed
-loses at most the file it was at, which the next sync reads again.
+loses at most the batch it was at, some hundred chunks, whose files the next sync reads again.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
 from chatglm_slim_llm.errors import ConfigError, RetrievalError
 from chatglm_slim_llm.retrieval import KnowledgeBase
 from chatglm_slim_llm.retrieval.embedders import FromLangChain, fingerprint
+from chatglm_slim_llm.retrieval.parallel import _Helper
 from chatglm_slim_llm.retrieval.splitting import sentences
 from chatglm_slim_llm.retrieval.terms import terms
 
@@ -423,6 +424,16 @@ def test_searches_during_a_change_of_embedder_find_by_words_or_by_their_own_vect
         thread.join()
     if failed:
         raise failed[0]
+
+
+def test_a_process_that_helps_to_make_vectors_runs_nothing_of_the_folder_it_is_started_in(tmp_path, monkeypatch):
+    (tmp_path / "json.py").write_text("open('was run', 'w')")
+    monkeypatch.chdir(tmp_path)
+    helper = _Helper("no such embedder")
+    with pytest.raises(RetrievalError, match="has ended"):
+        helper.passages(["a text"])
+    helper.close()
+    assert not (tmp_path / "was run").exists()
 
 
 CHILD = """
