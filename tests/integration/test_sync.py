@@ -31,6 +31,12 @@ class Counting(DeterministicFakeEmbedding):
         return super().embed_documents(texts)
 
 
+@pytest.fixture(autouse=True)
+def one_reader(monkeypatch):
+    """A file at a time: starting processes takes most of the time here."""
+    monkeypatch.setattr("chatglm_slim_llm.retrieval.sync.cores", lambda: 1)
+
+
 @pytest.fixture
 def embedder():
     return Counting(asked=[])
