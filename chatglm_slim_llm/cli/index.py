@@ -94,10 +94,12 @@ def stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
 
 
 def progress_text(progress: Progress) -> str:
-    """Such as ``indexing 120 of 500 files, 2.0 MB of 9.1 MB, 1.1 MB/s, 7 s left``."""
+    """Such as ``indexing 120 of 500 files, 940 passages, 2.0 MB of 9.1 MB, 1.1 MB/s, 7 s left``."""
     if progress.stage == "looking":
         return "looking for files"
     parts = [f"{progress.done:,} of {progress.total:,} {'chunks' if progress.stage == 'embedding' else 'files'}"]
+    if progress.stage == "indexing":
+        parts.append(f"{progress.chunks:,} passages")
     if progress.total_bytes:
         parts.append(f"{size_text(progress.done_bytes)} of {size_text(progress.total_bytes)}")
     if progress.bytes_per_s:

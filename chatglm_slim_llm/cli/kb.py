@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,6 @@ from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError, RetrievalErro
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase
-    from chatglm_slim_llm.retrieval.rows import Document
     from chatglm_slim_llm.retrieval.sync import SyncReport
 
 
@@ -95,14 +93,14 @@ def run_list(args: argparse.Namespace) -> int:
     if not found:
         print("there is no knowledge base yet; make one with: chatglm-slim index FOLDER", file=sys.stderr)
         return 0
-    print(f"{'files':>8} {'chunks':>9} {'size':>8}  {'last indexed':<16}  name")
+    print(f"{'files':>8} {'chunks':>9} {'size':>8}  {'last sync':<16}  name")
     for each in found:
         if "error" in each:
             print(f"{printable(each['name'])}: {printable(each['error'])}", file=sys.stderr)
             continue
         print(
             f"{each['files']:>8,} {each['chunks']:>9,} {size_text(each['size_bytes']):>8}  "
-            f"{_time_text(each['last_indexed']):<16}  {printable(each['name'])}"
+            f"{_time_text(each['synced_at']):<16}  {printable(each['name'])}"
         )
     return 0
 
@@ -116,7 +114,7 @@ def _names() -> list[str]:
 def _summary(name: str) -> dict[str, Any]:
     try:
         with opened(name) as kb:
-            counts, documents = kb.counts(), kb.documents()
+            counts = kb.counts()
             return {
                 "name": name,
                 "file": shown(kb.path),
@@ -124,7 +122,7 @@ def _summary(name: str) -> dict[str, Any]:
                 "skipped": counts.get("skipped", 0),
                 "chunks": counts["chunks"],
                 "size_bytes": _size_bytes(kb.path),
-                "last_indexed": _last_indexed(documents),
+                "synced_at": kb.synced_at,
             }
     except ChatGLMSlimError as error:
         return {"name": name, "error": str(error)}
@@ -132,10 +130,6 @@ def _summary(name: str) -> dict[str, Any]:
 
 def _size_bytes(path: Path) -> int:
     return sum(each.stat().st_size for each in (path, Path(f"{path}-wal")) if each.exists())
-
-
-def _last_indexed(documents: Sequence[Document]) -> float | None:
-    return max((round(document.indexed_at, 3) for document in documents), default=None)
 
 
 def _time_text(seconds: float | None) -> str:
@@ -167,7 +161,7 @@ def _about(name: str, kb: KnowledgeBase) -> dict[str, Any]:
         "embedder": None if mark is None else {"name": mark.name, "dimension": mark.dimension},
         "files": counts.get("ready", 0),
         "chunks": counts["chunks"],
-        "last_indexed": _last_indexed(documents),
+        "synced_at": kb.synced_at,
         "roots": [{"path": shown(root), "is_there": root.exists()} for root in kb.roots()],
         "skipped": [
             {"path": shown(each.path), "reason": each.reason or "cannot be read"}
@@ -188,7 +182,7 @@ def _about_text(about: dict[str, Any], *, is_verbose: bool) -> str:
         f"embedder      {embedder['name']}, {embedder['dimension']} numbers a vector"
         if embedder
         else "embedder      none: found by words alone",
-        f"last indexed  {_time_text(about['last_indexed'])}",
+        f"last sync     {_time_text(about['synced_at'])}",
         "Added:" if about["roots"] else "Nothing was added.",
         *(f"  {root['path']}{'' if root['is_there'] else ' (not there now)'}" for root in about["roots"]),
     ]

@@ -47,12 +47,19 @@ class Embedding:
                 self._loaded = own, None if own is None else fingerprint(own)
             return self._loaded
 
+    def remember(self) -> None:
+        """Note in the file what was chosen by name, for those who open it without a choice."""
+        chosen = self._choice if isinstance(self._choice, str) else None
+        if self._choice is not None and chosen != self._index.setting("choice"):
+            self._index.set_settings({"choice": chosen})
+
     def for_new_chunks(self) -> tuple[Embedder | None, int]:
         """The embedder for chunks that are added now; ``None`` if the file's vectors are another's, or none's.
 
         An empty file becomes the embedder's own. The number is the ``vectors_epoch`` that its vectors belong to.
         """
         own, mark = self.loaded()
+        self.remember()
         if mark is not None and self._index.fingerprint() is None and not self._index.count_without_vectors():
             self._index.begin_vectors(mark, if_none=True)
         known, epoch = self._known()
@@ -112,7 +119,9 @@ class Embedding:
     def _choose(self) -> Embedder | None:
         if self._choice is not None:
             return None if self._choice == NO_EMBEDDER else embedder(self._choice)
-        recorded = self._index.setting("embedder")
+        recorded = self._index.setting("choice") or self._index.setting("embedder")
+        if recorded == NO_EMBEDDER:
+            return None
         try:
             return embedder(recorded or DEFAULT)
         except MissingExtraError:

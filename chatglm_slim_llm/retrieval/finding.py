@@ -164,8 +164,9 @@ class Words:
             places = np.searchsorted(among, ids)
             places[places == len(among)] = 0
             weights[places[among[places] == ids]] += self._weights[term]
-        best = np.argsort(-weights, kind="stable")[:count] if len(weights) > count else np.arange(len(weights))
-        return [int(among[place]) for place in best if weights[place] > 0]
+        hits = np.flatnonzero(weights)
+        best = hits[np.argsort(-weights[hits], kind="stable")[:count]]
+        return [int(id_) for id_ in among[best]]
 
     def _selective(self) -> list[str]:
         ordered = sorted(self._counts, key=lambda term: self._counts[term])

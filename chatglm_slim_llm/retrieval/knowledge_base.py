@@ -32,6 +32,7 @@ from chatglm_slim_llm.retrieval.place import knowledge_base_path
 from chatglm_slim_llm.retrieval.preparing import prepare
 from chatglm_slim_llm.retrieval.records import KnowledgeBaseRecords
 from chatglm_slim_llm.retrieval.rows import Document as IndexedDocument
+from chatglm_slim_llm.retrieval.scanning import display_name
 from chatglm_slim_llm.retrieval.sync import Progress, Stop, Sync, SyncReport, only_one
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class KnowledgeBase(VectorStore):
         wanted = _absolute(paths)
         for path in wanted:
             if not os.path.exists(path):  # noqa: PTH110  # a Path's own raises if a name is too long
-                raise RetrievalError(f"{path} does not exist; give a file or a folder that does")
+                raise RetrievalError(f"{display_name(path)} does not exist; give a file or a folder that does")
         sync = self._new_sync(progress, stop)
         with only_one(self.path):
             self._index.add_roots(wanted)
@@ -148,8 +149,10 @@ class KnowledgeBase(VectorStore):
             roots = self._index.roots()
             for path in wanted:
                 if path not in roots:
-                    known = ", ".join(map(str, roots)) or "nothing"
-                    raise RetrievalError(f"{path} was not added to {self.path.stem}; what was added: {known}")
+                    known = ", ".join(map(display_name, roots)) or "nothing"
+                    raise RetrievalError(
+                        f"{display_name(path)} was not added to {self.path.stem}; what was added: {known}"
+                    )
             kept = [root for root in roots if root not in wanted]
             gone = [each.id for each in self._index.documents() if each.path and not _is_in(each.path, kept)]
             self._index.remove_documents(gone)
@@ -163,6 +166,12 @@ class KnowledgeBase(VectorStore):
     def documents(self) -> list[IndexedDocument]:
         """The files that were indexed, and those that could not be read, with the reason."""
         return self._index.documents()
+
+    @property
+    def synced_at(self) -> float | None:
+        """When a sync last ended, in seconds since the epoch; ``None`` if none ever did."""
+        at: float | None = self._index.setting("synced_at")
+        return at
 
     def counts(self) -> dict[str, int]:
         """How many documents are ``ready`` and ``skipped``, and how many ``chunks`` there are."""
@@ -329,6 +338,7 @@ class KnowledgeBase(VectorStore):
 
     def _new_sync(self, progress: Callable[[Progress], None] | None, stop: Stop | None) -> Sync:
         own, mark = self._embedding.loaded()
+        self._embedding.remember()
         loadable = list(plugins("chatglm_slim.loaders"))
         return Sync(self._index, own, mark, progress=progress, stop=stop, loadable=loadable)
 

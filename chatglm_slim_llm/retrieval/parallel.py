@@ -93,6 +93,7 @@ class _Helper:
             [sys.executable, "-P", "-m", "chatglm_slim_llm.retrieval.parallel", choice],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the parent, which may want to finish what it is at
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
 
@@ -152,7 +153,7 @@ def _work_off(
 def _main() -> None:
     """The child: a line of texts in, the dimension as a line and the vectors as bytes out."""
     own = embedder(sys.argv[1])
-    with suppress(BrokenPipeError, KeyboardInterrupt):  # Ctrl-C reaches the parent as well, which decides
+    with suppress(BrokenPipeError):  # the parent has gone
         for line in sys.stdin.buffer:
             vectors = own.passages(json.loads(line))
             sys.stdout.buffer.write(b"%d\n" % vectors.shape[1] + vectors.astype(np.float32).tobytes())

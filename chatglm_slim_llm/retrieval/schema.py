@@ -50,6 +50,7 @@ def m001_create_documents(db: Connection) -> None:
     db.execute("create virtual table chunk_terms using fts5 (terms, detail = none, tokenize = 'ascii')")
     db.execute("create virtual table term_counts using fts5vocab ('chunk_terms', 'row')")
     db.execute("create table vectors (chunk_id integer primary key, vector blob not null)")
+    db.execute("create index vectors_by_chunk on vectors (chunk_id)")  # counts and compares ids without their vectors
     db.execute("create table sentence_vectors (chunk_id integer primary key, vectors blob not null)")
     db.execute(
         "create table records ("

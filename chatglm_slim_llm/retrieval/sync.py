@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -24,8 +24,8 @@ from chatglm_slim_llm.retrieval.scanning import FoundFile, ScanLimits, SkippedFi
 
 Stop = Callable[[], bool]
 
-_CHUNKS_AT_ONCE = 512
-"""Embedded in one call, and written in one transaction of a long document."""
+_CHUNKS_AT_ONCE = 128
+"""Embedded in one call, and written in one transaction of a long document; a stop waits for so many."""
 _RACE_NS = 2_000_000_000
 """A file written so shortly before it was read may have been written again in the same tick of its clock."""
 
@@ -41,8 +41,11 @@ class Progress:
     total: int = 0
     done_bytes: int = 0
     total_bytes: int = 0
+    chunks: int = 0
+    """Chunks written so far."""
     elapsed_s: float = 0.0
     current: Path | None = None
+    """The file that was written last."""
 
     @property
     def bytes_per_s(self) -> float:
@@ -81,6 +84,10 @@ class SyncReport:
         return bool(self.added or self.changed or self.removed)
 
 
+class _StoppedError(Exception):
+    """In the middle of a long document, of which nothing is found then."""
+
+
 class Sync:
     """One run over some roots of an index, alone among all processes."""
 
@@ -105,6 +112,8 @@ class Sync:
         self._scan_limits = scan_limits or ScanLimits()
         self._loadable = frozenset(loadable)
         self._began_at = 0.0
+        self._progress = Progress("looking")
+        self._indexing_since = 0.0
         self._report = SyncReport(seconds=dict.fromkeys(("looking", "reading", "embedding", "writing"), 0.0))
 
     def run(self, roots: Sequence[Path]) -> SyncReport:
@@ -120,6 +129,8 @@ class Sync:
             self._renew_vectors(embedder)
             files = self._look(roots)
             self._index_files(files, embedder)
+            self._index.remove_incoming()
+            self._index.set_settings({"synced_at": time.time()})
         self._report.was_stopped = self._stop()
         self._report.elapsed_s = time.monotonic() - started
         return self._report
@@ -140,7 +151,7 @@ class Sync:
             with self._timed("writing"):
                 self._index.put_vectors({row[0]: each for row, each in zip(rows, vectors, strict=True)})
             done += len(rows)
-            self._tell(Progress("embedding", done, total, elapsed_s=time.monotonic() - started))
+            self._tell(Progress("embedding", done, total, chunks=done, elapsed_s=time.monotonic() - started))
 
     # What is there
 
@@ -180,17 +191,30 @@ class Sync:
 
     def _index_files(self, files: list[tuple[FoundFile, Document | None]], embedder: Embedder | None) -> None:
         documents = {found.path: document for found, document in files}
-        total_bytes = sum(found.size_bytes for found, _ in files)
-        started, done, done_bytes = time.monotonic(), 0, 0
-        self._tell(Progress("indexing", 0, len(files), 0, total_bytes))
+        self._progress = Progress("indexing", 0, len(files), 0, sum(found.size_bytes for found, _ in files))
+        self._indexing_since = time.monotonic()
+        self._tell(self._progress)
         for batch in self._batches(found for found, _ in files):
-            self._write(batch, documents, embedder)
-            done += len(batch)
-            done_bytes += sum(each.file.size_bytes for each in batch)
-            elapsed_s = time.monotonic() - started
-            self._tell(Progress("indexing", done, len(files), done_bytes, total_bytes, elapsed_s, batch[-1].file.path))
+            try:
+                self._write(batch, documents, embedder)
+            except _StoppedError:
+                return
+            size_bytes = sum(each.file.size_bytes for each in batch)
+            self._advance(files=len(batch), size_bytes=size_bytes, current=batch[-1].file.path)
             if self._stop():
                 return
+
+    def _advance(self, *, files: int = 0, size_bytes: int = 0, current: Path | None = None, chunks: int = 0) -> None:
+        """Tell how far it has come; ``chunks`` are of a file that is not done."""
+        self._progress = replace(
+            self._progress,
+            done=self._progress.done + files,
+            done_bytes=self._progress.done_bytes + size_bytes,
+            chunks=self._report.chunks + chunks,
+            elapsed_s=time.monotonic() - self._indexing_since,
+            current=current or self._progress.current,
+        )
+        self._tell(self._progress)
 
     def _batches(self, files: Iterable[FoundFile]) -> Iterator[list[ReadFile | UnreadFile]]:
         """Files as they are read, as many together as are worth one call of the embedder."""
@@ -232,9 +256,12 @@ class Sync:
 
     def _prepared_blocks(self, read: ReadFile, embedder: Embedder | None) -> Iterator[list[IndexedChunk]]:
         for start in range(0, len(read.chunks), _CHUNKS_AT_ONCE):
+            if self._stop():
+                raise _StoppedError
             with self._timed("embedding"):
                 block = prepare(read.chunks[start : start + _CHUNKS_AT_ONCE], embedder)
             yield block
+            self._advance(chunks=start + len(block))
 
     def _put(
         self, read: ReadFile, blocks: Iterable[Sequence[IndexedChunk]], documents: dict[Path, Document | None]
