@@ -22,7 +22,7 @@ import numpy as np
 
 from chatglm_slim_llm.retrieval.embedders import Fingerprint
 from chatglm_slim_llm.retrieval.index import Ids, Index
-from chatglm_slim_llm.retrieval.terms import is_cjk, terms
+from chatglm_slim_llm.retrieval.terms import begins_pairs, is_cjk, terms
 from chatglm_slim_llm.retrieval.vectors import Vectors, VectorTable
 
 Mode = Literal["hybrid", "keyword", "vector"]
@@ -149,6 +149,7 @@ class Words:
         self._chunks = chunks
         self._counts = index.term_counts(self._terms)
         self._weights = {term: _weight(count, chunks) for term, count in self._counts.items()}
+        self._singles = set(filter(begins_pairs, self._weights))
         self._scale = _RARE_TERMS * _weight(1, max(chunks, 1))
 
     def candidates(self, count: int, among: Ids) -> list[int]:
@@ -184,7 +185,7 @@ class Words:
             words = line.split(" ")
             length += len(words)
             cjk += sum(map(is_cjk, words))
-            hits = [word for word in words if word in self._weights]
+            hits = self._hits(words)
             for word in hits:
                 counts[word] = counts.get(word, 0) + 1
             best_sentence = max(best_sentence, sum(self._weights[word] for word in set(hits)))
@@ -194,6 +195,12 @@ class Words:
         )
         same_script = (cjk * 2 > length) == self._in_cjk
         return (whole + best_sentence) * (1 if same_script else _OTHER_SCRIPT)
+
+    def _hits(self, words: Sequence[str]) -> list[str]:
+        hits = [word for word in words if word in self._weights]
+        if self._singles:
+            hits += [word[0] for word in words if len(word) > 1 and word[0] in self._singles]
+        return hits
 
 
 def _weight(chunks_with_term: int, chunks: int) -> float:

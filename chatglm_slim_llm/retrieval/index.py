@@ -41,6 +41,7 @@ from chatglm_slim_llm.retrieval.rows import (
     value_of,
 )
 from chatglm_slim_llm.retrieval.schema import KNOWLEDGE_BASE
+from chatglm_slim_llm.retrieval.terms import begins_pairs
 from chatglm_slim_llm.retrieval.vectors import Vectors, unpack_sentences
 from chatglm_slim_llm.storage.connection import Database
 from chatglm_slim_llm.storage.text import storable
@@ -235,15 +236,19 @@ class Index:
         """In how many chunks each term is; terms that are in none are left out."""
         counts = {}
         for term in terms:
+            if begins_pairs(term):
+                counts[term] = len(self.chunks_with(term))
+                continue
             rows = self._database.query("select doc from term_counts where term = ?", (term,))
             if rows:
                 counts[term] = int(rows[0]["doc"])
-        return counts
+        return {term: count for term, count in counts.items() if count}
 
     def chunks_with(self, term: str) -> Ids:
-        """Ids of the chunks that hold a term."""
+        """Ids of the chunks that hold a term; a single character of Chinese, at the beginning of a pair as well."""
         sql = "select group_concat(rowid) from chunk_terms where chunk_terms match ?"
-        return _ids(self._database.query(sql, (f'"{term}"',)))
+        wanted = f'"{term}" *' if begins_pairs(term) else f'"{term}"'
+        return _ids(self._database.query(sql, (wanted,)))
 
     def terms_of(self, ids: Sequence[int]) -> dict[int, str]:
         """Terms of chunks, a line for each sentence."""

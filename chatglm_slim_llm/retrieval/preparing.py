@@ -10,7 +10,7 @@ from chatglm_slim_llm.retrieval.embedders import Embedder, embeddable
 from chatglm_slim_llm.retrieval.passages import Chunk
 from chatglm_slim_llm.retrieval.rows import IndexedChunk
 from chatglm_slim_llm.retrieval.splitting import sentences
-from chatglm_slim_llm.retrieval.terms import terms
+from chatglm_slim_llm.retrieval.terms import passage_terms
 from chatglm_slim_llm.retrieval.vectors import Vectors
 
 _MOST_SENTENCES = 32
@@ -52,5 +52,5 @@ def _sentences(text: str) -> list[str]:
 
 
 def _terms(chunk: Chunk) -> str:
-    lines = [terms(line) for line in (chunk.heading, *sentences(chunk.text)) if line]
+    lines = [passage_terms(line) for line in (chunk.heading, *sentences(chunk.text)) if line]
     return "\n".join(" ".join(line) for line in lines if line)

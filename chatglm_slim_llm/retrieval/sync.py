@@ -72,7 +72,7 @@ class SyncReport:
     skipped: list[SkippedFile] = field(default_factory=list)
     """Files and folders that were left out now or at an earlier sync, with the reason."""
     missing_roots: list[Path] = field(default_factory=list)
-    """Folders that are not there now; what was in them is kept."""
+    """Folders that are not there now, or empty; what was in them is kept."""
     was_stopped: bool = False
     elapsed_s: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -160,7 +160,7 @@ class Sync:
         self._tell(Progress("looking"))
         with self._timed("looking"):
             known = {document.path: document for document in self._index.documents()}
-            there = [root for root in roots if root.exists()]
+            there = [root for root in roots if _is_there(root)]
             self._report.missing_roots = [root for root in roots if root not in there]
             own = str(self._index.path)
             to_read: list[tuple[FoundFile, Document | None]] = []
@@ -343,6 +343,14 @@ class _Lock:
 def lock_path(path: Path) -> str:
     """The file beside a knowledge base by which processes take turns; the system frees it when its holder dies."""
     return f"{path}.lock"
+
+
+def _is_there(root: Path) -> bool:
+    """Whether something can be found; the empty folder of a drive that is not mounted is no reason to forget it."""
+    try:
+        return next(root.iterdir(), None) is not None if root.is_dir() else root.exists()
+    except OSError:  # the scan says why it cannot be looked into
+        return True
 
 
 def _own_files(path: str) -> list[str]:

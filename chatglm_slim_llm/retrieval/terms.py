@@ -1,7 +1,8 @@
 """Text as the terms that keyword search counts.
 
 Chinese, Japanese and Korean are cut into overlapping pairs of characters, as they are written without spaces; words
-of other scripts are stemmed as English. Both sides of a search, passages and queries, go through the same function.
+of other scripts are stemmed as English. A question of one character, 猫, has to find it within any run of them: each
+character begins a pair but the last, which a passage has once more by itself.
 """
 
 from __future__ import annotations
@@ -24,16 +25,30 @@ _STEMMING = threading.Lock()  # the stemmer works on a word that it holds
 
 
 def terms(text: str) -> list[str]:
-    """The terms of a text, in order, repeated as often as they occur; none holds white space."""
-    found: list[str] = []
-    for run in _RUN.findall(_folded(text)):
-        if not is_cjk(run):
-            found.append(_stem(run[:_LONGEST_WORD]))
-        elif len(run) == 1:
-            found.append(run)
-        else:
-            found += [run[start : start + 2] for start in range(len(run) - 1)]
-    return found
+    """The terms of a question, in order, repeated as often as they occur; none holds white space."""
+    return [term for run in _runs(text) for term in _terms_of(run)]
+
+
+def passage_terms(text: str) -> list[str]:
+    """The terms of a passage, in order: those of a question, and the last character of each run of pairs."""
+    return [
+        term for run in _runs(text) for term in (*_terms_of(run), *([run[-1]] if len(run) > 1 and is_cjk(run) else ()))
+    ]
+
+
+def begins_pairs(term: str) -> bool:
+    """Whether a question's term is a single character, to be found at the beginning of pairs as well."""
+    return len(term) == 1 and is_cjk(term)
+
+
+def _runs(text: str) -> list[str]:
+    return _RUN.findall(_folded(text))
+
+
+def _terms_of(run: str) -> list[str]:
+    if not is_cjk(run):
+        return [_stem(run[:_LONGEST_WORD])]
+    return [run[start : start + 2] for start in range(len(run) - 1)] or [run]
 
 
 def is_cjk(term: str) -> bool:

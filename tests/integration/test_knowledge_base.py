@@ -533,3 +533,10 @@ def test_processes_that_add_texts_at_once_lose_none(tmp_path, sizes):
         fresh.add_texts(texts(found))
         scores = {each.text: each.score for each in fresh.search("text a 7", k=999, mode="vector")}
     assert {each.text: each.score for each in found} == pytest.approx(scores, abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["猫喜欢晒太阳", "院子里有一只猫。", "邻居的猫很胖"])
+def test_one_character_is_found_wherever_it_stands(tmp_path, text):
+    with KnowledgeBase.open(tmp_path / "one.db", embedder="none") as base:
+        base.add_texts([text, "狗在睡觉", "天气很好"])
+        assert [passage.text for passage in base.search("猫")] == [text]

@@ -214,6 +214,17 @@ def test_a_root_that_is_not_there_keeps_its_documents_until_it_is_back(base, fol
     assert numbers(base.sync()) == (0, 0, 3, 1)
 
 
+def test_an_emptied_root_keeps_its_documents_as_a_drive_that_is_not_mounted_looks_like_that(base, folder, tmp_path):
+    base.add(folder)
+    before = found(base)
+    folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()
+    assert base.sync().missing_roots == [folder]
+    assert found(base) == before
+    base.remove(folder)
+    assert not found(base)
+
+
 def test_a_root_that_is_not_there_keeps_its_documents_even_within_another(base, folder, tmp_path):
     base.add([folder, folder / "sub"])
     (folder / "sub").rename(tmp_path / "away")

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from chatglm_slim_llm.retrieval.terms import is_cjk, terms
+from chatglm_slim_llm.retrieval.terms import is_cjk, passage_terms, terms
 
 SAID = {
     "": "",
@@ -116,3 +116,7 @@ def test_threads_stem_at_the_same_time_as_one_would():
     for thread in threads:
         thread.join()
     assert all(each == expected for each in found.values())
+
+
+def test_a_passage_has_the_last_character_of_each_run_by_itself():
+    assert passage_terms("北京大学，cats 大") == ["北京", "京大", "大学", "学", "cat", "大"]
