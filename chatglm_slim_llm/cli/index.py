@@ -130,7 +130,8 @@ def _report_text(name: str, report: SyncReport, *, is_verbose: bool) -> str:
     if report.skipped:
         lines += ["Skipped:", *skipped_lines(report.skipped, is_verbose=is_verbose)]
     if report.missing_roots:
-        lines += ["Not there now, or empty; what was in them is kept:", *(f"  {shown(root)}" for root in report.missing_roots)]
+        lines.append("Not there now, or empty; what was in them is kept:")
+        lines += [f"  {shown(root)}" for root in report.missing_roots]
     return "\n".join(lines)
 
 

@@ -101,7 +101,9 @@ def test_what_does_not_exist_is_one_sentence_and_makes_no_base(run, home):
 
 def test_progress_says_files_bytes_speed_and_time_left():
     progress = Progress("indexing", 1200, 5000, 2_000_000, 9_000_000, chunks=9_400, elapsed_s=2.0)
-    assert progress_text(progress) == "indexing 1,200 of 5,000 files, 9,400 passages, 2.0 MB of 9.0 MB, 1.0 MB/s, 7.0 s left"
+    assert progress_text(progress) == (
+        "indexing 1,200 of 5,000 files, 9,400 passages, 2.0 MB of 9.0 MB, 1.0 MB/s, 7.0 s left"
+    )
     assert progress_text(Progress("looking")) == "looking for files"
     assert progress_text(Progress("embedding", 1, 4, elapsed_s=1)) == "making new vectors: 1 of 4 chunks, 3.0 s left"
 

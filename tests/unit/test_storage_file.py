@@ -191,7 +191,11 @@ def test_an_older_file_is_brought_up_to_date(tmp_path):
     path = tmp_path / "history.db"
     with ConversationStore.open(path) as store:
         store.create("old")
-    database = Database(path, _history([*MIGRATIONS, lambda db: db.execute("alter table conversations add column pinned")]))
+
+    def pin(db):
+        db.execute("alter table conversations add column pinned")
+
+    database = Database(path, _history([*MIGRATIONS, pin]))
     assert [tuple(row) for row in database.query("select title, pinned from conversations")] == [("old", None)]
     database.close()
     with pytest.raises(SchemaTooNewError):
