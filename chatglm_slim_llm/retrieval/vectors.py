@@ -86,7 +86,8 @@ class VectorTable:
         for start in range(0, count, _ROWS_AT_ONCE):
             rows = self._levels[start : min(start + _ROWS_AT_ONCE, count)]
             np.copyto(block[: len(rows)], rows)
-            np.matmul(block[: len(rows)], query, out=cosines[start : start + len(rows)])
+            # Not a product of matrices, for which BLAS would wake all threads, block after block, and wait for each.
+            np.vecdot(block[: len(rows)], query, out=cosines[start : start + len(rows)])
         return cosines * self._scales[:count]
 
     def _grow(self, room: int, dimension: int) -> None:
