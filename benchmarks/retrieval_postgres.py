@@ -7,9 +7,9 @@ exact answer is told with the times.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import psycopg
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_postgres import PGEngine, PGVectorStore
 from langchain_postgres.v2.indexes import HNSWIndex, HNSWQueryOptions
+from pgvector.psycopg import register_vector
+from psycopg.types.json import Json
 
 from chatglm_slim_llm.retrieval.embedders import embedder
 from chatglm_slim_llm.retrieval.index import Index
@@ -84,20 +86,22 @@ def _exact(index: Index, asked: list[np.ndarray[Any, Any]]) -> list[set[str]]:
     return found
 
 
-def _rows(index: Index) -> Iterator[tuple[str, str, str]]:
+def _rows(index: Index) -> Iterator[tuple[int, str, np.ndarray[Any, Any]]]:
     for ids, vectors in index.vectors_after(0):
         passages = index.passages(ids.tolist())
         for id_, vector in zip(ids.tolist(), vectors, strict=True):
-            told = f"[{','.join(map('{:.6g}'.format, vector.tolist()))}]"
-            yield passages[id_].text.replace("\0", ""), told, json.dumps({"id": str(id_)})
+            yield id_, passages[id_].text.replace("\0", ""), vector
 
 
 def _copy(db: psycopg.Connection[Any], index: Index) -> int:
+    register_vector(db)
     count = 0
-    sql = f"copy {_TABLE} (langchain_id, content, embedding, langchain_metadata) from stdin"
+    sql = f"copy {_TABLE} (langchain_id, content, embedding, langchain_metadata) from stdin with (format binary)"
     with db.cursor() as cursor, cursor.copy(sql) as copy:
-        for count, (text, vector, metadata) in enumerate(_rows(index), 1):
-            copy.write_row((f"00000000-0000-0000-0000-{count:012d}", text, vector, metadata))
+        copy.set_types(["uuid", "text", "vector", "json"])
+        for id_, text, vector in _rows(index):
+            copy.write_row((uuid.UUID(int=id_), text, vector, Json({"id": str(id_)})))
+            count += 1
     return count
 
 

@@ -97,6 +97,8 @@ def _scale(report: Record) -> str:
         line("hybrid search, p50, ms", lambda size: ms(size["hybrid"]["p50_s"])),
         line("hybrid search, p95, ms", lambda size: ms(size["hybrid"]["p95_s"])),
         line("hybrid search, longest of 200, ms", lambda size: ms(size["hybrid"]["max_s"])),
+        line("the same in processor time: p50, ms", lambda size: ms(size["hybrid"]["cpu_p50_s"])),
+        line("processor time: p95, ms", lambda size: ms(size["hybrid"]["cpu_p95_s"])),
         line("keyword search, p95, ms", lambda size: ms(size["keyword"]["p95_s"])),
         line("vector search, p95, ms", lambda size: ms(size["vector"]["p95_s"])),
         line("first search of a process, s", lambda size: f"{size['hybrid']['first_s']:.1f}"),
