@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.cli.chat import read_prompt
@@ -55,11 +56,12 @@ def run(args: argparse.Namespace) -> int:
     question = read_prompt(args.question, _USAGE)
     options = LoadOptions.resolve(args.model, args.quantization, args.device)
     with opened_filled(args.kb) as kb:  # said before a model is downloaded or loaded
-        from chatglm_slim_llm.retrieval.chains import AnswerChain, AnswerOptions
+        from chatglm_slim_llm.retrieval.chains import AnswerChain, options_for
 
-        wanted = AnswerOptions() if args.k is None else AnswerOptions(k=args.k)
         bring_model(options.model, is_agreed=args.yes)
-        pieces = AnswerChain(kb, _loaded(options), wanted).stream(question)
+        llm = _loaded(options)
+        wanted = options_for(llm) if args.k is None else replace(options_for(llm), k=args.k)
+        pieces = AnswerChain(kb, llm, wanted).stream(question)
         if args.json:
             print(json.dumps(_as_json(_sum(pieces)), ensure_ascii=False))
             return 0

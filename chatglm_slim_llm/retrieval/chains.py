@@ -18,6 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, convert_to_messages
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import patch_config
 from langchain_core.tools import BaseTool, StructuredTool
 
@@ -33,7 +34,7 @@ from chatglm_slim_llm.retrieval.context import (
     language_of,
     prompt_for,
 )
-from chatglm_slim_llm.retrieval.gathering import Finder, RetrieverFinder, good_enough, widen
+from chatglm_slim_llm.retrieval.gathering import Finder, RetrieverFinder, good_enough, least_score_of, widen
 from chatglm_slim_llm.retrieval.passages import Passage
 from chatglm_slim_llm.retrieval.quoting import quoted
 from chatglm_slim_llm.retrieval.splitting import estimate_tokens
@@ -90,7 +91,7 @@ class AnswerChain(Runnable[ChainInput, Answer]):
 
     Args:
         finder: a `KnowledgeBase`, a retriever of LangChain, or anything with ``search(query, k)``.
-        llm: any chat model.
+        llm: any chat model, also with ``bind``, ``with_config`` or ``with_retry`` around it.
         options: how passages are found and given to the model; for the small demo model ``FOR_THE_DEMO`` by default.
         condense_with: a capable model that rewrites follow-ups; by default they are made to stand alone without one.
 
@@ -104,14 +105,15 @@ class AnswerChain(Runnable[ChainInput, Answer]):
     def __init__(
         self,
         finder: Finder | BaseRetriever,
-        llm: BaseChatModel,
+        llm: BaseChatModel | Runnable[Any, Any],
         options: AnswerOptions | None = None,
         *,
         condense_with: BaseChatModel | None = None,
     ) -> None:
         self.finder: Finder = RetrieverFinder(finder) if isinstance(finder, BaseRetriever) else finder
         self.llm = llm
-        self.options = options or (FOR_THE_DEMO if self._is_demo else AnswerOptions())
+        self._model = model_of(llm)
+        self.options = options or options_for(self._model)
         self.condense_with = condense_with
 
     # --- what LangChain calls ---
@@ -210,10 +212,10 @@ class AnswerChain(Runnable[ChainInput, Answer]):
         options = self.options
         hits = list(cast(Any, self.finder).search(wanted.query, k=options.k, **options.search_kwargs))
         numbered: list[Numbered] = []
-        threshold = getattr(self.finder, "least_score", None) if options.threshold is None else options.threshold
-        if good_enough(hits, threshold):
-            count, room = counter_of(self.llm), self._room(wanted.question)
-            reach = options.neighbours
+        mode = options.search_kwargs.get("mode", "hybrid")
+        if good_enough(hits, least_score_of(self.finder, mode) if options.threshold is None else options.threshold):
+            count, room = counter_of(self._model), self._room(wanted.question)
+            reach = 0 if options.search_kwargs.get("filter") else options.neighbours  # a filter is for them as well
             # Each line has its number and a line break, which the tokens that are spent on neighbours must not take.
             widened = widen(self.finder, hits, reach=reach, room=room - 8 * len(hits), count=count)
             most, longest = options.most_passages, options.passage_tokens
@@ -225,7 +227,7 @@ class AnswerChain(Runnable[ChainInput, Answer]):
 
     def _room(self, question: str) -> int:
         """Tokens for passages."""
-        count, context = counter_of(self.llm), self.options.context_tokens or context_of(self.llm)
+        count, context = counter_of(self._model), self.options.context_tokens or context_of(self._model)
         frame = count(prompt_for([], question, language_of(question), not self._is_demo)) + _MARKS_AROUND
         room = context - self.options.reply_tokens - frame
         if room < FEWEST_TOKENS:
@@ -241,7 +243,12 @@ class AnswerChain(Runnable[ChainInput, Answer]):
 
     @property
     def _is_demo(self) -> bool:
-        return bool(getattr(self.llm, "is_demo", False))
+        return bool(getattr(self._model, "is_demo", False))
+
+
+def options_for(llm: BaseChatModel) -> AnswerOptions:
+    """The options that suit a model."""
+    return FOR_THE_DEMO if getattr(llm, "is_demo", False) else AnswerOptions()
 
 
 def read_input(input: ChainInput) -> tuple[str, list[BaseMessage]]:
@@ -250,13 +257,27 @@ def read_input(input: ChainInput) -> tuple[str, list[BaseMessage]]:
     Raises:
         ConfigError: there is no question.
     """
-    question = input if isinstance(input, str) else input.get("question")
+    given = {"question": input} if isinstance(input, str) else input if isinstance(input, Mapping) else {}
+    question = given.get("question", input)
     if not isinstance(question, str) or not question.strip():
         raise ConfigError(
             f"the question is {question!r}; give a text, or {{'question': …, 'history': [messages]}}", key="question"
         )
-    history = [] if isinstance(input, str) else input.get("history") or []
-    return question.strip(), convert_to_messages(history)
+    return question.strip(), convert_to_messages(given.get("history") or [])
+
+
+def model_of(llm: Runnable[Any, Any]) -> BaseChatModel:
+    """The chat model within what ``bind``, ``with_config`` or ``with_retry`` put around it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    inner = llm
+    while isinstance(inner, RunnableBindingBase):
+        inner = inner.bound
+    if not isinstance(inner, BaseChatModel):
+        raise ConfigError(f"llm is a {type(llm).__name__}; give a chat model of LangChain", key="llm")
+    return inner
 
 
 def counter_of(llm: BaseChatModel) -> Count:
@@ -313,7 +334,9 @@ def retriever_tool(
     finding: Finder = RetrieverFinder(finder) if isinstance(finder, BaseRetriever) else finder
 
     def search(query: str) -> tuple[str, list[Passage]]:
-        numbered = fit(finding.search(query, k), query, budget=max_tokens, count=count)
+        hits = finding.search(query, k) if query.strip() else []
+        enough = good_enough(hits, least_score_of(finding))
+        numbered = fit(hits, query, budget=max_tokens, count=count) if enough else []
         content = "\n".join(map(_labelled, numbered)) or NOT_FOUND[language_of(query)]
         return content, [each.passage for each in numbered]
 

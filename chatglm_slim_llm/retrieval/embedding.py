@@ -97,6 +97,11 @@ class Embedding:
             return None
         return Meaning.of(own.queries([embeddable(query)])[0], known, epoch)
 
+    def is_current(self) -> bool:
+        """Whether questions get a vector that can be compared with the file's."""
+        mark, known = self.loaded()[1], self._index.fingerprint()
+        return mark is not None and known is not None and known.is_same(mark)
+
     def of_vector(self, vector: Vectors) -> Meaning | None:
         """A unit vector of the file's embedder; ``None`` if the file has no vectors.
 

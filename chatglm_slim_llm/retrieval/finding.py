@@ -7,7 +7,9 @@ A chunk is as good as itself and its best sentence, by words and by meaning:
 
 Words decide where there are any to match, as names and numbers do; meaning decides among chunks that share them, and
 across languages. Where a chunk is written in another script than the question, a shared word is mostly chance and
-counts a third. The constants were chosen on XQuAD (`docs/retrieval.md`); near them the result hardly changes.
+counts a third, or the share of the question that it is if that is more: a number or a name may be all that was asked.
+Where words match, meaning that is farther than that of unrelated texts takes nothing away. The constants were chosen on
+XQuAD (`docs/retrieval.md`); near them the result hardly changes.
 """
 
 from __future__ import annotations
@@ -106,7 +108,8 @@ class Finder:
                 found = words.scores(ids)
             if mode != "keyword" and meaning is not None:
                 for id_, closeness in self._closeness(cosines, meaning).items():
-                    found[id_] = found.get(id_, 0.0) + closeness
+                    by_words = found.get(id_, 0.0)
+                    found[id_] = by_words + (max(closeness, 0.0) if by_words else closeness)
         return sorted(found.items(), key=lambda each: (-each[1], each[0]))[:count]
 
     def _cosines(self, ids: Sequence[int], meaning: Meaning) -> dict[int, float]:
@@ -149,6 +152,8 @@ class Words:
         self._chunks = chunks
         self._counts = index.term_counts(self._terms)
         self._weights = {term: _weight(count, chunks) for term, count in self._counts.items()}
+        unknown = len(self._terms) - len(self._counts)
+        self._whole_weight = sum(self._weights.values()) + unknown * _weight(0, chunks)
         self._singles = set(filter(begins_pairs, self._weights))
         self._scale = _RARE_TERMS * _weight(1, max(chunks, 1))
 
@@ -193,8 +198,10 @@ class Words:
         whole = sum(
             self._weights[word] * count * (_SATURATION + 1) / (count + held_back) for word, count in counts.items()
         )
-        same_script = (cjk * 2 > length) == self._in_cjk
-        return (whole + best_sentence) * (1 if same_script else _OTHER_SCRIPT)
+        if (cjk * 2 > length) == self._in_cjk:
+            return whole + best_sentence
+        held = sum(self._weights[word] for word in counts) / self._whole_weight
+        return (whole + best_sentence) * max(_OTHER_SCRIPT, held)
 
     def _hits(self, words: Sequence[str]) -> list[str]:
         hits = [word for word in words if word in self._weights]

@@ -79,6 +79,12 @@ def good_enough(passages: Sequence[Passage], threshold: float | None) -> bool:
     return bool(passages) and (threshold is None or max(passage.score for passage in passages) >= threshold)
 
 
+def least_score_of(finder: object, mode: str = "hybrid") -> float | None:
+    """What the finder says that the best passage scores at least where there is an answer, if it says so."""
+    least = getattr(finder, "least_score", None)
+    return least(mode) if callable(least) else None
+
+
 def widen(finder: object, hits: Sequence[Passage], *, reach: int, room: int, count: Count) -> list[Passage]:
     """Join hits with what stands beside them, the best first, as long as every hit keeps its place.
 
@@ -129,8 +135,9 @@ def join(region: Sequence[Passage], hit: Passage) -> Passage:
 
 
 def _others(found: Iterable[Passage], hit: Passage, taken: set[str]) -> list[Passage]:
-    """Neighbours on the hit's own page that no better passage has."""
-    return [each for each in found if each.id != hit.id and each.id not in taken and each.page == hit.page]
+    """Neighbours on the hit's own page and under its heading that no better passage has."""
+    place = hit.page, hit.heading
+    return [each for each in found if each.id != hit.id and each.id not in taken and (each.page, each.heading) == place]
 
 
 def _joined(text: str, following: str) -> str:

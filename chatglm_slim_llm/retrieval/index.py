@@ -118,10 +118,17 @@ class Index:
         """The files and folders that people asked for."""
         return [to_path(row["path"]) for row in self._database.query("select path from roots order by path")]
 
+    def devices(self) -> dict[Path, int]:
+        """The file system that each root was on."""
+        return {to_path(row["path"]): row["device"] for row in self._database.query("select * from roots")}
+
     def add_roots(self, paths: Iterable[Path]) -> None:
         """Remember what people asked for."""
         with self._database.transaction() as db:
-            db.executemany("insert or ignore into roots values (?)", [(os.fsencode(path),) for path in paths])
+            db.executemany(
+                "insert or replace into roots values (?, ?)",
+                [(os.fsencode(path), path.stat().st_dev) for path in paths],
+            )
 
     def remove_roots(self, paths: Iterable[Path]) -> None:
         """Forget what people asked for; the documents stay until they are removed."""

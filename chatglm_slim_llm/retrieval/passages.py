@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+_PAGES = {"pptx": "slide", "xlsx": "sheet", "epub": "chapter"}
+"""What a page is called in files that have none."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -55,9 +58,9 @@ class Passage:
 
     @property
     def location(self) -> str:
-        """Where in the source, for people: ``p. 3``, ``lines 10–14``, or nothing."""
+        """Where in the source, for people: ``p. 3``, ``slide 3``, ``lines 10–14``, or nothing."""
         if self.page is not None:
-            return f"p. {self.page}"
+            return f"{_PAGES.get(self.source.rpartition('.')[2].lower(), 'p.')} {self.page}"
         if self.first_line is None:
             return ""
         if self.last_line in (None, self.first_line):

@@ -202,12 +202,17 @@ def to_passage(row: Row) -> Passage:
         row["text"],
         0.0,
         str(metadata.get("source", "")),
-        row["heading"],
-        row["page"],
-        row["first_line"],
-        row["last_line"],
+        row["heading"] or str(metadata.get("heading", "")),
+        _whole(metadata.get("page")),
+        _whole(metadata.get("first_line")),
+        _whole(metadata.get("last_line")),
         metadata,
     )
+
+
+def _whole(value: object) -> int | None:
+    """Metadata of texts may hold anything."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def to_path(raw: bytes) -> Path:

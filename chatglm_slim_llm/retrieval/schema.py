@@ -12,10 +12,11 @@ def m001_create_documents(db: Connection) -> None:
 
     A document is ``incoming`` while its chunks are being written, several transactions for a long one; only chunks of
     ``ready`` documents are found. ``skipped`` ones are remembered so that a broken file is not read again and again.
-    Ids are never given out twice: a process that searches may still hold old ones.
+    Ids are never given out twice: a process that searches may still hold old ones. A root's device is the number of the
+    file system that it was on: the empty folder of a drive that is not mounted is on another.
     """
     db.execute("create table settings (key text primary key, value) without rowid")
-    db.execute("create table roots (path blob primary key) without rowid")
+    db.execute("create table roots (path blob primary key, device integer) without rowid")
     db.execute(
         "create table documents ("
         " id integer primary key autoincrement,"

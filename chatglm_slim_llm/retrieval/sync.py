@@ -160,8 +160,10 @@ class Sync:
         self._tell(Progress("looking"))
         with self._timed("looking"):
             known = {document.path: document for document in self._index.documents()}
-            there = [root for root in roots if _is_there(root)]
+            devices = self._index.devices()
+            there = [root for root in roots if _is_there(root, devices.get(root))]
             self._report.missing_roots = [root for root in roots if root not in there]
+            deleted = {root for root in self._report.missing_roots if _was_deleted(root)}
             own = str(self._index.path)
             to_read: list[tuple[FoundFile, Document | None]] = []
             seen: set[Path] = set()
@@ -181,7 +183,9 @@ class Sync:
                     self._report.unchanged += 1
             every = {*roots, *self._index.roots()}
             gone = [
-                each for path, each in known.items() if path and path not in seen and _root_of(path, every) in there
+                each
+                for path, each in known.items()
+                if path and path not in seen and (_root_of(path, every) in there or path in deleted)
             ]
             self._index.remove_documents([document.id for document in gone])
             self._report.removed = sum(document.state == "ready" for document in gone)
@@ -345,12 +349,22 @@ def lock_path(path: Path) -> str:
     return f"{path}.lock"
 
 
-def _is_there(root: Path) -> bool:
-    """Whether something can be found; the empty folder of a drive that is not mounted is no reason to forget it."""
+def _is_there(root: Path, device: int | None) -> bool:
+    """Whether a root is what it was; the empty folder of a drive that is not mounted is not."""
     try:
-        return next(root.iterdir(), None) is not None if root.is_dir() else root.exists()
+        if not root.is_dir():
+            return root.exists()
+        return next(root.iterdir(), None) is not None or root.stat().st_dev == device
     except OSError:  # the scan says why it cannot be looked into
         return True
+
+
+def _was_deleted(root: Path) -> bool:
+    """Whether a root that is not there was a file, taken from a folder in which there are others."""
+    try:
+        return not root.exists() and next(root.parent.iterdir(), None) is not None
+    except OSError:
+        return False
 
 
 def _own_files(path: str) -> list[str]:

@@ -53,11 +53,12 @@ class Database:
         self._kind = kind
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
+        self._opened: tuple[int, int] | None = None
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Run one SELECT; a file that does not exist yet has no rows."""
         with self._lock, self._explained():
-            if self._connection is None and not self.path.exists():
+            if self._is_missing():
                 return []
             return self._connected().execute(sql, parameters).fetchall()
 
@@ -65,7 +66,7 @@ class Database:
     def snapshot(self) -> Iterator[None]:
         """Let all queries inside see the file as it is at the first of them; other processes may write meanwhile."""
         with self._lock, self._explained():
-            if self._connection is None and not self.path.exists():
+            if self._is_missing():
                 yield
                 return
             db = self._connected()
@@ -92,9 +93,25 @@ class Database:
                 self._connection = None
 
     def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and not self._connection.in_transaction and self._file() != self._opened:
+            self.close()  # another file is in its place, or none: what is written into the old one nobody finds
         if self._connection is None:
             self._connection = self._open()
+            self._opened = self._file()
         return self._connection
+
+    def _is_missing(self) -> bool:
+        """Whether there is nothing to read; reading makes no file."""
+        if self._connection is not None and self._connection.in_transaction:
+            return False
+        return self._file() is None
+
+    def _file(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _open(self) -> sqlite3.Connection:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

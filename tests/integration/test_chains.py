@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -306,7 +307,7 @@ def test_callbacks_see_the_chain_and_the_model_inside_it():
     assert watch.seen == ["chain AnswerChain", "model below True"]
 
 
-@pytest.mark.parametrize("wrong", ["", "  ", {}, {"question": 3}])
+@pytest.mark.parametrize("wrong", ["", "  ", {}, {"question": 3}, None, [HumanMessage("Who?")]])
 def test_an_input_without_a_question_is_refused(wrong):
     with pytest.raises(ConfigError, match="the question is"):
         AnswerChain(Shelf(EN), parrot("x")).invoke(wrong)
@@ -322,7 +323,42 @@ def test_options_that_cannot_be_are_refused():
         AnswerOptions(k=0)
 
 
+def test_a_model_with_something_around_it_answers_as_well():
+    model = parrot("Tom [1]")
+    wrapped = [model.with_config(tags=["x"]), model.with_retry(), model.bind(stop=["\n\n"])]
+    assert [AnswerChain(Shelf(EN), each).invoke("Who?").text for each in wrapped] == ["Tom [1]"] * 3
+    with pytest.raises(ConfigError, match="RunnableLambda; give a chat model"):
+        AnswerChain(Shelf(EN), RunnableLambda(str))
+
+
+class Demanding(Shelf):
+    """A shelf that says from what score on a passage is an answer."""
+
+    def least_score(self, mode: str = "hybrid") -> float:
+        return {"hybrid": 0.5, "keyword": 0.2}[mode]
+
+
+@pytest.mark.parametrize(("mode", "score", "is_found"), [("hybrid", 0.4, False), ("keyword", 0.4, True)])
+def test_the_finder_says_what_score_is_too_low_for_the_way_of_searching(mode, score, is_found):
+    chain = AnswerChain(Demanding(EN, score), parrot("Tom [1]"), AnswerOptions(search_kwargs={"mode": mode}))
+    assert chain.invoke("Who?").is_found == is_found
+
+
+def test_the_tool_says_that_nothing_was_found_where_the_chain_would():
+    assert retriever_tool(Demanding(EN, 0.4)).invoke({"query": "Who?"}) == NOT_FOUND["en"]
+    assert "[1]" in retriever_tool(Demanding(EN, 0.6)).invoke({"query": "Who?"})
+
+
 # --- neighbours ---
+
+
+def test_neighbours_under_another_heading_or_outside_a_filter_are_not_joined():
+    book = Book(chapters(), [1])
+    book.passages[0] = replace(book.passages[0], heading="Another")
+    alone = AnswerChain(book, parrot("x"), AnswerOptions(search_kwargs={"filter": {"heading": ""}}))
+    assert alone.invoke("sky?").passages_in_prompt[0].passage.text == chapters()[1]
+    joined = AnswerChain(book, parrot("x")).invoke("sky?").passages_in_prompt[0].passage.text
+    assert joined == "\n".join(chapters()[1:3])
 
 
 def chapters() -> list[str]:

@@ -242,6 +242,14 @@ def test_a_question_is_needed(run, indexed):
     assert "there is no question" in err
 
 
+def test_the_demo_is_asked_as_it_can_answer_however_many_notes_there_are(run, tmp_path, notes):
+    for number in range(12):
+        (notes / f"more-{number}.md").write_text(f"Shelf {number} is in the cellar, and room {number} is on floor 3.")
+    assert run("index", str(notes), "--kb", "many", "--embedder", "none")[0] == 0
+    status, out, _ = run("ask", "In which room is Anna?", "--kb", "many")
+    assert (status, out.splitlines()[0]) == (0, "KD-402 [1]")
+
+
 def test_a_model_that_is_not_here_is_not_downloaded_unasked(run, indexed):
     status, out, err = run("ask", "Where?", "--kb", "n", "--model", "silver/chatglm-6b-slim")
     assert (status, out) == (1, "")

@@ -23,7 +23,7 @@ from chatglm_slim_llm.retrieval import KnowledgeBase
 from chatglm_slim_llm.retrieval.embedders import FromLangChain, embedder, fingerprint
 from chatglm_slim_llm.retrieval.parallel import ParallelEmbedder, _Helper
 from chatglm_slim_llm.retrieval.splitting import sentences
-from chatglm_slim_llm.retrieval.terms import terms
+from chatglm_slim_llm.retrieval.terms import passage_terms, terms
 
 MODES = ("keyword", "vector", "hybrid")
 
@@ -66,7 +66,7 @@ def texts(passages) -> list[str]:
 def slow_search(stored: list[str], question: str, mode: str, embeddings: Bags | None) -> list[tuple[str, float]]:
     """Every chunk scored by the formula: BM25 (k1 0.9, b 0.4) and the best sentence, and the mean of two cosines."""
     count = len(stored)
-    lines = [[terms(sentence) for sentence in sentences(text)] for text in stored]
+    lines = [[passage_terms(sentence) for sentence in sentences(text)] for text in stored]
     words = [[word for line in each for word in line] for each in lines]
     mean_length = sum(map(len, words)) / count
     asked = set(terms(question))
@@ -88,7 +88,11 @@ def slow_search(stored: list[str], question: str, mode: str, embeddings: Bags | 
             norm = 0.9 * (1 - 0.4 + 0.4 * len(words[place]) / mean_length)
             bm25 += its_weight * often * 1.9 / (often + norm)
         best = max((sum(w for word, w in weights.items() if word in line) for line in lines[place]), default=0)
-        return (bm25 + best) / scale * (1 if is_chinese(words[place]) == is_chinese(asked) else 0.3)
+        if is_chinese(words[place]) == is_chinese(asked):
+            return (bm25 + best) / scale
+        all_weights = sum(weights.get(word, weight(0)) for word in asked)
+        held = sum(w for word, w in weights.items() if word in words[place]) / all_weights
+        return (bm25 + best) / scale * max(0.3, held)
 
     def by_meaning(place: int) -> float:
         own = FromLangChain(embeddings)
@@ -107,7 +111,7 @@ def slow_search(stored: list[str], question: str, mode: str, embeddings: Bags | 
             if mode == "keyword" and score == 0:
                 continue
         if mode != "keyword":
-            score += by_meaning(place)
+            score += max(by_meaning(place), 0) if score else by_meaning(place)
         scored.append((text, score))
     return sorted(scored, key=lambda each: -each[1])
 
@@ -540,3 +544,27 @@ def test_one_character_is_found_wherever_it_stands(tmp_path, text):
     with KnowledgeBase.open(tmp_path / "one.db", embedder="none") as base:
         base.add_texts([text, "狗在睡觉", "天气很好"])
         assert [passage.text for passage in base.search("猫")] == [text]
+
+
+@pytest.mark.parametrize("question", ["5432", "62781234", "PostgreSQL", "yen"])
+def test_a_number_or_a_name_in_a_text_of_another_script_is_an_answer(tmp_path, question):
+    with KnowledgeBase.open(tmp_path / "kb.db") as base:
+        base.add_texts(
+            [
+                "数据库是PostgreSQL，端口5432，由李华负责。",
+                "办公室电话62781234，早上九点以后有人。",
+                "门票两千yen，学生半价。",
+            ]
+            + [f"第{number}个房间在三楼，钥匙在前台。" for number in range(40)]
+            + [f"Room {number} is on the third floor, and its key hangs at the desk." for number in range(40)]
+        )
+        best = base.search(question)[0]
+        assert question in best.text
+        assert best.score >= base.least_score()
+
+
+def test_the_place_of_an_added_text_is_what_its_metadata_say(tmp_path):
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder="none") as base:
+        base.add_texts(["Turn the key twice."], [{"source": "manual.pptx", "page": 12, "heading": "Start"}])
+        found = base.search("key")[0]
+        assert (found.source, found.location, found.heading) == ("manual.pptx", "slide 12", "Start")

@@ -214,15 +214,27 @@ def test_a_root_that_is_not_there_keeps_its_documents_until_it_is_back(base, fol
     assert numbers(base.sync()) == (0, 0, 3, 1)
 
 
-def test_an_emptied_root_keeps_its_documents_as_a_drive_that_is_not_mounted_looks_like_that(base, folder, tmp_path):
+def test_the_empty_folder_of_a_drive_that_is_not_mounted_keeps_its_documents_and_an_emptied_one_does_not(base, folder):
     base.add(folder)
     before = found(base)
-    folder.rename(tmp_path / "elsewhere")
-    folder.mkdir()
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    with base._index._database.transaction() as db:  # as if it had been on another file system
+        db.execute("update roots set device = device + 1")
     assert base.sync().missing_roots == [folder]
     assert found(base) == before
-    base.remove(folder)
+    with base._index._database.transaction() as db:
+        db.execute("update roots set device = device - 1")
+    assert base.sync().removed == len(before)
     assert not found(base)
+
+
+def test_a_file_that_was_added_by_name_and_deleted_is_not_found_any_more(base, folder):
+    base.add([folder / "a.md", folder / "b.txt"])
+    (folder / "a.md").unlink()
+    report = base.sync()
+    assert (report.removed, report.missing_roots) == (1, [folder / "a.md"])
+    assert len(found(base)) == 1
 
 
 def test_a_root_that_is_not_there_keeps_its_documents_even_within_another(base, folder, tmp_path):

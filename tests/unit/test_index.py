@@ -354,6 +354,7 @@ def test_a_file_that_is_not_there_is_empty_and_stays_away(tmp_path):
 
 def test_paths_of_any_bytes_are_kept(index, tmp_path):
     odd = tmp_path / os.fsdecode(b"bad \xff name\nof two lines")
+    odd.mkdir()
     index.add_roots([odd, tmp_path, odd])
     assert index.roots() == sorted([odd, tmp_path])
     index.remove_roots([odd])

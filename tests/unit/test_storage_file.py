@@ -242,3 +242,16 @@ def test_the_class_docstrings_example_is_true(tmp_path: Path):
         reply = store.append(chat.id, "assistant", "")
         store.update(reply.id, "你好！", finish_reason="stop")
         assert [message.content for message in store.messages(chat.id)] == ["你好", "你好！"]
+
+
+def test_what_is_written_after_the_file_was_deleted_is_in_a_new_one(tmp_path):
+    path = tmp_path / "history.db"
+    store = ConversationStore.open(path)
+    store.create("old")
+    for each in tmp_path.glob("history.db*"):
+        each.unlink()
+    assert store.conversations() == []
+    store.create("new")
+    with ConversationStore.open(path) as again:
+        assert [each.title for each in again.conversations()] == ["new"]
+    store.close()
