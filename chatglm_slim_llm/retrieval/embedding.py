@@ -73,6 +73,8 @@ class Embedding:
         Raises:
             RetrievalError: ``mode`` is ``vector``, and there is no vector to compare with.
         """
+        if mode != "vector" and self._index.fingerprint() is None:
+            return None  # nothing to compare with, so nothing has to load
         own, _ = self.loaded()
         if own is None:
             if mode == "vector":
@@ -92,8 +94,8 @@ class Embedding:
             if mode == "vector":
                 raise RetrievalError(complaint)
             if not self._has_warned:
-                self._has_warned = True
                 warnings.warn(f"{complaint}; until then only words are searched", stacklevel=3)
+                self._has_warned = True
             return None
         return Meaning.of(own.queries([embeddable(query)])[0], known, epoch)
 

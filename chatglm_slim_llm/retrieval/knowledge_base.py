@@ -132,6 +132,8 @@ class KnowledgeBase(VectorStore):
         Raises:
             KnowledgeBaseBusyError: another process is indexing.
         """
+        if not self.path.exists():  # nothing was added yet, and nothing is on disk before
+            return SyncReport()
         return self._new_sync(progress, stop).run(self._index.roots())
 
     def remove(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> int:
@@ -201,8 +203,7 @@ class KnowledgeBase(VectorStore):
         """
         if mode not in get_args(Mode):
             raise ConfigError(f"mode {mode!r} is unknown; choose hybrid, keyword or vector", key="mode")
-        if k < 1:
-            raise ConfigError(f"k is {k}; ask for at least 1 passage", key="k")
+        _check_count(k)
         if not query.strip():
             return []
         meaning = self._embedding.of_question(query, mode) if mode != "keyword" else None
@@ -285,6 +286,7 @@ class KnowledgeBase(VectorStore):
 
     def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
         """The passages nearest to a vector of the knowledge base's embedder."""
+        _check_count(k)
         vector = np.asarray(embedding, np.float32)
         vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         return [
@@ -374,6 +376,11 @@ class _AsEmbeddings(Embeddings):
 def _absolute(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     each = [paths] if isinstance(paths, str | os.PathLike) else paths
     return [Path(os.path.abspath(Path(path).expanduser())) for path in each]  # noqa: PTH100  # takes ".." away
+
+
+def _check_count(k: int) -> None:
+    if k < 1:
+        raise ConfigError(f"k is {k}; ask for at least 1 passage", key="k")
 
 
 def _check_metadata(metadata: Mapping[str, Any], place: int) -> None:
