@@ -46,6 +46,12 @@ _EN_SWAPS = (
     (re.compile(r"\bthere\b", re.IGNORECASE), "in {}"),
 )
 """Pronouns that a name can take the place of; "that town" is none, and keeps its name before the question."""
+_SIMPLIFIED = str.maketrans("這裡裏個牠們誰還麼為沒樣時邊後", "这里里个它们谁还么为没样时边后")
+"""Only for matching pronouns and question words: one character for one, so that places in the text stay the same."""
+_KIND = re.compile(r"(?:大学|学院|学校|公司|医院|银行|[市省县国镇村])$")
+_SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾萧田董袁潘蒋蔡余杜叶程苏魏吕丁任沈姚卢钱"
+_ZH_PERSON = re.compile(rf"[{_SURNAMES}][\u3400-\u9fff]{{1,2}}$")
+_ZH_LAST_VERB = re.compile(r"(?<=..)[用坏]$")
 _ANOTHER = re.compile(
     r"^(?:那么?|还有)?(?P<zh>.{2,30}?)呢[？?]?$|^(?:and|what about|how about)\s+(?P<en>.{2,60}?)\??$", re.IGNORECASE
 )
@@ -131,7 +137,7 @@ def is_follow_up(question: str) -> bool:
     if language_of(question) == "en":
         befores = [question[: pronoun.start()].partition(" ")[2] for pronoun in _EN_PRONOUN.finditer(question)]
         return any(not _NAMES.search(before) for before in befores)
-    befores = [question[: pronoun.start()] for pronoun in _ZH_PRONOUN.finditer(question)]
+    befores = [question[: pronoun.start()] for pronoun in _ZH_PRONOUN.finditer(_plain(question))]
     return any(all(len(run) < _OWN_SUBJECT for run in key_terms(before)) for before in befores)
 
 
@@ -142,8 +148,8 @@ def key_terms(text: str) -> list[str]:
         for match in _LATIN.finditer(text)
         if match[0].casefold() not in _EN_IDLE and not (len(match[0]) == 1 and match[0].islower())
     ]
-    shown = _ZH_PRONOUN.sub(_blank, _ZH_IDLE.sub(_blank, text))
-    words += [(run.start(), run[0]) for run in _WIDE.finditer(shown) if len(run[0]) > 1]
+    shown = _ZH_PRONOUN.sub(_blank, _ZH_IDLE.sub(_blank, _plain(text)))
+    words += [(run.start(), text[run.start() : run.end()]) for run in _WIDE.finditer(shown) if len(run[0]) > 1]
     return list(dict.fromkeys(word for _, word in sorted(words)))
 
 
@@ -151,6 +157,10 @@ def _own_words(question: str) -> list[str]:
     """Key terms that say what is asked about: numbers and verbs of the kind "谁创建的？" do not."""
     terms = [term for term in key_terms(question) if not term.isdigit()]
     return [word for term in terms for word in _ZH_ACTION.sub(" ", term).split() if len(word) > 1]
+
+
+def _plain(text: str) -> str:
+    return text.translate(_SIMPLIFIED)
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -163,28 +173,34 @@ def _is_question(message: BaseMessage) -> bool:
 
 def _another(question: str) -> str:
     """``北京大学`` of "那北京大学呢？"; nothing if this is no such question, or asks for something else of it."""
-    match = _ANOTHER.match(question)
-    other = (match["zh"] or match["en"] or "").strip() if match else ""
-    return (
-        other
-        if _own_words(other) and "的" not in other and not _ZH_PRONOUN.search(other) and not _EN_PRONOUN.search(other)
-        else ""
-    )
+    match = _ANOTHER.match(_plain(question))
+    other = question[slice(*match.span("zh" if match["zh"] else "en"))].strip() if match else ""
+    has_pronoun = _ZH_PRONOUN.search(_plain(other)) or _EN_PRONOUN.search(other)
+    return other if _own_words(other) and "的" not in other and not has_pronoun else ""
 
 
 def _instead(other: str, asked: str, question: str) -> Condensed:
-    """The last question, asked of something else."""
+    """The last question, asked of something else of the same kind; or something else about what it was about."""
     topic = _subject(asked)
-    if topic and topic in asked and topic != asked:
+    if topic in asked and topic != asked and _is_same_kind(topic, other):
         full = asked.replace(topic, other)
         return Condensed(full, full)
-    return Condensed(" ".join([question, *key_terms(asked)]), question)
+    query = " ".join([question, *_cut(key_terms(asked)[:_MOST_ASKED])])
+    return Condensed(query, _about(topic, question))
+
+
+def _is_same_kind(topic: str, other: str) -> bool:
+    """Whether two are clearly alike: "北京大学" may stand for "清华大学", "校训" may not."""
+    if (kind := _KIND.search(topic)) and (others := _KIND.search(other)):
+        return kind[0] == others[0]
+    are_people = all(_ZH_PERSON.fullmatch(name) for name in (topic, other))
+    return are_people or all(_NAMES.fullmatch(name) for name in (topic, other))
 
 
 def _is_fragment(question: str) -> bool:
     """Whether a question says neither what it is about nor what it asks of it: "Why?"."""
     is_empty = all(term.isdigit() for term in key_terms(question))
-    return is_empty and not _ZH_PRONOUN.search(question) and not _EN_PRONOUN.search(question)
+    return is_empty and not _ZH_PRONOUN.search(_plain(question)) and not _EN_PRONOUN.search(question)
 
 
 def _about(topic: str, question: str) -> str:
@@ -197,7 +213,10 @@ def _about(topic: str, question: str) -> str:
         return question
     is_zh = language_of(question) == "zh"
     for pronoun, form in _ZH_SWAPS if is_zh else _EN_SWAPS:
-        if match := pronoun.search(question):
+        if match := pronoun.search(_plain(question)):
+            if match[0].casefold() == "there" and not _NAMES.fullmatch(topic.removeprefix("In ")):
+                break
+            topic = topic.removeprefix("In ") if match[0].casefold() == "there" else topic
             return question[: match.start()] + form.format(topic) + question[match.end() :]
     return f"关于{topic}：{question}" if is_zh else f"About {topic}: {question}"
 
@@ -207,12 +226,14 @@ def _named(question: str, asked: str, answer: str) -> str:
 
     "Who wrote it?" asks for a "he", "where is it?" for a "there".
     """
-    if _PERSON.search(question):
-        asked_for_it = _ASKED_WHO.search(asked)
-    elif _PLACE.search(question):
-        asked_for_it = _ASKED_WHERE.search(asked)
+    if _PERSON.search(_plain(question)):
+        if found := _ZH_PERSON.search(answer[:_SHORT_ANSWER].strip(" 。.!！")):
+            return found[0]
+        asked_for_it = _ASKED_WHO.search(_plain(asked))
+    elif _PLACE.search(_plain(question)):
+        asked_for_it = _ASKED_WHERE.search(_plain(asked))
     else:
-        asked_for_it = _ASKED_WHAT.search(asked)
+        asked_for_it = _ASKED_WHAT.search(_plain(asked))
     named = answer.strip(" 。.!！")
     return named if asked_for_it and len(named) <= _SHORT_ANSWER and key_terms(named) else ""
 
@@ -232,7 +253,7 @@ def _subject(asked: str) -> str:
         return max(names, key=len) if names else about[1] if about else " ".join(key_terms(asked))
     words = _own_words(asked) or key_terms(asked)
     begins_with_question = re.match("(?:请问)?(?:谁|哪|什么|几|多少)", asked)
-    return words[-1 if begins_with_question else 0] if words else ""
+    return _ZH_LAST_VERB.sub("", words[-1 if begins_with_question else 0]) if words else ""
 
 
 def to_rewrite(question: str, history: Sequence[BaseMessage]) -> str:

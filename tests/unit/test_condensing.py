@@ -122,10 +122,30 @@ def test_a_question_that_stands_alone_is_left_alone(question):
         (["Where does Anna Bell live?", "Lorne", "How many people live there?"], "How many people live in Lorne?"),
         (["Where does Anna live?", "Lorne", "What about Tom Reed?"], "Where does Tom Reed live?"),
         (["What did Anna buy?", "a red lamp [2]", "Who made it?"], "Who made a red lamp?"),
+        (["清华大学创建于哪一年？", "1911年", "校训呢？"], "关于清华大学：校训呢？"),
+        (["打印机坏了怎么办？", "请联系张伟。", "他的电话是多少？"], "张伟的电话是多少？"),
+        (["数据库用的是什么？", "见部署手册第三章，" * 6, "谁负责它？"], "谁负责数据库？"),
+        (["王小明的手机号是多少？", "139", "李华的呢？"], "李华的呢？"),
+        (["清华大学创建于哪一年？", "1911年", "它們在哪裡？"], "清华大学在哪裡？"),
+        (["清华大学创建于哪一年？", "1911年", "還有呢？"], "清华大学创建于哪一年？ 還有呢？"),
     ],
 )
 def test_the_model_reads_the_persons_words_and_what_they_are_about(said, expected):
     assert condense(said[-1], talk(said[:-1])).question == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "attribute", "kept"),
+    [
+        ("清华大学创建于哪一年？", "校训呢？", "清华大学"),
+        ("豆包几岁了？", "疫苗呢？", "豆包"),
+        ("我家的猫叫什么名字？", "疫苗呢？", "猫"),
+    ],
+)
+def test_another_side_of_a_topic_is_searched_for_together_with_the_topic(asked, attribute, kept):
+    condensed = condense(attribute, talk([asked, "不知道"]))
+    assert kept in condensed.query
+    assert condensed.question.endswith(attribute)
 
 
 def test_without_history_even_a_pronoun_is_left_alone():
