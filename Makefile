@@ -16,8 +16,9 @@ run: $(VENV)/.installed
 
 setup: $(VENV)/.installed-dev
 
+# Two processes, and a file in one of them: what a file's tests share is made once.
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 test-slow: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m slow --timeout=3600 $(ARGS)

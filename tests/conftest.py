@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 import torch
+
+_SUITES = ("test_langchain_standard", "test_langchain_embeddings")
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +19,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count LangChain's standard tests. With `-n`, the process that reports reads no conftest further down."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for outcome in ("passed", "failed", "skipped", "error", "xfailed", "xpassed"):
+        for report in terminalreporter.getreports(outcome):
+            name = report.nodeid.partition("::")[0].rpartition("/")[2].removesuffix(".py")
+            if name in _SUITES and (outcome != "passed" or report.when == "call"):
+                counts[name, outcome] += 1
+    for suite in _SUITES:
+        parts = [f"{count} {outcome}" for (name, outcome), count in sorted(counts.items()) if name == suite]
+        if parts:
+            versions = f"langchain-core {version('langchain-core')}, langchain-tests {version('langchain-tests')}"
+            terminalreporter.write_line(f"{suite}: {', '.join(parts)} ({versions})")
