@@ -298,16 +298,18 @@ async def test_max_concurrency_is_honoured(llm: ChatGLMSlim) -> None:
 
 
 FIRST_USE = f"""
-import asyncio, sys
+import asyncio, sys, threading
 from chatglm_slim_llm import ChatGLMSlim
+
+class Watch:  # of who imports torch
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(threading.current_thread() is threading.main_thread())
 
 async def main():
     llm = ChatGLMSlim(model={TINY!r}, device="cpu")
-    task = asyncio.create_task(llm.ainvoke("你好", max_tokens=1))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    print("torch" in sys.modules)
-    await task
+    sys.meta_path.insert(0, Watch())
+    await llm.ainvoke("你好", max_tokens=1)
 
 asyncio.run(main())
 """
