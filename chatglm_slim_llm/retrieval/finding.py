@@ -8,8 +8,7 @@ A chunk is as good as itself and its best sentence, by words and by meaning:
 Words decide where there are any to match, as names and numbers do; meaning decides among chunks that share them, and
 across languages. Where a chunk is written in another script than the question, a shared word is mostly chance and
 counts a third, or the share of the question that it is if that is more: a number or a name may be all that was asked.
-Where words match, meaning that is farther than that of unrelated texts takes nothing away. The constants were chosen on
-XQuAD (`docs/retrieval.md`); near them the result hardly changes.
+The constants were chosen on XQuAD (`docs/retrieval.md`); near them the result hardly changes.
 """
 
 from __future__ import annotations
@@ -108,8 +107,7 @@ class Finder:
                 found = words.scores(ids)
             if mode != "keyword" and meaning is not None:
                 for id_, closeness in self._closeness(cosines, meaning).items():
-                    by_words = found.get(id_, 0.0)
-                    found[id_] = by_words + (max(closeness, 0.0) if by_words else closeness)
+                    found[id_] = found.get(id_, 0.0) + closeness
         return sorted(found.items(), key=lambda each: (-each[1], each[0]))[:count]
 
     def _cosines(self, ids: Sequence[int], meaning: Meaning) -> dict[int, float]:

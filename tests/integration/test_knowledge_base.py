@@ -111,7 +111,7 @@ def slow_search(stored: list[str], question: str, mode: str, embeddings: Bags | 
             if mode == "keyword" and score == 0:
                 continue
         if mode != "keyword":
-            score += max(by_meaning(place), 0) if score else by_meaning(place)
+            score += by_meaning(place)
         scored.append((text, score))
     return sorted(scored, key=lambda each: -each[1])
 
