@@ -228,7 +228,7 @@ class AnswerChain(Runnable[ChainInput, Answer]):
     def _room(self, question: str) -> int:
         """Tokens for passages."""
         count, context = counter_of(self._model), self.options.context_tokens or context_of(self._model)
-        frame = count(prompt_for([], question, language_of(question), not self._is_demo)) + _MARKS_AROUND
+        frame = count(prompt_for([], question, language_of(question), not _is_demo(self._model))) + _MARKS_AROUND
         room = context - self.options.reply_tokens - frame
         if room < FEWEST_TOKENS:
             raise RetrievalError(
@@ -239,16 +239,16 @@ class AnswerChain(Runnable[ChainInput, Answer]):
 
     def _prompt(self, found: Answer) -> str:
         question = found.question_used
-        return prompt_for(found.passages_in_prompt, question, language_of(question), not self._is_demo)
-
-    @property
-    def _is_demo(self) -> bool:
-        return bool(getattr(self._model, "is_demo", False))
+        return prompt_for(found.passages_in_prompt, question, language_of(question), not _is_demo(self._model))
 
 
 def options_for(llm: BaseChatModel) -> AnswerOptions:
     """The options that suit a model."""
-    return FOR_THE_DEMO if getattr(llm, "is_demo", False) else AnswerOptions()
+    return FOR_THE_DEMO if _is_demo(llm) else AnswerOptions()
+
+
+def _is_demo(llm: BaseChatModel) -> bool:
+    return bool(getattr(llm, "is_demo", False))
 
 
 def read_input(input: ChainInput) -> tuple[str, list[BaseMessage]]:

@@ -63,7 +63,7 @@ class Embedding:
         if mark is not None and self._index.fingerprint() is None and not self._index.count_without_vectors():
             self._index.begin_vectors(mark, if_none=True)
         known, epoch = self._known()
-        if mark is None or known is None or not known.is_same(mark):
+        if not self._made(known):
             return None, epoch  # vectors come with all others' at the next sync
         return own, epoch
 
@@ -85,8 +85,7 @@ class Embedding:
         known, epoch = self._known()
         if known is None:
             return None  # nothing was added yet
-        mark = self.loaded()[1]
-        if mark is None or not known.is_same(mark):
+        if not self._made(known):
             complaint = (
                 f"the vectors of {self._index.path} were made by {known.name} and not by {own.name}, or by another"
                 " version of it; run sync to make new ones"
@@ -101,8 +100,7 @@ class Embedding:
 
     def is_current(self) -> bool:
         """Whether questions get a vector that can be compared with the file's."""
-        mark, known = self.loaded()[1], self._index.fingerprint()
-        return mark is not None and known is not None and known.is_same(mark)
+        return self._made(self._index.fingerprint())
 
     def of_vector(self, vector: Vectors) -> Meaning | None:
         """A unit vector of the file's embedder; ``None`` if the file has no vectors.
@@ -118,6 +116,11 @@ class Embedding:
                 f"the vector has {len(vector)} numbers, those of {self._index.path} have {known.dimension}"
             )
         return Meaning.of(vector, known, epoch)
+
+    def _made(self, known: Fingerprint | None) -> bool:
+        """Whether this embedder made the vectors of that fingerprint."""
+        mark = self.loaded()[1]
+        return mark is not None and known is not None and known.is_same(mark)
 
     def _known(self) -> tuple[Fingerprint | None, int]:
         with self._index.snapshot():

@@ -14,7 +14,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
 from chatglm_slim_llm.retrieval.context import Count, distinct
-from chatglm_slim_llm.retrieval.passages import Passage
+from chatglm_slim_llm.retrieval.passages import Passage, whole_number
 from chatglm_slim_llm.retrieval.quoting import quoted
 
 _SHORTEST_OVERLAP = 12
@@ -67,9 +67,9 @@ def to_passage(document: Document, rank: int = 1) -> Passage:
         score=float(score),
         source=str(about.get("source", "")),
         heading=str(about.get("heading", "")),
-        page=_whole(about.get("page")),
-        first_line=_whole(about.get("first_line")),
-        last_line=_whole(about.get("last_line")),
+        page=whole_number(about.get("page")),
+        first_line=whole_number(about.get("first_line")),
+        last_line=whole_number(about.get("last_line")),
         metadata=about,
     )
 
@@ -147,7 +147,3 @@ def _joined(text: str, following: str) -> str:
         if text.endswith(following[:size]):
             return text + following[size:]
     return f"{text}\n{following}"
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -33,7 +33,7 @@ from chatglm_slim_llm.retrieval.preparing import prepare
 from chatglm_slim_llm.retrieval.records import KnowledgeBaseRecords
 from chatglm_slim_llm.retrieval.rows import Document as IndexedDocument
 from chatglm_slim_llm.retrieval.scanning import display_name
-from chatglm_slim_llm.retrieval.sync import Progress, Stop, Sync, SyncReport, only_one
+from chatglm_slim_llm.retrieval.sync import Progress, Stop, Sync, SyncReport, only_one, root_of
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -156,7 +156,7 @@ class KnowledgeBase(VectorStore):
                         f"{display_name(path)} was not added to {self.path.stem}; what was added: {known}"
                     )
             kept = [root for root in roots if root not in wanted]
-            gone = [each.id for each in self._index.documents() if each.path and not _is_in(each.path, kept)]
+            gone = [each.id for each in self._index.documents() if each.path and root_of(each.path, kept) is None]
             self._index.remove_documents(gone)
             self._index.remove_roots(wanted)  # last: documents of no root would stay for ever
         return len(gone)
@@ -390,10 +390,6 @@ def _check_metadata(metadata: Mapping[str, Any], place: int) -> None:
         raise RetrievalError(
             f"the metadata of text {place} cannot be kept as JSON ({error}); give strings, numbers, lists and dicts"
         ) from error
-
-
-def _is_in(path: Path, roots: Iterable[Path]) -> bool:
-    return any(path == root or root in path.parents for root in roots)
 
 
 def _document(passage: Passage) -> Document:

@@ -66,3 +66,8 @@ class Passage:
         if self.last_line in (None, self.first_line):
             return f"line {self.first_line}"
         return f"lines {self.first_line}–{self.last_line}"
+
+
+def whole_number(value: object) -> int | None:
+    """A page or a line as metadata have it, which may hold anything; ``None`` if it is no whole number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

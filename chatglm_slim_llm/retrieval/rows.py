@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 
 import numpy as np
 
-from chatglm_slim_llm.retrieval.passages import Chunk, Passage
+from chatglm_slim_llm.retrieval.passages import Chunk, Passage, whole_number
 from chatglm_slim_llm.retrieval.vectors import Vectors, pack_sentences
 from chatglm_slim_llm.storage.text import storable
 
@@ -203,16 +203,11 @@ def to_passage(row: Row) -> Passage:
         0.0,
         str(metadata.get("source", "")),
         row["heading"] or str(metadata.get("heading", "")),
-        _whole(metadata.get("page")),
-        _whole(metadata.get("first_line")),
-        _whole(metadata.get("last_line")),
+        whole_number(metadata.get("page")),
+        whole_number(metadata.get("first_line")),
+        whole_number(metadata.get("last_line")),
         metadata,
     )
-
-
-def _whole(value: object) -> int | None:
-    """Metadata of texts may hold anything."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def to_path(raw: bytes) -> Path:

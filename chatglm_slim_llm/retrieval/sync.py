@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -185,7 +186,7 @@ class Sync:
             gone = [
                 each
                 for path, each in known.items()
-                if path and path not in seen and (_root_of(path, every) in there or path in deleted)
+                if path and path not in seen and (root_of(path, every) in there or path in deleted)
             ]
             self._index.remove_documents([document.id for document in gone])
             self._report.removed = sum(document.state == "ready" for document in gone)
@@ -298,50 +299,40 @@ class Sync:
     def _state(self, file: FoundFile, digest: str | None) -> FileState:
         return FileState(file.path, digest, file.size_bytes, file.mtime_ns, self._began_at)
 
-    def _timed(self, stage: str) -> _Stopwatch:
-        return _Stopwatch(self._report.seconds, stage)
-
-
-class _Stopwatch:
-    """Adds the time of a block to a stage."""
-
-    def __init__(self, seconds: dict[str, float], stage: str) -> None:
-        self._seconds, self._stage = seconds, stage
-
-    def __enter__(self) -> None:
-        self._started = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._seconds[self._stage] += time.monotonic() - self._started
-
-
-def only_one(path: Path) -> _Lock:
-    """Hold what only one process may hold: the right to change which files a knowledge base holds."""
-    return _Lock(path)
-
-
-class _Lock:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = FileLock(lock_path(path), mode=0o600)
-
-    def __enter__(self) -> None:
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to a stage."""
+        started = time.monotonic()
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock.acquire(blocking=False)
-        except Timeout as error:
-            raise KnowledgeBaseBusyError(
-                f"{self._path} is being indexed by another process; wait until it has ended, or stop it, and try again"
-                " (searching works meanwhile)",
-                path=self._path,
-            ) from error
-        except OSError as error:
-            raise StorageError(
-                f"{self._path} cannot be written ({error.strerror or error}); choose a folder that can"
-            ) from error
+            yield
+        finally:
+            self._report.seconds[stage] += time.monotonic() - started
 
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold what only one process may hold: the right to change which files a knowledge base holds.
+
+    Raises:
+        KnowledgeBaseBusyError: another process holds it.
+        StorageError: the file's folder cannot be written.
+    """
+    lock = FileLock(lock_path(path), mode=0o600)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise KnowledgeBaseBusyError(
+            f"{path} is being indexed by another process; wait until it has ended, or stop it, and try again"
+            " (searching works meanwhile)",
+            path=path,
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written ({error.strerror or error}); choose a folder that can") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def lock_path(path: Path) -> str:
@@ -377,6 +368,6 @@ def _is_as_it_was(found: FoundFile, document: Document) -> bool:
     return document.indexed_at * 1e9 - found.mtime_ns > _RACE_NS
 
 
-def _root_of(path: Path, roots: Container[Path]) -> Path | None:
+def root_of(path: Path, roots: Container[Path]) -> Path | None:
     """The nearest one above: a folder within another may have been added by its name because the other skips it."""
     return next((each for each in (path, *path.parents) if each in roots), None)
