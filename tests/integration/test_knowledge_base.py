@@ -24,6 +24,7 @@ from chatglm_slim_llm.retrieval.embedders import FromLangChain, embedder, finger
 from chatglm_slim_llm.retrieval.parallel import ParallelEmbedder, _Helper
 from chatglm_slim_llm.retrieval.splitting import sentences
 from chatglm_slim_llm.retrieval.terms import passage_terms, terms
+from tests.installed import install
 
 MODES = ("keyword", "vector", "hybrid")
 
@@ -463,12 +464,9 @@ def make(argument):
 def letters(tmp_path, monkeypatch):
     """An installed embedder that is worth help from its first text on."""
     site = tmp_path / "site"
-    (site / "letters-1.0.dist-info").mkdir(parents=True)
-    (site / "letters-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: letters\nVersion: 1.0\n")
-    (site / "letters-1.0.dist-info" / "entry_points.txt").write_text(
-        "[chatglm_slim.embedders]\nletters = letters_embedder:make\n"
+    install(
+        site, "letters", "chatglm_slim.embedders", {"letters": "letters_embedder:make"}, "letters_embedder", LETTERS
     )
-    (site / "letters_embedder.py").write_text(LETTERS)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr("chatglm_slim_llm.retrieval.parallel._WORTH_HELP", 0)
     monkeypatch.setattr("chatglm_slim_llm.retrieval.parallel._SLICE", 10)

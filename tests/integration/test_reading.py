@@ -16,6 +16,7 @@ import pytest
 from chatglm_slim_llm.errors import RetrievalError
 from chatglm_slim_llm.retrieval.reading import ReaderPool, ReadFile, ReadLimits, UnreadFile
 from chatglm_slim_llm.retrieval.scanning import FoundFile
+from tests.installed import install
 
 LIMITS = ReadLimits(seconds=20, max_tokens=64)
 
@@ -63,12 +64,8 @@ def load(path):
 def odd(tmp_path, monkeypatch):
     """Write a file that the stand-in loader reads: `odd(words, name)`."""
     site = tmp_path / "site"
-    (site / "odd-1.0.dist-info").mkdir(parents=True)
-    (site / "odd-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
-    (site / "odd-1.0.dist-info" / "entry_points.txt").write_text(
-        "[chatglm_slim.loaders]\nodd = odd_loaders:load\nbroken = odd_missing:load\n"
-    )
-    (site / "odd_loaders.py").write_text(LOADERS)
+    entries = {"odd": "odd_loaders:load", "broken": "odd_missing:load"}
+    install(site, "odd", "chatglm_slim.loaders", entries, "odd_loaders", LOADERS)
     monkeypatch.syspath_prepend(str(site))
 
     def write(words: str, name: str = "a.odd") -> FoundFile:
