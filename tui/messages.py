@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from textual.message import Message
 
-from chatglm_slim_llm.storage import FinishReason
+from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts
+from chatglm_slim_llm.storage import Attachment, Figures, FinishReason, Source
+
+# --- from the model's threads
 
 
 @dataclass
@@ -22,10 +26,12 @@ class ModelLoading(Message):
 class ModelReady(Message):
     """The next reply starts at once."""
 
+    facts: ModelFacts
+
 
 @dataclass
 class ModelFailed(Message):
-    """The model could not be loaded."""
+    """The model could not be loaded, or its process ended."""
 
     reason: str
 
@@ -49,8 +55,10 @@ class ReplyFinished(Message):
 
     message_id: int
     finish_reason: FinishReason
-    summary: str
-    """Speed and length in words, for the status line; may be empty."""
+    figures: Figures | None = None
+    sources: tuple[Source, ...] = ()
+    dropped_rounds: int = 0
+    """How many of the oldest rounds did not fit before the model."""
 
 
 @dataclass
@@ -69,25 +77,85 @@ class SaveFailed(Message):
 
 
 @dataclass
+class ContextCounted(Message):
+    """How much of the context a request would fill."""
+
+    use: ContextUse
+    conversation_id: int | None
+
+
+# --- from the prompt
+
+
+@dataclass
 class PromptSubmitted(Message):
     """Someone pressed Enter."""
+
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass
+class PromptEdited(Message):
+    """What is typed has changed, and the keyboard rests."""
 
     text: str
 
 
 @dataclass
-class ConversationChosen(Message):
-    """A conversation of the history is to be opened."""
+class CommandGiven(Message):
+    """A line that begins with a slash and names a command."""
 
-    conversation_id: int
+    name: str
+    argument: str
+
+
+# --- from the history
 
 
 @dataclass
-class DeleteAsked(Message):
-    """A conversation of the history is to be deleted, once that is confirmed."""
+class ConversationChosen(Message):
+    """A conversation of the history is to be opened, at a message where one was found."""
 
     conversation_id: int
-    title: str
+    message_id: int | None = None
+    words: str = ""
+    """What was searched for, to be marked in the conversation."""
+
+
+@dataclass
+class ConversationsChanged(Message):
+    """The history pane has changed these: renamed, moved, archived, deleted or brought back."""
+
+    conversation_ids: tuple[int, ...]
+
+
+@dataclass
+class ExportAsked(Message):
+    """A conversation is to be written to a file."""
+
+    conversation_id: int
+
+
+# --- from the conversation
+
+MessageAction = Literal["copy", "copy_code", "regenerate", "edit", "fork", "previous_variant", "next_variant", "sources"]
+
+
+@dataclass
+class MessageAsked(Message):
+    """Something is to be done with a message."""
+
+    action: MessageAction
+    message_id: int
+
+
+@dataclass
+class CitationChosen(Message):
+    """A number in a reply was clicked or opened: the passage behind it is wanted."""
+
+    message_id: int
+    number: int
 
 
 @dataclass

@@ -1,0 +1,3 @@
+"""Chinese words: app."""
+
+WORDS: dict[str, str] = {}

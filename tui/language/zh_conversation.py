@@ -1,0 +1,3 @@
+"""Chinese words: conversation."""
+
+WORDS: dict[str, str] = {}

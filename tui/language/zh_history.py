@@ -1,0 +1,3 @@
+"""Chinese words: history."""
+
+WORDS: dict[str, str] = {}

@@ -1,0 +1,3 @@
+"""Chinese words: knowledge."""
+
+WORDS: dict[str, str] = {}

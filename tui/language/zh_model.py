@@ -1,0 +1,3 @@
+"""Chinese words: model."""
+
+WORDS: dict[str, str] = {}

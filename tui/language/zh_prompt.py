@@ -1,0 +1,3 @@
+"""Chinese words: prompt."""
+
+WORDS: dict[str, str] = {}

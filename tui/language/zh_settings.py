@@ -1,0 +1,3 @@
+"""Chinese words: settings."""
+
+WORDS: dict[str, str] = {}
