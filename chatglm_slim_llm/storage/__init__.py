@@ -8,27 +8,36 @@ are what the rest of the program uses: talks that people read, and the states of
 
 from __future__ import annotations
 
-from chatglm_slim_llm.storage.conversations import (
+from chatglm_slim_llm.storage.conversations import ConversationStore, title_of
+from chatglm_slim_llm.storage.place import StoreLike, history_path, store_at
+from chatglm_slim_llm.storage.records import (
+    Attachment,
+    ChatSettings,
     Conversation,
-    ConversationStore,
     Draft,
+    Figures,
     FinishReason,
+    Hit,
     Message,
     Role,
-    title_of,
+    Shelf,
 )
-from chatglm_slim_llm.storage.place import StoreLike, history_path, store_at
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.threads import CheckpointKey, StoredCheckpoint, StoredWrite, ThreadStore
 
 __all__ = [
+    "Attachment",
+    "ChatSettings",
     "CheckpointKey",
     "Conversation",
     "ConversationStore",
     "Draft",
+    "Figures",
     "FinishReason",
+    "Hit",
     "Message",
     "Role",
+    "Shelf",
     "Source",
     "StoreLike",
     "StoredCheckpoint",

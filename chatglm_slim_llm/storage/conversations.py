@@ -12,71 +12,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from sqlite3 import Connection, Row
 from types import TracebackType
-from typing import Literal, Self, cast
+from typing import Self, cast
 
 from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage import sources as stored_sources
 from chatglm_slim_llm.storage.connection import Database, FileKind
 from chatglm_slim_llm.storage.migrations import MIGRATIONS
+from chatglm_slim_llm.storage.records import Conversation, Draft, FinishReason, Message, Role
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.text import storable
 from chatglm_slim_llm.storage.threads import ThreadStore
 
-Role = Literal["user", "assistant", "system"]
-FinishReason = Literal["stop", "length", "cancelled", "error"]
-
 _TITLE_LENGTH = 60
 _HISTORY = FileKind("history file", 0x43474C4D, MIGRATIONS)  # "CGLM"
 
-
-@dataclass(frozen=True)
-class Conversation:
-    """One conversation, without its messages."""
-
-    id: int
-    title: str
-    created_at: datetime
-    updated_at: datetime
-    """When a message was last added, or the title changed."""
-    head_id: int | None
-    """The last message of the path that is shown."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """One message of a conversation."""
-
-    id: int
-    conversation_id: int
-    parent_id: int | None
-    """The message that this one follows; ``None`` for the first."""
-    role: Role
-    content: str
-    created_at: datetime
-    finish_reason: FinishReason | None
-    """Why a reply ended; ``None`` while it grows, for good if its process died, and for what people wrote."""
-    original: str | None = None
-    """The message as its writer had it, where ``content`` is not all of it."""
-
-    @property
-    def is_shown(self) -> bool:
-        """Whether there is something to read: a tool's call or result has no text of its own."""
-        return bool(self.content) or self.original is None
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A message to be added; the fields mean what they mean in ``Message``."""
-
-    role: Role
-    content: str
-    finish_reason: FinishReason | None = None
-    original: str | None = None
 
 
 class ConversationStore:

@@ -1,0 +1,97 @@
+"""What a terminal asks of a model, wherever that runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from chatglm_slim_llm.storage import Figures, FinishReason, Source
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, the bytes that are done, and all bytes (0 where unknown)."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation, as the model is to read it."""
+
+    role: Literal["human", "ai"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question with all that the answer depends on."""
+
+    turns: Sequence[Turn]
+    """Rounds that were answered, then the question."""
+    system: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    """Fields of ``GenerationOptions`` by name; those that are missing keep their defaults."""
+    knowledge_base: str = ""
+    """Answer from the passages of this knowledge base; empty for none."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a reply; the last one says why it ended."""
+
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    figures: Figures | None = None
+    sources: tuple[Source, ...] = ()
+    """What the reply rests on; on the last piece."""
+    dropped_rounds: int = 0
+    """How many of the oldest rounds did not fit before the model; on the last piece."""
+
+
+@dataclass(frozen=True)
+class ContextUse:
+    """How much of the context a request would fill."""
+
+    tokens: int
+    limit: int
+    """Tokens that prompt and reply may fill together."""
+    dropped_rounds: int = 0
+    """How many of the oldest rounds would not fit."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The model that is loaded."""
+
+    name: str
+    quantization: str
+    """The level that the weights really have, which may not be the one asked for."""
+    device: str
+    context: int
+    """Tokens that prompt and reply may fill together."""
+    memory_before_bytes: int = 0
+    """What the model's process held before loading."""
+    memory_bytes: int = 0
+    """What it holds now."""
+
+
+class Assistant(Protocol):
+    """What the terminal needs of a model. Every method may take long and runs outside the screen's thread."""
+
+    def is_available(self) -> bool:
+        """Whether the weights are on this machine."""
+        ...
+
+    def load(self, progress: Progress) -> ModelFacts:
+        """Make the model ready, downloading its weights if they are missing; what ``progress`` raises cancels it."""
+        ...
+
+    def count(self, request: Request) -> ContextUse:
+        """How much of the context this would fill; the model is loaded."""
+        ...
+
+    def stream(self, request: Request) -> Generator[Piece]:
+        """Answer the last turn; closing the generator stops the work."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the model and all its memory; ``load`` brings it back."""
+        ...
