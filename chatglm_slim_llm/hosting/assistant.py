@@ -55,6 +55,8 @@ class ContextUse:
     """Tokens that prompt and reply may fill together."""
     dropped_rounds: int = 0
     """How many of the oldest rounds would not fit."""
+    question_tokens: int = 0
+    """Tokens of the last turn by itself: of what is being typed."""
 
 
 @dataclass(frozen=True)
