@@ -9,18 +9,21 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 
 from textual.message import Message
 
-from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError, StorageError
+from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError
+from chatglm_slim_llm.hosting.assistant import Assistant, ModelFacts, Piece, Request
 from chatglm_slim_llm.storage import ConversationStore, FinishReason
-from tui.assistant import Assistant, Piece, Turn
+from tui.counting import Counter
+from tui.language import tr
 from tui.messages import (
+    ContextCounted,
     DownloadNeeded,
     ModelFailed,
     ModelLoading,
@@ -30,68 +33,98 @@ from tui.messages import (
     ReplyFinished,
     SaveFailed,
 )
+from tui.saving import GrowingAnswer
 
-SAVE_INTERVAL_S = 0.25
 _POLL_S = 0.05
 
 
 @dataclass
-class Reply:
+class _Model:
+    """One loading of one assistant."""
+
+    assistant: Assistant
+    facts: Future[ModelFacts] = field(default_factory=Future)
+    consent: queue.SimpleQueue[bool] = field(default_factory=queue.SimpleQueue)
+    is_cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass
+class _Reply:
     """One reply under way, as its thread sees it."""
 
-    message_id: int
-    turns: Sequence[Turn]
-    text: str = ""
+    answer: GrowingAnswer
+    request: Request
+    model: _Model
     stop: threading.Event = field(default_factory=threading.Event)
-    saved_at: float = 0.0
     last_piece: Piece = field(default_factory=Piece)
+
+    @property
+    def message_id(self) -> int:
+        return self.answer.message_id
 
 
 class ModelWorker:
-    """Owns the assistant: loads it once, runs one reply at a time, and ends with the app."""
+    """Owns the assistant: loads it, runs one reply at a time, and ends with the app. No method waits but ``close``."""
 
     def __init__(self, assistant: Assistant, store: ConversationStore, post: Callable[[Message], object]) -> None:
         self._assistant = assistant
         self._store = store
         self._post_message = post
-        self._model: Future[None] | None = None
-        self._consent: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._download_cancelled = threading.Event()
-        self._reply: Reply | None = None
+        self._model: _Model | None = None
+        self._reply: _Reply | None = None
         self._threads: list[threading.Thread] = []
         self._closed = False
+        self._counter = Counter(self._count, self._start)
+
+    @property
+    def facts(self) -> ModelFacts | None:
+        """The model that is loaded."""
+        model = self._model
+        if model is None or not model.facts.done() or model.facts.exception() or not model.assistant.is_loaded():
+            return None
+        return model.facts.result()
 
     def load(self) -> None:
-        """Start loading, unless the model is loading or loaded; after a failure this tries again."""
-        if self._model is None or (self._model.done() and self._model.exception()):
-            self._model = Future()
-            self._consent = queue.SimpleQueue()  # an answer to the last question is none to the next
-            self._download_cancelled.clear()
-            self._start(self._load, self._model, self._consent)
+        """Start loading, unless the model is loading or loaded; after a failure or a crash this tries again."""
+        self._loading()
 
     def answer_download(self, wanted: bool) -> None:
         """Answer ``DownloadNeeded``; a later False cancels the download."""
-        if not wanted:
-            self._download_cancelled.set()
-        self._consent.put(wanted)
+        if self._model is not None:
+            if not wanted:
+                self._model.is_cancelled.set()
+            self._model.consent.put(wanted)
 
-    def reply(self, message_id: int, turns: Sequence[Turn]) -> None:
-        """Stream the answer to ``turns`` into the message, loading the model first if need be."""
-        self.load()
-        assert self._model is not None
-        self._reply = Reply(message_id, turns)
-        self._start(self._run_reply, self._reply, self._model)
+    def reply(self, message_id: int, request: Request) -> None:
+        """Stream the answer into the message, loading the model first if need be."""
+        answer = GrowingAnswer(self._store, message_id, lambda reason: self._post(SaveFailed(reason)))
+        self._reply = _Reply(answer, request, self._loading())
+        self._start(self._run_reply, self._reply)
+
+    def count(self, conversation_id: int | None, request: Request) -> None:
+        """Say how much of the context this would fill, once nobody asks for another count; only of a loaded model."""
+        if self.facts is not None:
+            self._counter.ask(conversation_id, request)
 
     def stop(self) -> None:
         """End the reply after its current token."""
         if self._reply is not None:
             self._reply.stop.set()
 
+    def replace(self, assistant: Assistant) -> None:
+        """Stop the reply, let go of the model and its memory, then load another one."""
+        self.stop()
+        self.answer_download(False)
+        before, self._assistant = self._assistant, assistant
+        self._model = _Model(assistant)
+        self._start(self._exchange, before, self._model, list(self._threads))
+
     def close(self, timeout_s: float = 0.5) -> bool:
         """Stop everything; returns whether all threads ended in time."""
         self._closed = True
         self.stop()
         self.answer_download(False)
+        self._start(self._assistant.close)  # a process of the model's own is killed: nothing is left to wait for
         deadline = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
@@ -107,85 +140,119 @@ class ModelWorker:
         if not self._closed:
             self._post_message(message)
 
-    def _load(self, model: Future[None], consent: queue.SimpleQueue[bool]) -> None:
+    # --- loading
+
+    def _loading(self) -> _Model:
+        model = self._model
+        if model is not None and (not model.facts.done() or self.facts is not None):
+            return model
+        self._model = model = _Model(self._assistant)  # an answer to the last question is none to the next
+        self._start(self._load, model)
+        return model
+
+    def _load(self, model: _Model) -> None:
         try:
-            if not self._assistant.is_available():
-                self._post(DownloadNeeded())
-                if not consent.get():
+            if not model.assistant.is_available():
+                self._post_of(model, DownloadNeeded())
+                if not model.consent.get():
                     raise _declined()
-            self._assistant.load(self._report)
+            facts = model.assistant.load(lambda *done: self._report(model, *done))
         except Exception as error:  # a model may raise anything
-            model.set_exception(error)
-            self._post(ModelFailed(_sentence(error)))
+            model.facts.set_exception(error)
+            self._post_of(model, ModelFailed(_sentence(error)))
         else:
-            model.set_result(None)
-            self._post(ModelReady())
+            model.facts.set_result(facts)
+            self._post_of(model, ModelReady(facts))
 
-    def _report(self, what: str, done_bytes: int, total_bytes: int) -> None:
-        if self._closed or self._download_cancelled.is_set():
+    def _report(self, model: _Model, what: str, done_bytes: int, total_bytes: int) -> None:
+        if self._closed or model.is_cancelled.is_set():
             raise _declined()
-        self._post(ModelLoading(what, done_bytes, total_bytes))
+        self._post_of(model, ModelLoading(what, done_bytes, total_bytes))
 
-    def _run_reply(self, reply: Reply, model: Future[None]) -> None:
-        try:
-            reason = self._stream(reply) if self._wait_for(model, reply) else "cancelled"
-        except Exception as error:  # a model may raise anything
-            self._save(reply, "error")
-            self._post(ReplyFailed(reply.message_id, _sentence(error)))
+    def _post_of(self, model: _Model, message: Message) -> None:
+        """Say something of a model, unless another one has taken its place."""
+        if model is self._model:
+            self._post(message)
+
+    def _exchange(self, before: Assistant, model: _Model, others: list[threading.Thread]) -> None:
+        for thread in others:  # two models may not fit into memory side by side
+            thread.join()
+        before.close()
+        if model is self._model and not self._closed:
+            self._load(model)
         else:
-            self._save(reply, reason)
-            self._post(ReplyFinished(reply.message_id, reason, _summary(reply.last_piece)))
+            model.facts.set_exception(_declined())
 
-    def _wait_for(self, model: Future[None], reply: Reply) -> bool:
+    # --- replies
+
+    def _run_reply(self, reply: _Reply) -> None:
+        with reply.answer as answer:
+            try:
+                reason = self._stream(reply) if self._wait_for(reply) else "cancelled"
+            except Exception as error:  # a model may raise anything
+                if not reply.stop.is_set():
+                    self._fail(reply, _sentence(error))
+                    return
+                reason = "cancelled"
+            last = reply.last_piece
+            answer.finish(reason, figures=last.figures, sources=last.sources)
+        self._post(ReplyFinished(reply.message_id, reason, last.figures, last.sources, last.dropped_rounds))
+        if not self._closed and reply.model.facts.done() and not reply.model.facts.exception():
+            self._reload(reply.model)
+
+    def _fail(self, reply: _Reply, reason: str) -> None:
+        reply.answer.finish("error", failure=reason)
+        facts = reply.model.facts
+        if facts.done() and not facts.exception() and not reply.model.assistant.is_loaded():
+            self._post_of(reply.model, ModelFailed(reason))
+        self._post(ReplyFailed(reply.message_id, reason))
+
+    def _reload(self, model: _Model) -> None:
+        """A process that did not heed a stop was ended: have the model back before the next question."""
+        if model is self._model and not model.assistant.is_loaded():
+            self.load()
+
+    def _wait_for(self, reply: _Reply) -> bool:
+        facts = reply.model.facts
         while not reply.stop.is_set():
             try:
-                model.result(timeout=_POLL_S)
+                facts.result(timeout=_POLL_S)
             except NotYet:
-                if model.done():  # the model itself raised a TimeoutError
+                if facts.done():  # the model itself raised a TimeoutError
                     raise
             else:
                 return True
         return False
 
-    def _stream(self, reply: Reply) -> FinishReason:
-        with closing(self._assistant.stream(reply.turns)) as pieces:
+    def _stream(self, reply: _Reply) -> FinishReason:
+        with closing(reply.model.assistant.stream(reply.request)) as pieces:
             for piece in pieces:
                 if piece.text:
-                    reply.text += piece.text
+                    reply.answer.grow(piece.text)
                     self._post(ReplyDelta(reply.message_id, piece.text))
-                    if time.monotonic() - reply.saved_at >= SAVE_INTERVAL_S:
-                        self._save(reply, None)
                 if piece.finish_reason:
                     reply.last_piece = piece
                 if reply.stop.is_set():
                     return piece.finish_reason or "cancelled"
         return reply.last_piece.finish_reason or "stop"
 
-    def _save(self, reply: Reply, reason: FinishReason | None) -> None:
-        reply.saved_at = time.monotonic()
-        try:
-            self._store.update(reply.message_id, reply.text, finish_reason=reason)
-        except StorageError as error:
-            self._post(SaveFailed(str(error)))
+    # --- counting
+
+    def _count(self, conversation_id: int | None, request: Request) -> None:
+        with suppress(Exception):  # a model may raise anything; what is wrong is said when the question is sent
+            self._post(ContextCounted(self._assistant.count(request), conversation_id))
 
 
 def _declined() -> CheckpointNotFoundError:
     return CheckpointNotFoundError(
-        "The model's weights are not on this machine; send again to be asked again, or run chatglm-slim pull."
+        tr("The model's weights are not on this machine; send again to be asked again, or run chatglm-slim pull.")
     )
 
 
 def _sentence(error: Exception) -> str:
     if isinstance(error, ChatGLMSlimError):
         return str(error)
-    detail = (str(error).strip().splitlines() or [""])[0]
-    return f"The model failed with {type(error).__name__}" + (f": {detail}" if detail else "")
-
-
-def _summary(last: Piece) -> str:
-    parts = []
-    if last.output_tokens is not None:
-        parts.append(f"{last.output_tokens:,} tokens")
-    if last.tokens_per_s is not None:
-        parts.append(f"{last.tokens_per_s:.{1 if last.tokens_per_s < 100 else 0}f} tokens/s")
-    return " · ".join(parts)
+    kind, detail = type(error).__name__, (str(error).strip().splitlines() or [""])[0]
+    if not detail:
+        return tr("The model failed with {kind}", kind=kind)
+    return tr("The model failed with {kind}: {detail}", kind=kind, detail=detail)

@@ -30,7 +30,8 @@ class Request:
     parameters: Mapping[str, object] = field(default_factory=dict)
     """Fields of ``GenerationOptions`` by name; those that are missing keep their defaults."""
     knowledge_base: str = ""
-    """Answer from the passages of this knowledge base; empty for none."""
+    """Answer from the passages of this knowledge base, always with temperature 0; empty for none. The model reads the
+    passages and the question; the rounds before only tell what a follow-up is about."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,10 @@ class Assistant(Protocol):
 
     def is_available(self) -> bool:
         """Whether the weights are on this machine."""
+        ...
+
+    def is_loaded(self) -> bool:
+        """Whether the next reply starts at once; never waits. False again if the model's process has ended."""
         ...
 
     def load(self, progress: Progress) -> ModelFacts:

@@ -1,0 +1,85 @@
+"""A growing answer on disk: a thread of its own saves it, so that neither a full disk nor a locked file slows it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.storage import ConversationStore, Figures, FinishReason, Source
+
+SAVE_INTERVAL_S = 0.25
+"""A kill loses what has come since the last save, and no more."""
+
+
+class GrowingAnswer:
+    """One answer while it is written; a context manager, so that its thread ends with it.
+
+    Args:
+        store: where the answer's message is.
+        message_id: the message, which was stored empty.
+        failed: called with a sentence when saving begins to fail, not each time.
+    """
+
+    def __init__(self, store: ConversationStore, message_id: int, failed: Callable[[str], object]) -> None:
+        self.message_id = message_id
+        self._store, self._failed = store, failed
+        self._parts: list[str] = []
+        self._is_over = threading.Event()
+        self._is_failing = False
+        self._thread = threading.Thread(target=self._keep_saving, name="save", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end()
+
+    def grow(self, text: str) -> None:
+        """Add a piece; it is on disk soon."""
+        self._parts.append(text)
+
+    def finish(
+        self,
+        reason: FinishReason,
+        *,
+        failure: str = "",
+        figures: Figures | None = None,
+        sources: Sequence[Source] = (),
+    ) -> None:
+        """Save all of it, and why it ended; what it says is on disk when this returns, unless that failed."""
+        self._end()
+        self._is_failing = False  # the last word is said again
+        text = "".join(self._parts)
+
+        def save() -> None:
+            is_there = self._store.update(self.message_id, text, finish_reason=reason, failure=failure, figures=figures)
+            if is_there and sources:
+                self._store.add_sources(self.message_id, sources)
+
+        self._try(save)
+
+    def _end(self) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _keep_saving(self) -> None:
+        saved = 0
+        while not self._is_over.wait(SAVE_INTERVAL_S):
+            if (count := len(self._parts)) != saved:
+                text = "".join(self._parts[:count])
+                if self._try(lambda text=text: self._store.update(self.message_id, text)):  # type: ignore[misc]
+                    saved = count
+
+    def _try(self, save: Callable[[], object]) -> bool:
+        try:
+            save()
+        except StorageError as error:
+            if not self._is_failing:
+                self._is_failing = True
+                self._failed(str(error))
+            return False
+        self._is_failing = False
+        return True
