@@ -1,40 +1,152 @@
-"""The keys, as a list above the chat."""
+"""What can be done from here, by which keys: the focused widget first, then the screen, the program, the commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
+from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
-from textual.widgets import Static
+from textual.binding import Binding, BindingsMap, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.dom import DOMNode
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Input, Static
 
-_SPELLED = {"pageup": "PageUp", "pagedown": "PageDown"}
+from tui import keys
+from tui.commands import COMMANDS
+from tui.language import tr
+
+
+@dataclass(frozen=True)
+class Section:
+    """Keys that belong together."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    """Keys and what they do."""
+
+    def holding(self, words: str) -> Section:
+        """Only the rows in which every one of the words stands."""
+        wanted = words.lower().split()
+        return Section(self.title, tuple(r for r in self.rows if all(word in " ".join(r).lower() for word in wanted)))
 
 
 class Help(ModalScreen[None]):
-    """Every key and what it does; any of Escape, F1 or Enter closes it."""
+    """Every key and command, to scroll and to search; Escape, F1 or Enter closes it."""
 
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    Help {
+        align: center middle;
+        & > Vertical {
+            width: 76; max-width: 100%; height: auto; max-height: 96%; padding: 0 1;
+            border: round $primary; border-title-color: $primary; background: $surface;
+        }
+        & Input { border: none; height: 1; padding: 0 1; margin: 0 0 1 0; background: $boost; }
+        & VerticalScroll { height: auto; max-height: 1fr; scrollbar-size-vertical: 1; }
+        & Static { padding: 0 1; }
+        & .help--title { color: $primary; text-style: bold; }
+        & .help--key { color: $accent; }
+    }
+    .-accessible Help > Vertical { border: none; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"help--title", "help--key"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f1,enter,q", "dismiss", "Close", id="help.close", tooltip="Close the help"),
+        Binding("escape,f1", "dismiss", "Close", id="help.close", tooltip="Close the help"),
+        Binding("up", "scroll(-1)", "Up", show=False, id="help.up", tooltip="A line up"),
+        Binding("down", "scroll(1)", "Down", show=False, id="help.down", tooltip="A line down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="help.page_up", tooltip="A page up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="help.page_down", tooltip="A page down"),
     ]
 
-    def __init__(self, bindings: Iterable[BindingType]) -> None:
+    def __init__(self, screen: Screen[Any]) -> None:
         super().__init__()
-        self._shown = [binding for binding in bindings if isinstance(binding, Binding)]
+        self._sections = sections(screen)
 
     def compose(self) -> ComposeResult:
-        table = Table.grid(padding=(0, 3))
-        for binding in self._shown:
-            table.add_row(Text(_name(binding.key), "bold"), Text(binding.tooltip))
-        with VerticalScroll(classes="dialog") as dialog:
-            dialog.border_title = "Keys"
-            yield Static(table)
+        with Vertical() as box:
+            box.border_title = tr("Keys and commands")
+            yield Input(placeholder=tr("Search"))
+            with VerticalScroll(can_focus=False):
+                yield Static(id="keys")
+
+    def on_mount(self) -> None:
+        self._list("")
+
+    @on(Input.Changed)
+    def _search(self, event: Input.Changed) -> None:
+        self._list(event.value)
+
+    @on(Input.Submitted)
+    def _close(self) -> None:
+        self.dismiss()
+
+    def _list(self, words: str) -> None:
+        title, key = (self.get_component_rich_style(f"help--{part}", partial=True) for part in ("title", "key"))
+        found = [section for section in (section.holding(words) for section in self._sections) if section.rows]
+        width = max((len(shown) for section in found for shown, _ in section.rows), default=0)
+        parts: list[Table | Text] = []
+        for section in found:
+            parts += [Text(section.title, title), self._table(section, str(key), min(width, 22)), Text()]
+        shown = Group(*parts[:-1]) if found else Text(tr("Nothing here is called that."))
+        self.query_one("#keys", Static).update(shown)
+        self.query_one(VerticalScroll).scroll_home(animate=False)
+
+    def _table(self, section: Section, key_style: str, width: int) -> Table:
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(width=width if self.size.width >= 60 else None, ratio=None if self.size.width >= 60 else 1)
+        table.add_column(ratio=1)
+        for shown, does in section.rows:
+            table.add_row(Text(shown, key_style), Text(does))
+        return table
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll while the search keeps the keyboard."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """Scroll by what is seen."""
+        self.action_scroll(pages * max(1, self.query_one(VerticalScroll).size.height - 1))
 
 
-def _name(keys: str) -> str:
-    return "+".join(_SPELLED.get(part, part.capitalize()) for part in keys.split(",")[0].split("+"))
+def sections(screen: Screen[Any]) -> tuple[Section, ...]:
+    """What the keys of a screen do, as they are now; what has the keyboard comes first."""
+    chain = [
+        (node, bindings) for node, bindings in screen._binding_chain if node is not screen and node is not screen.app
+    ]
+    focused = [_section(bindings) for _node, bindings in chain]
+    nodes = {node for node, _bindings in chain}
+    others = [_section(_bindings_of(widget)) for widget in screen.query("*") if widget not in nodes]
+    found = [*focused, _section(_bindings_of(screen)), _section(_bindings_of(screen.app)), *others, _commands()]
+    return tuple(section for section in dict.fromkeys(found) if section.rows)
+
+
+def _bindings_of(node: DOMNode) -> BindingsMap:
+    bindings = node._bindings.copy()
+    bindings.apply_keymap(node.app._keymap)
+    return bindings
+
+
+def _section(bindings: BindingsMap) -> Section:
+    """The bindings that have an id, which are ours; those of Textual's own widgets go without saying."""
+    ours: dict[str, list[Binding]] = {}
+    for _key, binding in bindings:
+        if binding.id:
+            ours.setdefault(binding.id, []).append(binding)
+    area = next(iter(ours), "").partition(".")[0]
+    title = tr(area.replace("_", " ").capitalize()) if area else ""
+    return Section(title, tuple((_keys(same), tr(same[0].tooltip or same[0].description)) for same in ours.values()))
+
+
+def _keys(bindings: Iterable[Binding]) -> str:
+    return keys.shown(",".join(dict.fromkeys(binding.key for binding in bindings)))
+
+
+def _commands() -> Section:
+    rows = tuple((f"/{c.name} {tr(c.argument) if c.argument else ''}".strip(), tr(c.help)) for c in COMMANDS)
+    return Section(tr("Commands"), rows)
