@@ -47,15 +47,18 @@ class Help(ModalScreen[None]):
             width: 76; max-width: 100%; height: auto; max-height: 96%; padding: 0 1;
             border: round $primary; border-title-color: $primary; background: $surface;
         }
-        & Input { border: none; height: 1; padding: 0 1; margin: 0 0 1 0; background: $boost; }
+        & Input { margin: 0 0 1 0; padding: 0 1; background: $boost; }
         & VerticalScroll { height: auto; max-height: 1fr; scrollbar-size-vertical: 1; }
         & Static { padding: 0 1; }
         & .help--title { color: $primary; text-style: bold; }
         & .help--key { color: $accent; }
     }
+    Help.-short > Vertical { border: none; max-height: 100%; padding: 0; }
+    Help.-short Input { margin: 0; }
     .-accessible Help > Vertical { border: none; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"help--title", "help--key"}
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (12, "-tall")]  # noqa: RUF012  (Textual declares no ClassVar)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1", "dismiss", "Close", id="help.close", tooltip="Close the help"),
         Binding("up", "scroll(-1)", "Up", show=False, id="help.up", tooltip="A line up"),
@@ -71,7 +74,8 @@ class Help(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical() as box:
             box.border_title = tr("Keys and commands")
-            yield Input(placeholder=tr("Search"))
+            box.border_subtitle = tr("Esc closes")
+            yield Input(placeholder=tr("Search"), compact=True)
             with VerticalScroll(can_focus=False):
                 yield Static(id="keys")
 

@@ -85,7 +85,8 @@ class Footer(Widget):
             dim = Style(dim=not item.enabled)
             segments += [
                 Segment(item.shown, key_style + dim),
-                Segment(f" {item.does}", does_style + dim),
+                Segment(" ", background),
+                Segment(item.does, does_style + dim),
                 Segment("  ", background),
             ]
             self._places.append((at, at + item.width, item))
