@@ -24,6 +24,7 @@ from chatglm_slim_llm.storage.records import (
 )
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.threads import CheckpointKey, StoredCheckpoint, StoredWrite, ThreadStore
+from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
 
 __all__ = [
     "Attachment",
@@ -43,6 +44,8 @@ __all__ = [
     "StoredCheckpoint",
     "StoredWrite",
     "ThreadStore",
+    "WholeConversation",
+    "WholeMessage",
     "history_path",
     "store_at",
     "title_of",

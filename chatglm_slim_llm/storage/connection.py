@@ -11,13 +11,15 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
-from chatglm_slim_llm.storage.migrations import Migration
+from chatglm_slim_llm.storage.backups import keep_backup, write_copy
+
+Migration = Callable[[sqlite3.Connection], None]
 
 _BUSY_TIMEOUT_MS = 5000
 
@@ -43,6 +45,8 @@ class FileKind:
     application_id: int
     """Tells our files from other programs' SQLite files, and from each other."""
     migrations: Sequence[Migration]
+    is_private: bool = False
+    """Whether deleted text is overwritten in the file, and an older file is kept when it is brought up to date."""
 
 
 class Database:
@@ -54,6 +58,8 @@ class Database:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
+        self._revision = 0
+        self._data_version = 0
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Run one SELECT; a file that does not exist yet has no rows."""
@@ -82,8 +88,34 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give a connection whose changes are kept together or not at all; creates the file when it is missing."""
-        with self._lock, self._explained(), _begun(self._connected()) as db:
-            yield db
+        with self._lock, self._explained():
+            with _begun(self._connected()) as db:
+                yield db
+            self._revision += 1
+
+    def revision(self) -> int:
+        """A number that grows when this object or another process has written."""
+        with self._lock, self._explained():
+            if not self._is_missing():
+                seen = _pragma(self._connected(), "data_version")
+                self._revision += seen != self._data_version
+                self._data_version = seen
+            return self._revision
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the file as it is now; what stands at ``path`` is replaced."""
+        with self._lock, self._explained():
+            write_copy(self._connected(), path)
+
+    def checkpoint(self) -> None:
+        """Bring all that was written into the file itself, and empty the log beside it, unless someone reads it."""
+        with self._lock, self._explained():
+            db = self._connected()
+            db.execute("pragma busy_timeout = 0")
+            try:
+                db.execute("pragma wal_checkpoint (truncate)")
+            finally:
+                db.execute(f"pragma busy_timeout = {_BUSY_TIMEOUT_MS}")
 
     def close(self) -> None:
         """Let go of the file; a later call opens it again."""
@@ -124,6 +156,7 @@ class Database:
             _use_wal(db)
             db.execute("pragma synchronous = normal")
             db.execute("pragma foreign_keys = on")
+            db.execute(f"pragma secure_delete = {'on' if self._kind.is_private else 'off'}")
             self._migrate(db)
         except BaseException:
             db.close()
@@ -148,6 +181,8 @@ class Database:
             )
 
     def _migrate(self, db: sqlite3.Connection) -> None:
+        if self._kind.is_private and 0 < _pragma(db, "user_version") < len(self._kind.migrations):
+            keep_backup(db, self.path, _pragma(db, "user_version"))
         for number, step in enumerate(self._kind.migrations, start=1):
             if _pragma(db, "user_version") >= number:
                 continue

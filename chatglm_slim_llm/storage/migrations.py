@@ -6,10 +6,10 @@ its own transaction, and ``pragma user_version`` is the number of steps a file h
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from sqlite3 import Connection
 
-Migration = Callable[[Connection], None]
+from chatglm_slim_llm.storage import index
+from chatglm_slim_llm.storage.connection import Migration
 
 
 def m001_create_conversations(db: Connection) -> None:
@@ -96,9 +96,78 @@ def m004_create_sources(db: Connection) -> None:
     )
 
 
+def m005_shelve_conversations(db: Connection) -> None:
+    """Folders, pins, archive and trash; settings of a conversation, and a name that copies in other files share."""
+    for column in (
+        "folder text not null default ''",
+        "is_pinned integer not null default 0",
+        "archived_at real",
+        "deleted_at real",
+        "settings text not null default ''",
+        "uid text not null default ''",
+    ):
+        db.execute(f"alter table conversations add column {column}")
+    db.execute("update conversations set uid = lower(hex(randomblob(16)))")
+    db.execute("create unique index conversations_by_uid on conversations (uid) where uid != ''")
+    db.execute("create index conversations_in_order on conversations (is_pinned desc, updated_at desc, id desc)")
+    db.execute("drop index conversations_by_update")
+
+
+def m006_keep_what_was_typed(db: Connection) -> None:
+    """Prompts not yet sent, one a conversation and one of none; files that were sent with a message."""
+    db.execute(
+        "create table drafts ("
+        " conversation_id integer unique references conversations (id) on delete cascade,"
+        " text text not null)"
+    )
+    db.execute(
+        "create table attachments ("
+        " message_id integer not null references messages (id) on delete cascade,"
+        " number integer not null,"
+        " name text not null,"
+        " text text not null,"
+        " path text,"
+        " media_type text not null,"
+        " primary key (message_id, number))"
+    )
+
+
+def m007_tell_of_replies(db: Connection) -> None:
+    """How a reply was made, why it failed, who writes it, and which of several that follow a message was shown."""
+    for column in (
+        "failure text not null default ''",
+        "figures text",
+        "writer text",
+        "shown_child_id integer",
+        "is_indexed integer not null default 0",
+    ):
+        db.execute(f"alter table messages add column {column}")
+    db.execute("create index messages_not_indexed on messages (id) where not is_indexed")
+
+
+def m008_index_texts(db: Connection) -> None:
+    """Titles and messages can be searched. A reply without an end is indexed when its writer is known to be dead."""
+    db.execute(
+        "create virtual table search_terms using fts5"
+        " (terms, content = '', columnsize = 0, detail = none, tokenize = 'ascii')"
+    )
+    for row_id, title in db.execute("select id, title from conversations").fetchall():
+        index.add(db, row_id, index.TITLE, title)
+    index.add_all(
+        db,
+        db.execute(
+            "select conversation_id, id, content from messages where role != 'assistant' or finish_reason is not null"
+        ),
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_create_conversations,
     m002_keep_original_messages,
     m003_create_threads,
     m004_create_sources,
+    m005_shelve_conversations,
+    m006_keep_what_was_typed,
+    m007_tell_of_replies,
+    m008_index_texts,
 )

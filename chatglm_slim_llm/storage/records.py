@@ -23,7 +23,7 @@ class Conversation:
     title: str
     created_at: datetime
     updated_at: datetime
-    """When a message was last added, or the title changed."""
+    """When a message was last added."""
     head_id: int | None
     """The last message of the path that is shown."""
     folder: str = ""
@@ -32,6 +32,8 @@ class Conversation:
     archived_at: datetime | None = None
     deleted_at: datetime | None = None
     """When it was moved to the trash."""
+    uid: str = ""
+    """The same in every history file that has a copy."""
 
 
 @dataclass(frozen=True)

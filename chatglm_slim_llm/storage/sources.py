@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from sqlite3 import Row
+from sqlite3 import Connection, Row
 
 from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage.connection import Database
@@ -39,18 +39,23 @@ def add(database: Database, message_id: int, sources: Sequence[Source]) -> None:
     with database.transaction() as db:
         if db.execute("select 1 from messages where id = ?", (message_id,)).fetchone() is None:
             raise StorageError(f"{database.path} has no message {message_id}; it was deleted, so its sources go too")
-        db.executemany(
-            "insert or replace into sources"
-            " (message_id, number, passage_id, source, heading, page, first_line, last_line, score, text)"
-            " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [(message_id, *_columns(source)) for source in sources],
-        )
+        insert(db, message_id, sources)
+
+
+def insert(db: Connection, message_id: int, sources: Sequence[Source]) -> None:
+    """Keep sources of a message that is there."""
+    db.executemany(
+        "insert or replace into sources"
+        " (message_id, number, passage_id, source, heading, page, first_line, last_line, score, text)"
+        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [(message_id, *_columns(source)) for source in sources],
+    )
 
 
 def of_message(database: Database, message_id: int) -> list[Source]:
     """The sources of a message by their numbers; a message without any, or that is gone, has none."""
     rows = database.query("select * from sources where message_id = ? order by number", (message_id,))
-    return [_source(row) for row in rows]
+    return [source_of(row) for row in rows]
 
 
 def _columns(source: Source) -> tuple[object, ...]:
@@ -67,7 +72,8 @@ def _columns(source: Source) -> tuple[object, ...]:
     )
 
 
-def _source(row: Row) -> Source:
+def source_of(row: Row) -> Source:
+    """The source of a row of the table."""
     return Source(
         number=row["number"],
         passage_id=row["passage_id"],

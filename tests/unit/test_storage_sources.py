@@ -80,16 +80,6 @@ def test_lone_surrogates_and_scores_of_numpy_are_stored_as_text_and_numbers(stor
     assert (kept.source, kept.text, kept.score) == ("/x/�.txt", "a�b", 0.5)
 
 
-def test_a_file_of_the_version_before_gains_the_table(store, reply_id):
-    store.close()
-    with sqlite3.connect(store.path) as db:
-        db.execute("drop table sources")
-        db.execute("pragma user_version = 3")
-    db.close()
-    store.add_sources(reply_id, [FIRST])
-    assert store.sources(reply_id) == [FIRST]
-
-
 def test_threads_add_sources_side_by_side(store):
     chat = store.create("t")
     messages = [store.append(chat.id, "assistant", str(i)).id for i in range(8)]

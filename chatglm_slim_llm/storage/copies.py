@@ -1,0 +1,210 @@
+"""Copies of conversations: a path that is forked, a whole tree that goes out or comes in."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from sqlite3 import Connection, Row
+from typing import TypeVar, cast
+
+from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.storage import index, sources, tree
+from chatglm_slim_llm.storage.connection import Database
+from chatglm_slim_llm.storage.records import Attachment, Conversation
+from chatglm_slim_llm.storage.rows import (
+    CONVERSATION,
+    MESSAGE,
+    attachment_of,
+    conversation_of,
+    figures_text,
+    message_of,
+    settings_of,
+    settings_text,
+)
+from chatglm_slim_llm.storage.sources import Source
+from chatglm_slim_llm.storage.text import storable
+from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
+
+T = TypeVar("T")
+
+
+def whole(database: Database, conversation_id: int) -> WholeConversation:
+    """A conversation with all its branches."""
+    with database.snapshot():
+        found = database.query(f"select {CONVERSATION}, settings from conversations where id = ?", (conversation_id,))
+        if not found:
+            raise tree.gone("conversation", conversation_id)
+        rows = database.query(
+            f"select {MESSAGE} from messages where conversation_id = ? order by id", (conversation_id,)
+        )
+        ours = "where message_id in (select id from messages where conversation_id = ?) order by message_id, number"
+        attachments = grouped(database.query(f"select * from attachments {ours}", (conversation_id,)), attachment_of)
+        cited = grouped(database.query(f"select * from sources {ours}", (conversation_id,)), sources.source_of)
+    messages = [message_of(row) for row in rows]
+    places = {message.id: place for place, message in enumerate(messages)}
+    *columns, settings = found[0]
+    of = conversation_of(columns)
+    return WholeConversation(
+        uid=of.uid,
+        title=of.title,
+        created_at=of.created_at,
+        updated_at=of.updated_at,
+        messages=[
+            WholeMessage(
+                None if each.parent_id is None else places[each.parent_id],
+                each.role,
+                each.content,
+                each.created_at,
+                each.finish_reason,
+                each.original,
+                each.failure,
+                each.figures,
+                tuple(attachments.get(each.id, ())),
+                tuple(cited.get(each.id, ())),
+            )
+            for each in messages
+        ],
+        head=None if of.head_id is None else places[of.head_id],
+        folder=of.folder,
+        is_pinned=of.is_pinned,
+        archived_at=of.archived_at,
+        deleted_at=of.deleted_at,
+        settings=settings_of(settings),
+    )
+
+
+def add_whole(db: Connection, copy: WholeConversation) -> Conversation | None:
+    """Add a conversation as it is given; ``None`` if one with its ``uid`` is there."""
+    if db.execute("select 1 from conversations where uid = ?", (storable(copy.uid),)).fetchone():
+        return None
+    conversation_id = cast(
+        int,
+        db.execute(
+            "insert into conversations (title, created_at, updated_at, folder, is_pinned, archived_at, deleted_at,"
+            " settings, uid) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                storable(copy.title),
+                copy.created_at.timestamp(),
+                copy.updated_at.timestamp(),
+                storable(copy.folder),
+                copy.is_pinned,
+                None if copy.archived_at is None else copy.archived_at.timestamp(),
+                None if copy.deleted_at is None else copy.deleted_at.timestamp(),
+                settings_text(copy.settings),
+                storable(copy.uid),
+            ),
+        ).lastrowid,
+    )
+    index.add(db, conversation_id, index.TITLE, storable(copy.title))
+    ids: list[int] = []
+    for place, each in enumerate(copy.messages):
+        if each.parent is not None and not 0 <= each.parent < place:
+            raise StorageError(
+                f"message {place} of {copy.title!r} follows message {each.parent}, which is not before it"
+            )
+        ids.append(_add(db, conversation_id, None if each.parent is None else ids[each.parent], each))
+    if copy.head is not None:
+        db.execute("update conversations set head_id = ? where id = ?", (ids[copy.head], conversation_id))
+        tree.choose_above(db, tree.message(db, ids[copy.head]))
+    return tree.conversation(db, conversation_id)
+
+
+def _add(db: Connection, conversation_id: int, parent_id: int | None, each: WholeMessage) -> int:
+    message_id = cast(
+        int,
+        db.execute(
+            "insert into messages (conversation_id, parent_id, role, content, created_at, finish_reason, original,"
+            " failure, figures, is_indexed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            (
+                conversation_id,
+                parent_id,
+                each.role,
+                storable(each.content),
+                each.created_at.timestamp(),
+                each.finish_reason,
+                None if each.original is None else storable(each.original),
+                storable(each.failure),
+                figures_text(each.figures),
+            ),
+        ).lastrowid,
+    )
+    index.add(db, conversation_id, message_id, storable(each.content))
+    tree.attach(db, message_id, each.attachments)
+    sources.insert(db, message_id, each.sources)
+    return message_id
+
+
+def fork(database: Database, message_id: int, title: str | None) -> Conversation:
+    """A new conversation with the path down to a message."""
+    with database.transaction() as db:
+        last = tree.message(db, message_id)
+        copy = whole(database, last.conversation_id)
+        ids = [
+            row[0]
+            for row in db.execute(
+                "select id from messages where conversation_id = ? order by id", (last.conversation_id,)
+            )
+        ]
+        place: int | None = ids.index(message_id)
+        path: list[WholeMessage] = []
+        while place is not None:
+            path.append(copy.messages[place])
+            place = copy.messages[place].parent
+        path.reverse()
+        now = tree.now()
+        messages = [
+            replace(
+                each,
+                parent=number - 1 if number else None,
+                finish_reason="interrupted" if tree.grows(each.role, each.finish_reason) else each.finish_reason,
+            )
+            for number, each in enumerate(path)
+        ]
+        forked = add_whole(
+            db,
+            WholeConversation(
+                uuid.uuid4().hex,
+                copy.title if title is None else title,
+                now,
+                now,
+                messages,
+                len(messages) - 1,
+                copy.folder,
+                settings=copy.settings,
+            ),
+        )
+        assert forked is not None
+        return forked
+
+
+def attachments(database: Database, message_id: int) -> list[Attachment]:
+    """The files that were sent with a message."""
+    rows = database.query("select * from attachments where message_id = ? order by number", (message_id,))
+    return [attachment_of(row) for row in rows]
+
+
+def attachments_of_path(database: Database, conversation_id: int) -> dict[int, list[Attachment]]:
+    """Attachments by message."""
+    return grouped(_of_path(database, "attachments", conversation_id), attachment_of)
+
+
+def sources_of_path(database: Database, conversation_id: int) -> dict[int, list[Source]]:
+    """Sources by message."""
+    return grouped(_of_path(database, "sources", conversation_id), sources.source_of)
+
+
+def _of_path(database: Database, table: str, conversation_id: int) -> list[Row]:
+    return database.query(
+        f"{tree.PATH} select {table}.* from path join {table} using (message_id) order by message_id, number",
+        (conversation_id,),
+    )
+
+
+def grouped(rows: list[Row], read: Callable[[Row], T]) -> dict[int, list[T]]:
+    """Rows by their message."""
+    found: dict[int, list[T]] = defaultdict(list)
+    for row in rows:
+        found[row["message_id"]].append(read(row))
+    return dict(found)

@@ -1,0 +1,36 @@
+"""What was typed: prompts not yet sent, and those of before."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from sqlite3 import Connection
+
+from chatglm_slim_llm.storage import tree
+from chatglm_slim_llm.storage.connection import Database
+from chatglm_slim_llm.storage.text import storable
+
+
+def read(database: Database, conversation_id: int | None) -> str:
+    """What was typed and not sent."""
+    rows = database.query("select text from drafts where conversation_id is ?", (conversation_id,))
+    return str(rows[0][0]) if rows else ""
+
+
+def write(db: Connection, conversation_id: int | None, text: str) -> None:
+    """Keep what is typed; an empty text takes the draft away."""
+    db.execute("delete from drafts where conversation_id is ?", (conversation_id,))
+    if not text:
+        return
+    if conversation_id is not None:
+        tree.conversation(db, conversation_id)
+    db.execute("insert into drafts (conversation_id, text) values (?, ?)", (conversation_id, storable(text)))
+
+
+def prompts(database: Database, limit: int) -> list[str]:
+    """The last prompts, the newest first, no two neighbours equal."""
+    rows = database.query(
+        "select content from messages join conversations on conversations.id = conversation_id"
+        " where role = 'user' and content != '' and deleted_at is null order by messages.id desc limit ?",
+        (limit * 2,),
+    )
+    return [text for text, _ in groupby(row[0] for row in rows)][:limit]

@@ -1,0 +1,122 @@
+"""Text cut into the terms that searching knows, and a search's words as patterns.
+
+FTS5's own tokenizers find no Chinese word of two characters. Here, scripts that are written without spaces are cut into
+single characters and pairs; other words stay whole and are found by how they begin. Case, accents and the width of
+letters make no difference.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from itertools import pairwise
+
+_UNSPACED = "\u0e00-\u0eff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+_PIECE = re.compile(rf"([{_UNSPACED}]+)|[^\W_{_UNSPACED}]+")
+_INSIDE_WORD = rf"(?<![^\W_{_UNSPACED}])"
+_LONGEST_TERM = 64
+_MOST_TERMS = 48
+"""Of one search; more are left to the comparison with the text."""
+_BEGINS = "…"
+"""After a single letter: a word of the text begins with it. No word holds this character."""
+
+
+class _Folds(dict[int, str]):
+    """Characters without case, accent and width, worked out when they are first seen."""
+
+    def __missing__(self, code: int) -> str:
+        bare = "".join(c for c in unicodedata.normalize("NFKD", chr(code).casefold()) if not "\u0300" <= c <= "\u036f")
+        whole = unicodedata.normalize("NFC", bare)
+        self[code] = folded = whole if len(whole) == 1 else chr(code)
+        return folded
+
+
+_FOLDS = _Folds()
+
+
+@dataclass(frozen=True)
+class Search:
+    """What someone searches for."""
+
+    patterns: tuple[re.Pattern[str], ...]
+    """One a word, for folded text: all must be found."""
+    match: str
+    """For FTS5: what must be in the index; empty where the index knows none of it."""
+    whole: str
+    """For FTS5: the same with whole words only."""
+    is_sure: bool
+    """Whether the index alone decides; else the text must be looked at."""
+    longest: str
+    """The longest word as it was typed."""
+
+
+def composed(text: str) -> str:
+    """The text in the form that is folded character by character."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def fold(text: str) -> str:
+    """The text without differences that searching ignores; of a ``composed`` text, each character at its place."""
+    return text.lower() if text.isascii() else composed(text).translate(_FOLDS)
+
+
+def terms(text: str) -> str:
+    """All that a text can be found by: its distinct terms, separated by spaces."""
+    found: set[str] = set()
+    for piece in _PIECE.finditer(fold(text)):
+        term = piece[0]
+        if piece[1]:
+            found.update(term)
+            found.update(map("".join, pairwise(term)))
+        else:
+            found.update((term[:_LONGEST_TERM], term[0] + _BEGINS))
+    return " ".join(sorted(found))
+
+
+def search_for(query: str) -> Search | None:
+    """What ``query`` asks for: texts with all its words, in any order; ``None`` if there is no word."""
+    words = fold(query).split()
+    if not words:
+        return None
+    parts = [_Word.of(word) for word in words]
+    loose = [term for part in parts for term in part.loose]
+    whole = [term for part in parts for term in part.whole]
+    return Search(
+        patterns=tuple(re.compile(part.pattern) for part in parts),
+        match=" ".join(loose[:_MOST_TERMS]),
+        whole=" ".join(whole[:_MOST_TERMS]),
+        is_sure=all(part.is_sure for part in parts) and len(loose) <= _MOST_TERMS,
+        longest=max(query.split(), key=len),
+    )
+
+
+@dataclass(frozen=True)
+class _Word:
+    pattern: str
+    loose: list[str]
+    whole: list[str]
+    is_sure: bool
+
+    @classmethod
+    def of(cls, word: str) -> _Word:
+        pieces = list(_PIECE.finditer(word))
+        is_plain = "".join(piece[0] for piece in pieces) == word
+        written = [re.escape(piece[0]) for piece in pieces] if is_plain else [re.escape(word)]
+        starts = _INSIDE_WORD if pieces and pieces[0].start() == 0 and not pieces[0][1] else ""
+        loose, whole = [], []
+        for piece in pieces:
+            is_last = piece.end() == len(word)
+            loose += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=is_last)
+            whole += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=False)
+        is_sure = is_plain and len(loose) == 1 and len(word) <= _LONGEST_TERM
+        return cls(starts + r"\s*".join(written), loose, whole, is_sure)
+
+
+def _quoted(piece: str, *, is_unspaced: bool, may_go_on: bool) -> list[str]:
+    if is_unspaced:
+        pairs = [piece[i : i + 2] for i in range(len(piece) - 1)] or [piece]
+        return [f'"{pair}"' for pair in pairs]
+    if not may_go_on:
+        return [f'"{piece[:_LONGEST_TERM]}"']
+    return [f'"{piece}{_BEGINS}"' if len(piece) == 1 else f'"{piece[:_LONGEST_TERM]}"*']
