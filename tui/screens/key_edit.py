@@ -1,0 +1,72 @@
+"""Other keys for one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from tui import keys
+from tui.language import tr
+
+
+class KeyEdit(ModalScreen[str | None]):
+    """Asks for the keys of an action; returns them, empty for the default ones, ``None`` where nothing is to change."""
+
+    DEFAULT_CSS = """
+    KeyEdit {
+        align: center middle;
+        & > Vertical { width: 60; max-width: 100%; height: auto; max-height: 100%; padding: 0 1; background: $surface; }
+        & > Vertical { border: round $primary; border-title-color: $primary; }
+        & Input { background: $boost; padding: 0 1; margin: 1 0 0 0; }
+        & .key-edit--hint { color: $text-muted; }
+        & .key-edit--problem { color: $text-warning; }
+        & .buttons { height: auto; align-horizontal: right; margin-top: 1; }
+        & Button { margin-left: 2; min-width: 8; }
+    }
+    .-accessible KeyEdit > Vertical { border: none; }
+    """
+    SCOPED_CSS = False
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close", id="key_edit.close", tooltip="Close, the keys stay as they were"),
+    ]
+
+    def __init__(self, action: keys.Action, chosen: Mapping[str, str]) -> None:
+        super().__init__()
+        self._action, self._chosen = action, chosen
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = tr("Keys")
+            yield Static(self._action.name, markup=False)
+            yield Input(self._chosen.get(self._action.id, self._action.keys), compact=True)
+            yield Static(tr("Such as ctrl+n, alt+enter or f5; several with commas"), classes="key-edit--hint")
+            yield Static("", classes="key-edit--problem", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button(tr("Default keys"), id="default", compact=True)
+                yield Button(tr("Save"), id="save", variant="primary", compact=True)
+
+    @on(Input.Changed)
+    def _check(self, event: Input.Changed) -> None:
+        text = ",".join(keys.each(event.value))
+        told = keys.problem(self._action, text) or "\n".join(
+            keys.conflicts(keys.actions(), {**self._chosen, self._action.id: text})
+        )
+        self.query_one(".key-edit--problem", Static).update(told)
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#save")
+    def _save(self) -> None:
+        text = ",".join(keys.each(self.query_one(Input).value))
+        if not keys.problem(self._action, text):
+            self.dismiss("" if text == self._action.keys else text)
+
+    @on(Button.Pressed, "#default")
+    def _reset(self) -> None:
+        self.dismiss("")

@@ -1,0 +1,183 @@
+"""The settings of the program, made out of their typed fields: what is changed holds at once and is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static, Tab, Tabs
+from textual.widgets.option_list import Option
+
+from chatglm_slim_llm.errors import ConfigError
+from tui import keys
+from tui.language import tr
+from tui.screens.key_edit import KeyEdit
+from tui.settings import ENVIRONMENT, LoadedSettings, hints, save
+from tui.settings.docs import TITLES
+from tui.widgets.setting_row import SettingRow
+
+
+@dataclass
+class SettingChanged(Message):
+    """A setting has another value, to be put into effect; it is saved already, or the person was told why not."""
+
+    key: str
+    value: object
+    loaded: LoadedSettings
+    """All settings as they are now."""
+
+
+class SettingsScreen(ModalScreen[LoadedSettings]):
+    """A tab for each group of settings, the last one for the keys; returns the settings as they are in the end."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    SettingsScreen {
+        align: center middle;
+        & > Vertical {
+            width: 84; max-width: 100%; height: 96%; padding: 0 1;
+            border: round $primary; border-title-color: $primary; background: $surface;
+        }
+        & Tabs { margin-bottom: 1; }
+        & VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+        & .settings--problems { color: $text-warning; padding: 0 1 1 1; height: auto; display: none; }
+        & OptionList { height: 1fr; border: none; padding: 0; background: $surface; scrollbar-size-vertical: 1; }
+        & OptionList:focus { border: none; background-tint: $foreground 0%; }
+    }
+    SettingsScreen.-short > Vertical { border: none; height: 100%; padding: 0; }
+    SettingsScreen.-short Tabs { margin: 0; height: 1; }
+    SettingsScreen.-short Tabs Underline { display: none; }
+    .-accessible SettingsScreen > Vertical { border: none; }
+    """
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-roomy")]  # noqa: RUF012  (Textual declares no ClassVar)
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (14, "-tall")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f2", "close", "Close", id="settings.close", tooltip="Close the settings"),
+        Binding("ctrl+r", "reset", "Default", id="settings.reset", tooltip="Give this setting its default again"),
+        Binding("ctrl+pageup", "group(-1)", "Previous", id="settings.previous", tooltip="Previous group", show=False),
+        Binding("ctrl+pagedown", "group(1)", "Next", id="settings.next", tooltip="Next group", show=False),
+    ]
+
+    def __init__(self, loaded: LoadedSettings, path: Path, *, group: str = "interface") -> None:
+        super().__init__()
+        self._loaded, self._path, self._group = loaded, path, group
+
+    def compose(self) -> ComposeResult:
+        with Vertical() as box:
+            box.border_title = tr("Settings")
+            box.border_subtitle = tr("Ctrl+R default · Esc closes")
+            yield Tabs(*(Tab(tr(title), id=group) for group, title in TITLES.items()), active=self._group)
+            yield Static("\n".join(self._loaded.problems), classes="settings--problems", markup=False)
+            yield VerticalScroll(can_focus=False)
+            yield OptionList(compact=True)
+
+    def on_mount(self) -> None:
+        self.query_one(".settings--problems").display = bool(self._loaded.problems)
+
+    @on(Tabs.TabActivated)
+    async def _show(self, event: Tabs.TabActivated) -> None:
+        self._group = event.tab.id or self._group
+        page, listed = self.query_one(VerticalScroll), self.query_one(OptionList)
+        is_keys = self._group == "keys"
+        page.display, listed.display = not is_keys, is_keys
+        await page.remove_children()
+        if is_keys:
+            self._list_keys()
+        else:
+            rows = [key for key in hints() if key.startswith(f"{self._group}.")]
+            await page.mount_all(SettingRow(key, self._loaded, self._choices(key)) for key in rows)
+            page.scroll_home(animate=False)
+
+    def _choices(self, key: str) -> Sequence[str]:
+        """What a text can be chosen from, where that is known."""
+        if key == "interface.theme":
+            names = sorted(self.app.available_themes)
+            return sorted(names, key=lambda name: not name.startswith("chatglm-"))
+        if key == "interface.code_theme":
+            from pygments.styles import get_all_styles
+
+            return sorted(get_all_styles())
+        return ()
+
+    # --- one setting
+
+    @on(SettingRow.Set)
+    def _set(self, event: SettingRow.Set) -> None:
+        self._change(event.key, event.value)
+
+    def action_reset(self) -> None:
+        """The default again, of the setting that has the keyboard."""
+        if self._group == "keys":
+            if (chosen := self.query_one(OptionList).highlighted_option) and chosen.id:
+                self._change(f"keys.{chosen.id}", None)
+            return
+        row = (
+            next((node for node in self.focused.ancestors if isinstance(node, SettingRow)), None)
+            if self.focused
+            else None
+        )
+        if row is not None:
+            self._change(row.key, None)
+
+    def _change(self, key: str, value: object) -> None:
+        won = self._loaded.origin(key) in ("environment", "argument")
+        try:
+            save(self._path, key, value)
+        except ConfigError as error:
+            self.notify(str(error), title=tr("Not saved"), severity="error", timeout=15, markup=False)
+        self._loaded = self._loaded.with_value(key, value)
+        for row in self.query(SettingRow):
+            row.update(self._loaded)
+        if won:
+            name = ENVIRONMENT.get(key, key)
+            self.notify(tr("It holds until you quit; then {name} wins over the file again.", name=name), markup=False)
+        self.post_message(SettingChanged(key, self._loaded.settings.value(key), self._loaded))
+
+    def action_close(self) -> None:
+        """Leave; what stands in a field is taken first."""
+        self.set_focus(None)
+        self.call_after_refresh(lambda: self.dismiss(self._loaded))
+
+    def action_group(self, by: int) -> None:
+        """Another tab, wherever the keyboard is."""
+        tabs = self.query_one(Tabs)
+        tabs.action_next_tab() if by > 0 else tabs.action_previous_tab()
+
+    # --- the keys
+
+    def _list_keys(self) -> None:
+        listed = self.query_one(OptionList)
+        at = listed.highlighted
+        listed.clear_options()
+        listed.add_options(Option(self._line(action), id=action.id) for action in keys.actions())
+        listed.highlighted = at if at is not None else 0
+
+    def _line(self, action: keys.Action) -> Table:
+        chosen = self._loaded.settings.keys.get(action.id)
+        line = Table.grid(expand=True, padding=(0, 1))
+        line.add_column(width=22)
+        line.add_column(ratio=1, no_wrap=True)
+        shown = Text(keys.shown(chosen or action.keys), "bold" if chosen else "", overflow="ellipsis", no_wrap=True)
+        line.add_row(shown, Text(action.name, overflow="ellipsis"))
+        return line
+
+    @on(OptionList.OptionSelected)
+    def _edit(self, event: OptionList.OptionSelected) -> None:
+        action = next(action for action in keys.actions() if action.id == event.option_id)
+
+        def take(given: str | None) -> None:
+            if given is not None:
+                self._change(f"keys.{action.id}", given or None)
+                self._list_keys()
+
+        self.app.push_screen(KeyEdit(action, self._loaded.settings.keys), take)
