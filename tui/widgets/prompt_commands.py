@@ -1,0 +1,120 @@
+"""Lines that begin with a slash: what they mean, and the commands that match one while it is typed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from tui.commands import COMMANDS, Command
+from tui.language import tr
+
+_SLASH = "[/／、]"  # Chinese keyboards give the latter two on the same key
+_WORD = re.compile(rf"{_SLASH}([^\s/]*)\Z")
+_LINE = re.compile(rf"{_SLASH}([^\s/]+)(?:\s+(.*))?\Z", re.DOTALL)
+_BY_NAME = {command.name: command for command in COMMANDS}
+
+
+@dataclass(frozen=True)
+class Given:
+    """A command and what follows its name."""
+
+    command: Command
+    argument: str
+
+
+def given(text: str) -> Given | None:
+    """The command that ``text`` gives, if its first word names one."""
+    line = _LINE.match(text.strip())
+    command = _BY_NAME.get(line[1].lower()) if line else None
+    return Given(command, (line[2] or "").strip()) if line and command else None
+
+
+def is_unknown(text: str) -> bool:
+    """Whether ``text`` is one word after a slash that names no command; a path or a sentence is text."""
+    text = text.strip()
+    return text.startswith("/") and _WORD.match(text) is not None and given(text) is None
+
+
+def unescaped(text: str) -> str:
+    """Two slashes at the beginning mean one, and no command."""
+    return text[1:] if text.startswith("//") else text
+
+
+def matching(text: str) -> list[Command]:
+    """The commands that a slash word may become, those that begin with it first."""
+    word = _WORD.match(text)
+    if not word:
+        return []
+    wanted = word[1].lower()
+    begin = [command for command in COMMANDS if command.name.startswith(wanted)]
+    return begin + [command for command in COMMANDS if wanted in command.name and command not in begin]
+
+
+class Completions(OptionList, can_focus=False):
+    """The commands to choose from, above the prompt; the keyboard stays in the text."""
+
+    DEFAULT_CSS = """
+    Completions {
+        display: none; overlay: screen; constrain: none inside; offset: 0 -100%; width: 100%; max-width: 72;
+        height: auto; max-height: 10; border: round $primary; background: $surface; padding: 0 1;
+        scrollbar-size-vertical: 1;
+    }
+    Completions.-open { display: block; }
+    Completions > .option-list--option-highlighted {
+        color: $block-cursor-foreground; background: $block-cursor-background; text-style: none;
+    }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+        self._commands: list[Command] = []
+        self.is_chosen = False
+        """Whether someone has moved to one of them."""
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._commands)
+
+    def offer(self, commands: Iterable[Command]) -> None:
+        """Show these; none closes the list."""
+        commands = list(commands)
+        if commands == self._commands:
+            return
+        self._commands, self.is_chosen = commands, False
+        self.clear_options()
+        names = max((len(_usage(command)) for command in commands), default=0)
+        self.add_options(Option(_row(command, names), id=command.name) for command in commands)
+        self.highlighted = 0 if commands else None
+        self.set_class(bool(commands), "-open")
+
+    def move(self, by: int) -> None:
+        """Choose another one."""
+        self.is_chosen = True
+        (self.action_cursor_up if by < 0 else self.action_cursor_down)()
+
+    @property
+    def command(self) -> Command | None:
+        """The one that is chosen."""
+        return self._commands[self.highlighted] if self._commands and self.highlighted is not None else None
+
+
+def hint_of(text: str) -> str:
+    """What to type after a command that takes something, while there is nothing yet."""
+    found = given(text)
+    if found is None or not found.command.argument or not text[1:].endswith((" ", "　")) or found.argument:
+        return ""
+    return f"{_usage(found.command)}  {tr(found.command.help)}"
+
+
+def _usage(command: Command) -> str:
+    return f"/{command.name} {tr(command.argument)}".rstrip()
+
+
+def _row(command: Command, width: int) -> Content:
+    usage = _usage(command)
+    return Content.assemble(usage, " " * max(width - len(usage) + 3, 1), (tr(command.help), "$foreground-muted"))
