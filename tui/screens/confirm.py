@@ -12,8 +12,16 @@ from textual.widgets import Button, Static
 
 
 class Confirm(ModalScreen[bool]):
-    """Asks, and returns whether the answer was yes; Escape is no."""
+    """Asks, and returns whether the answer was yes; Escape is no.
 
+    Args:
+        question: what is asked; it is shown as it is.
+        yes: what the button says that does it.
+        no: what the button says that does nothing; it has the focus, unless the question is harmless.
+        is_harmless: nothing is lost by a yes.
+    """
+
+    DEFAULT_CSS = "Confirm { align: center middle; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes", id="confirm.yes", tooltip="Yes"),
         Binding("n,escape", "answer(False)", "No", id="confirm.no", tooltip="No, go back"),
@@ -21,16 +29,21 @@ class Confirm(ModalScreen[bool]):
         Binding("right", "app.focus_next", "Next", show=False, id="confirm.right", tooltip="Next button"),
     ]
 
-    def __init__(self, question: str, *, yes: str, no: str) -> None:
+    def __init__(self, question: str, *, yes: str, no: str, is_harmless: bool = False) -> None:
         super().__init__()
         self._question, self._yes, self._no = question, yes, no
+        self._is_harmless = is_harmless
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(self._question, markup=False)
             with Horizontal(classes="buttons"):
                 yield Button(self._no, id="no")
-                yield Button(self._yes, id="yes", variant="error")
+                yield Button(self._yes, id="yes", variant="primary" if self._is_harmless else "error")
+
+    def on_mount(self) -> None:
+        if self._is_harmless:
+            self.query_one("#yes", Button).focus()
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss(event.button.id == "yes")
