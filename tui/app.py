@@ -5,27 +5,62 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, ClassVar
 
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.timer import Timer
+from textual.widgets import TextArea
 
 from chatglm_slim_llm import __version__
-from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
-from chatglm_slim_llm.errors import ChatGLMSlimError
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, GenerationOptions, LoadOptions
+from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError, ConfigError, StorageError
+from chatglm_slim_llm.hosting.assistant import Assistant, ModelFacts
+from chatglm_slim_llm.hosting.client import ProcessAssistant
+from chatglm_slim_llm.hosting.library import Library
+from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.storage import ConversationStore, history_path
-from tui.assistant import Assistant, LocalAssistant
+from tui import keys, language, settings, themes
+from tui.amounts import bytes_shown
+from tui.language import tr
+from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.screens.chat import ChatScreen
+from tui.settings import LoadedSettings, Settings
+from tui.talk import Talk
+from tui.worker import ModelWorker
+
+_IDLE_BEFORE_LOADING_S = 0.7
+
+AssistantOf = Callable[[Settings], Assistant]
+
+
+def assistant_of(wanted: Settings) -> Assistant:
+    """The model that the settings name, in a process of its own unless they say otherwise."""
+    return LocalAssistant(wanted.load) if wanted.program.process == "inside" else ProcessAssistant(wanted.load)
 
 
 class ChatApp(App[None]):
-    """The terminal assistant."""
+    """The terminal assistant: it owns the model, the settings and the look; the chat screen owns the conversation."""
 
     TITLE = "chatglm-tui"
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", id="app.quit", tooltip="Quit; everything is saved", priority=True),
+        Binding("f1", "help", "Help", id="app.help", tooltip="Keys and commands, of this place first", priority=True),
+        Binding("f2", "options", "Settings", id="app.settings", tooltip="Settings of the program", priority=True),
+        Binding(
+            "ctrl+t",
+            "model",
+            "Model",
+            id="app.model",
+            tooltip="Choose the model, its level and its device",
+            priority=True,
+        ),
+        Binding("ctrl+l", "jump", "Jump", show=False, id="app.jump", tooltip="Go anywhere by a letter", priority=True),
         Binding(
             "ctrl+c",
             "help_quit",
@@ -36,38 +71,252 @@ class ChatApp(App[None]):
         ),
     ]
 
-    def __init__(self, options: LoadOptions, store: ConversationStore, assistant: Assistant) -> None:
+    def __init__(
+        self,
+        loaded: LoadedSettings,
+        store: ConversationStore,
+        *,
+        assistants: AssistantOf = assistant_of,
+        library: Library | None = None,
+        settings_file: Path | None = None,
+    ) -> None:
         super().__init__()
-        self._chat = ChatScreen(options, store, assistant)
+        self.loaded = loaded
+        self.code_theme = loaded.settings.interface.code_theme
+        self.store = store
+        self._settings_file = settings_file or settings.settings_path()
+        self._assistants = assistants
+        self._library = library or Library()
+        self._worker = ModelWorker(assistants(loaded.settings), store, self._post_to_chat)
+        self._chat = ChatScreen(store, self._worker, self._library, Talk(store, self._sampling))
+        self._idle: Timer | None = None
         self.threads_ended = True
 
+    def _post_to_chat(self, message: Any) -> None:
+        self._chat.post_message(message)
+
+    def _sampling(self) -> dict[str, object]:
+        """How the settings sample, where they differ from the model's own ways."""
+        wanted, usual = self.loaded.settings.sampling, GenerationOptions()
+        named = (each.name for each in fields(wanted))
+        return {name: getattr(wanted, name) for name in named if getattr(wanted, name) != getattr(usual, name)}
+
     def on_mount(self) -> None:
+        problems = [*self.loaded.problems, *themes.install(self, self._settings_file.parent / "themes")]
+        problems += [*self._apply_theme(), *keys.apply(self, self.loaded.settings.keys)]
+        self._apply_interface()
+        self._name_model()
         self.push_screen(self._chat)
+        for problem in problems:
+            self._tell_problem(problem, tr("Settings"))
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        """After the first paint: ask a newcomer which model to use, or load it once the keyboard rests."""
+        self._clear_trash()
+        if self._is_first_start():
+            from tui.screens.first_start import FirstStart
+
+            self.push_screen(FirstStart(), self._use_first)
+        else:
+            self._load_when_idle()
+
+    def _is_first_start(self) -> bool:
+        return (
+            self.loaded.origin("load.model") == "default"
+            and not self._settings_file.exists()
+            and not self.store.path.exists()
+        )
+
+    def _use_first(self, options: LoadOptions | None) -> None:
+        self._save("load.model", (options or LoadOptions()).model)
+        if options is None or options == self.loaded.settings.load:
+            self._load_when_idle()
+        else:
+            self._use_model(options)
+
+    def _clear_trash(self) -> None:
+        days = self.loaded.settings.program.trash_days
+        try:
+            if days and self.store.path.exists():
+                self.store.empty_trash(older_than_days=days)
+        except StorageError as error:
+            self._tell_problem(str(error), tr("Trash"))
 
     def on_unmount(self) -> None:
-        self.threads_ended = self._chat.close_worker()
+        self._chat.keep_draft()
+        self.threads_ended = self._worker.close()
+        self._library.close()
+
+    # --- the model: loaded after the first paint, once the keyboard rests
+
+    def _load_when_idle(self) -> None:
+        self._idle = self.set_timer(_IDLE_BEFORE_LOADING_S, self._worker.load)
+
+    @on(TextArea.Changed)
+    def _wait_for_idle(self) -> None:
+        if self._idle is not None:
+            self._idle.reset()
+
+    def _name_model(self, facts: ModelFacts | None = None) -> None:
+        wanted = self.loaded.settings.load
+        is_demo = wanted.model == DEMO_MODEL
+        level, device = (facts.quantization, facts.device) if facts else (wanted.quantization, "")
+        self._chat.status.model = " · ".join(filter(None, [_short(wanted.model), level, device]))
+        self._chat.notice = tr("This is the small demo model; Ctrl+T chooses another") if is_demo else ""
+
+    @on(ModelLoading)
+    def _show_loading(self, event: ModelLoading) -> None:
+        from tui.screens.download import Download
+
+        if isinstance(self.screen, Download):
+            self.screen.show_progress(event.what, event.done_bytes, event.total_bytes)
+        share = f" {event.done_bytes / event.total_bytes:.0%}" if event.total_bytes else ""
+        self._chat.status.state, self._chat.status.is_problem = f"{tr(event.what)}{share}", False
+
+    @on(ModelReady)
+    def _show_ready(self, event: ModelReady) -> None:
+        self._close_download()
+        self._name_model(event.facts)
+        if event.facts.memory_bytes and self.loaded.settings.load.model != DEMO_MODEL:
+            before, now = bytes_shown(event.facts.memory_before_bytes), bytes_shown(event.facts.memory_bytes)
+            self.notify(tr("Memory before {before}, now {now}", before=before, now=now), markup=False)
+
+    @on(ModelFailed)
+    def _show_failed(self) -> None:
+        self._close_download()
+
+    @on(DownloadNeeded)
+    def _ask_for_download(self) -> None:
+        from tui.screens.download import Download
+
+        self.push_screen(Download(self.loaded.settings.load.model, self._worker.answer_download))
+
+    def _close_download(self) -> None:
+        from tui.screens.download import Download
+
+        if isinstance(self.screen, Download):
+            self.pop_screen()
+
+    def action_model(self) -> None:
+        """Choose the model, its level and its device."""
+        from tui.screens.models import ModelPicker
+
+        self.push_screen(ModelPicker(self.loaded.settings.load, self._worker.facts), self._use_model)
+
+    def _use_model(self, options: LoadOptions | None) -> None:
+        if options is None:
+            return
+        for name in ("model", "quantization", "device"):
+            if getattr(options, name) != getattr(self.loaded.settings.load, name):
+                self._save(f"load.{name}", getattr(options, name))
+        self._replace_model()
+
+    def _replace_model(self) -> None:
+        if self._idle is not None:
+            self._idle.stop()
+        self._name_model()
+        self._worker.replace(self._assistants(self.loaded.settings))
+
+    # --- settings
+
+    def action_options(self) -> None:
+        """Settings of the program."""
+        from tui.screens.settings import SettingsScreen
+
+        self.push_screen(SettingsScreen(self.loaded, self._settings_file))
+
+    def on_setting_changed(self, event: Any) -> None:
+        """A setting has another value, which the settings screen has saved."""
+        self._take(event.key, event.loaded)
+
+    def _take(self, key: str, loaded: LoadedSettings) -> None:
+        self.loaded = loaded
+        group = key.partition(".")[0]
+        if group == "interface":
+            for problem in self._apply_theme():
+                self._tell_problem(problem, tr("Settings"))
+            self._apply_interface()
+        elif group == "keys":
+            keys.apply(self, loaded.settings.keys)
+        elif group == "load" or key == "program.process":
+            self._replace_model()
+        elif key == "program.editor":
+            self._chat.set_editor(loaded.settings.program.editor)
+
+    def _save(self, key: str, value: object) -> None:
+        try:
+            settings.save(self._settings_file, key, value)
+        except ConfigError as error:
+            self._tell_problem(str(error), tr("Not saved"))
+        self.loaded = self.loaded.with_value(key, value)
+
+    def _apply_theme(self) -> list[str]:
+        wanted = self.loaded.settings.interface.theme
+        if wanted in self.available_themes:
+            self.theme = wanted
+            return []
+        names = ", ".join(sorted(name for name in self.available_themes if name.startswith("chatglm-")))
+        return [
+            tr(
+                "There is no theme “{name}”; choose one of {names}, or put it into the themes folder",
+                name=wanted,
+                names=names,
+            )
+        ]
+
+    def _apply_interface(self) -> None:
+        interface = self.loaded.settings.interface
+        language.use(language.of_environment() if interface.language == "auto" else interface.language)
+        self.set_class(interface.accessible, "-accessible")
+        self.animation_level = "none" if interface.accessible or not interface.animation else "full"
+        self.code_theme = interface.code_theme
+        self._chat.set_editor(self.loaded.settings.program.editor)
+
+    # --- the frame
+
+    def action_help(self) -> None:
+        """Keys and commands, of this place first."""
+        from tui.screens.help import Help
+
+        if not isinstance(self.screen, Help):
+            self.push_screen(Help(self.screen))
+
+    def action_jump(self) -> None:
+        """Go anywhere by a letter."""
+        from tui import jump
+
+        jump.start(self)
 
     def action_help_quit(self) -> None:
         """Ctrl+C with nothing selected: people expect it to quit, and it would be a pity to lose their text."""
-        self.notify("Press Ctrl+Q to quit. Ctrl+C copies what is selected.")
+        self.notify(tr("Press Ctrl+Q to quit. Ctrl+C copies what is selected."))
+
+    def on_app_blur(self, _event: events.AppBlur) -> None:
+        self._chat.keep_draft()
+
+    def _tell_problem(self, problem: str, title: str) -> None:
+        self.notify(problem, title=title, severity="error", timeout=15, markup=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the terminal assistant; returns the exit status."""
-    arguments = _parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(given)
     try:
-        options = LoadOptions.resolve(arguments.model, arguments.quantization, arguments.device)
+        loaded = settings.load(settings.settings_path(), _settings_of(arguments))
+        _want_model(loaded.settings.load)
         store = ConversationStore.open(history_path())
     except ChatGLMSlimError as error:
         sys.stderr.write(f"chatglm-tui: {error}\n")
         return 1
     with store:
-        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
             sys.stderr.write(
                 "chatglm-tui: this needs a terminal for its input and output; use chatglm-slim chat in a pipe\n"
             )
             return 2
-        app = ChatApp(options, store, LocalAssistant(options))
+        app = ChatApp(loaded, store)
         app.run()
     status = app.return_code or 0
     if not app.threads_ended or "torch" in sys.modules:
@@ -75,11 +324,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def _settings_of(arguments: argparse.Namespace) -> dict[str, object]:
+    return {
+        "load.model": arguments.model,
+        "load.quantization": arguments.quantization,
+        "load.device": arguments.device,
+        "interface.language": arguments.language,
+        "interface.theme": arguments.theme,
+        "interface.accessible": arguments.accessible or None,
+    }
+
+
+def _want_model(options: LoadOptions) -> None:
+    """A folder that is not there is told before anything is painted."""
+    folder = Path(options.model).expanduser()
+    is_path = folder.is_absolute() or options.model.startswith(".") or options.model.count("/") > 1
+    if is_path and not folder.is_dir():
+        raise CheckpointNotFoundError(
+            f"{options.model} is no folder; give the folder of a checkpoint, a hub id such as {DEFAULT_HUB_ID}, or demo"
+        )
+
+
 def _end_now(status: int) -> None:
     """End without waiting for a step of the model, or the seconds that tearing torch down takes; all is saved."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _short(model: str) -> str:
+    """A folder's own name; ``demo`` and ``owner/name`` as they are."""
+    return model if model.count("/") <= 1 else Path(model).name
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -91,6 +366,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quantization", metavar="LEVEL", help="fp16 (default), int8 or int4")
     parser.add_argument("--device", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--language", choices=["auto", "en", "zh"], help="language of the interface")
+    parser.add_argument("--theme", help="chatglm-dark (default), chatglm-light, chatglm-contrast, or another one")
+    parser.add_argument("--accessible", action="store_true", help="plain, for screen readers: no boxes, no animation")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 

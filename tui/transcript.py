@@ -2,57 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
-from chatglm_slim_llm.storage import FinishReason, Message
-from tui.assistant import Turn
-from tui.widgets.conversation import Entry
+from chatglm_slim_llm.hosting.assistant import Turn
+from chatglm_slim_llm.storage import Attachment, Figures, FinishReason, Message
+from tui.language import tr
 
-_ENDINGS: dict[FinishReason | None, str] = {
-    "length": "■ stopped at the length limit",
-    "cancelled": "■ stopped",
-    "error": "■ ended by an error",
-    None: "■ interrupted",
-}
-
-
-@dataclass
-class LiveReply:
-    """The reply being written, as the screen knows it; its conversation may not be the one shown."""
-
-    message_id: int
-    conversation_id: int
-    question: str
-    text: str = ""
+_FENCE = "```"
 
 
 def ending(reason: FinishReason | None) -> str:
     """What is written below a reply that ended early."""
-    return _ENDINGS.get(reason, "")
+    if reason == "length":
+        return tr("■ stopped at the length limit")
+    if reason == "cancelled":
+        return tr("■ stopped")
+    if reason == "interrupted":
+        return tr("■ interrupted: the program ended while this was written")
+    return tr("■ ended by an error") if reason == "error" else ""
 
 
-def entries_of(messages: Sequence[Message], live: LiveReply | None) -> Iterator[Entry]:
-    """Stored messages as they are shown; a reply that no one is writing any more was interrupted."""
-    for message in messages:
-        if live is not None and message.id == live.message_id:
-            yield Entry(message.id, message.role, live.text, growing=True)
-        else:
-            note = ending(message.finish_reason) if message.role == "assistant" else ""
-            yield Entry(message.id, message.role, message.content, note, is_error=message.finish_reason == "error")
+def figures_line(figures: Figures | None) -> str:
+    """How a reply was made, in one line; empty where nobody counted."""
+    if figures is None:
+        return ""
+    parts = []
+    if figures.output_tokens is not None:
+        parts.append(tr("{count} tokens", count=f"{figures.output_tokens:,}"))
+    if figures.tokens_per_s is not None:
+        digits = 1 if figures.tokens_per_s < 100 else 0
+        parts.append(tr("{rate} tokens/s", rate=f"{figures.tokens_per_s:.{digits}f}"))
+    if figures.first_token_s is not None:
+        parts.append(tr("first after {seconds} s", seconds=f"{figures.first_token_s:.1f}"))
+    return " · ".join(parts)
 
 
-def turns_of(messages: Sequence[Message]) -> list[Turn]:
-    """The rounds that were answered, then the last question, as the model reads them."""
+def with_attachments(text: str, attachments: Sequence[Attachment]) -> str:
+    """A question as the model reads it: the files first, each between fences that it does not hold, then the words."""
+    parts = []
+    for attachment in attachments:
+        fence = _FENCE
+        while fence in attachment.text:
+            fence += "`"
+        parts.append(f"{attachment.name}:\n{fence}\n{attachment.text.rstrip()}\n{fence}")
+    return "\n\n".join([*parts, text])
+
+
+def turns_of(
+    messages: Sequence[Message], attachments: Mapping[int, Sequence[Attachment]], typed: str | None = None
+) -> list[Turn]:
+    """The answered rounds, then the last question, or the one that is being typed, as the model reads them."""
     rounds: list[tuple[str, list[str]]] = []
     for message in messages:
         if message.role == "user":
-            rounds.append((message.content, []))
+            rounds.append((with_attachments(message.content, attachments.get(message.id, ())), []))
         elif message.role == "assistant" and message.content and rounds:
             rounds[-1][1].append(message.content)  # an agent may speak several times before it is asked again
+    if typed is not None:
+        rounds.append((typed, []))
     turns: list[Turn] = []
-    for question, answers in rounds:
+    for question, answers in rounds[:-1]:
         if answers:
-            turns += [("human", question), ("ai", "\n".join(answers))]
-    last = next(message for message in reversed(messages) if message.role == "user")
-    return [*turns, ("human", last.content)]
+            turns += [Turn("human", question), Turn("ai", "\n".join(answers))]
+    return [*turns, Turn("human", rounds[-1][0])]
+
+
+def system_of(messages: Sequence[Message]) -> str:
+    """The system prompt that a program of the user's has put into the conversation itself."""
+    return "\n".join(message.content for message in messages if message.role == "system")

@@ -11,16 +11,13 @@ from textual.widget import Widget
 class StatusLine(Widget):
     """The model and its level on the left, its state on the right; the state goes first when room is short."""
 
+    model: reactive[str] = reactive("")
     state: reactive[str] = reactive("")
     is_problem: reactive[bool] = reactive(False)
 
-    def __init__(self, model: str, *, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self._model = model
-
     def render(self) -> RenderResult:
         width = self.content_size.width
-        left = Content.styled(f"ChatGLM  {self._model}", "bold").truncate(width, ellipsis=True)
+        left = Content.styled(f"ChatGLM  {self.model}", "bold").truncate(width, ellipsis=True)
         right = Content.styled(self.state, "$text-error" if self.is_problem else "$text-muted")
         right = right.truncate(max(width - left.cell_length - 2, 0), ellipsis=True)
         return Content.assemble(left, " " * max(width - left.cell_length - right.cell_length, 0), right)

@@ -1,0 +1,33 @@
+"""Work that takes longer than a key press, beside the screen.
+
+Daemon threads of our own, not Textual's workers: those are waited for when the app ends.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from textual.message_pump import MessagePump
+
+from chatglm_slim_llm.errors import ChatGLMSlimError
+
+Result = TypeVar("Result")
+
+
+def in_background(
+    node: MessagePump, work: Callable[[], Result], then: Callable[[Result], None], failed: Callable[[str], None]
+) -> None:
+    """Run ``work`` in a thread; its result, or the sentence of its error, is handed over in the screen's own thread."""
+
+    def run() -> None:
+        try:
+            result = work()
+        except (ChatGLMSlimError, OSError) as error:
+            reason = str(error)
+            node.call_later(lambda: failed(reason))
+        else:
+            node.call_later(lambda: then(result))
+
+    threading.Thread(target=run, name="background", daemon=True).start()

@@ -1,0 +1,209 @@
+"""The conversation on the screen and what is done with it, without widgets: each step is kept before it is shown.
+
+Every method that reads or writes raises ``StorageError`` if the history file fails, and then nothing has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chatglm_slim_llm.hosting.assistant import Request
+from chatglm_slim_llm.storage import Attachment, ChatSettings, Conversation, ConversationStore, Message
+from tui.language import tr
+from tui.transcript import ending, figures_line, system_of, turns_of, with_attachments
+from tui.widgets.conversation import Entry
+
+
+@dataclass
+class LiveReply:
+    """The reply being written, as the screen knows it; its conversation may not be the one shown."""
+
+    message_id: int
+    conversation_id: int
+    question_id: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Path:
+    """The messages that are shown of a conversation."""
+
+    messages: Sequence[Message]
+    attachments: Mapping[int, Sequence[Attachment]]
+    """Files that were sent with a message, by its number."""
+
+    def before(self, message_id: int) -> Sequence[Message]:
+        """What was said before a message."""
+        ids = [message.id for message in self.messages]
+        return self.messages[: ids.index(message_id)] if message_id in ids else self.messages
+
+
+class Talk:
+    """One conversation at a time, and at most one reply that is being written."""
+
+    def __init__(self, store: ConversationStore, defaults: Callable[[], Mapping[str, object]]) -> None:
+        self._store = store
+        self._defaults = defaults
+        self.conversation_id: int | None = None
+        self.settings = ChatSettings()
+        self.reply: LiveReply | None = None
+        self.edited: Message | None = None
+        """The question that the next prompt takes the place of."""
+        self._path: Path | None = None
+
+    def open(self, conversation_id: int | None) -> None:
+        """Turn to a conversation; ``None`` is one that has not begun."""
+        settings = ChatSettings() if conversation_id is None else self._store.chat_settings(conversation_id)
+        self.conversation_id, self.settings, self.edited = conversation_id, settings, None
+        self.look_again()
+
+    def look_again(self) -> None:
+        """What is stored may have changed: read it anew when it is next wanted."""
+        self._path = None
+
+    @property
+    def defaults(self) -> Mapping[str, object]:
+        """How the program is set to sample, where the chat says nothing."""
+        return self._defaults()
+
+    @property
+    def is_replying_here(self) -> bool:
+        """Whether the reply being written belongs to the conversation shown."""
+        return self.reply is not None and self.reply.conversation_id == self.conversation_id
+
+    def conversation(self) -> Conversation | None:
+        """The conversation as it is stored; ``None`` before its first message."""
+        return None if self.conversation_id is None else self._store.conversation(self.conversation_id)
+
+    @property
+    def path(self) -> Path:
+        """What is shown, from the first message to the last."""
+        if self._path is None:
+            here = self.conversation_id
+            self._path = (
+                Path([], {})
+                if here is None
+                else Path(self._store.messages(here), self._store.attachments_of_path(here))
+            )
+        return self._path
+
+    def message(self, message_id: int) -> Message | None:
+        """A message of the path."""
+        return next((message for message in self.path.messages if message.id == message_id), None)
+
+    def last(self, role: str) -> Message | None:
+        """The last message of someone on the path."""
+        return next((message for message in reversed(self.path.messages) if message.role == role), None)
+
+    def question_of(self, message: Message) -> Message | None:
+        """The question that a message is, or answers."""
+        before = self.path.before(message.id)
+        asked = [one for one in before if one.role == "user"]
+        return message if message.role == "user" else (asked[-1] if asked else None)
+
+    # --- what is said
+
+    def ask(self, text: str, attachments: Sequence[Attachment] = ()) -> LiveReply:
+        """Keep a question with its empty answer: below the path, or beside the question that was edited."""
+        edited = self.edited
+        parent_id = edited.parent_id if edited else self._head_id()
+        question, answer = self._store.begin(
+            self.conversation_id,
+            parent_id,
+            text,
+            attachments=attachments,
+            settings=self.settings if self.conversation_id is None else None,
+        )
+        self.conversation_id, self.edited = question.conversation_id, None
+        self.look_again()
+        return self._live(answer, question)
+
+    def ask_again(self, question: Message) -> LiveReply:
+        """Keep another, empty answer to a question, beside those it has."""
+        answer = self._store.begin_answer(question.id)
+        self.look_again()
+        return self._live(answer, question)
+
+    def finished(self) -> LiveReply | None:
+        """The reply is complete, or has failed; returns which it was."""
+        reply, self.reply = self.reply, None
+        self.look_again()
+        return reply
+
+    def _live(self, answer: Message, question: Message) -> LiveReply:
+        self.reply = LiveReply(answer.id, answer.conversation_id, question.id)
+        return self.reply
+
+    def _head_id(self) -> int | None:
+        found = self.conversation()
+        return found.head_id if found else None
+
+    def request(self) -> Request:
+        """What the model is asked with the path that is shown."""
+        return self._request(self.path.messages, None)
+
+    def request_with(self, text: str, attachments: Sequence[Attachment] = ()) -> Request:
+        """What it would be asked if this were sent now."""
+        messages = self.path.messages if self.edited is None else self.path.before(self.edited.id)
+        return self._request(messages, with_attachments(text, attachments))
+
+    def _request(self, messages: Sequence[Message], typed: str | None) -> Request:
+        settings = self.settings
+        return Request(
+            turns_of(messages, self.path.attachments, typed),
+            system=settings.system or system_of(messages),
+            parameters={**self.defaults, **settings.parameters},
+            knowledge_base=settings.knowledge_base,
+        )
+
+    # --- what is shown
+
+    def entries(self) -> list[Entry]:
+        """The path as the conversation shows it."""
+        self.look_again()
+        return [] if self.conversation_id is None else list(self._entries(self.conversation_id))
+
+    def _entries(self, conversation_id: int) -> Iterator[Entry]:
+        variants = self._store.variant_counts(conversation_id)
+        sources = self._store.sources_of_path(conversation_id)
+        for message in self.path.messages:
+            entry = Entry(
+                message.id,
+                message.role,
+                message.content,
+                variant=variants.get(message.id),
+                attachments=tuple(attachment.name for attachment in self.path.attachments.get(message.id, ())),
+                sources=tuple(sources.get(message.id, ())),
+            )
+            self._tell_state(entry, message)
+            yield entry
+
+    def _tell_state(self, entry: Entry, message: Message) -> None:
+        if self.reply is not None and message.id == self.reply.message_id:
+            entry.text, entry.growing = self.reply.text, True
+        elif message.role == "assistant" and message.finish_reason is None:
+            here_or_gone = not self._store.is_being_written(message.id)
+            entry.note = ending("interrupted") if here_or_gone else tr("… being written in another window")
+        elif message.role == "assistant":
+            entry.note = message.failure or ending(message.finish_reason)
+            entry.is_error = message.finish_reason == "error"
+            entry.figures = figures_line(message.figures)
+
+    # --- what belongs to the chat
+
+    def set_settings(self, settings: ChatSettings) -> None:
+        """Give the chat a system prompt, parameters and a knowledge base of its own."""
+        if self.conversation_id is not None:
+            self._store.set_chat_settings(self.conversation_id, settings)
+        self.settings = settings
+
+    def step_variant(self, message_id: int, by: int) -> bool:
+        """Show the sibling before or after a message; returns False at either end."""
+        ids = [message.id for message in self._store.variants(message_id)]
+        idx = ids.index(message_id) + by
+        if not 0 <= idx < len(ids):
+            return False
+        self._store.show_variant(ids[idx])
+        self.look_again()
+        return True
