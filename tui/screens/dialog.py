@@ -1,0 +1,69 @@
+"""What the dialogs have in common: a centred box with a title, a sentence that may be needed, a row of buttons."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Static
+
+HEIGHTS: list[tuple[int, str]] = [(0, "-short"), (16, "-tall")]
+"""The vertical breakpoints of every screen with a panel: a short one has no room for frames."""
+
+
+class Panel(VerticalScroll, can_focus=False):
+    """The box of a dialog; it scrolls where the terminal is too small for it."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    Panel {
+        width: 76; max-width: 100%; height: auto; max-height: 100%; padding: 1 2;
+        border: round $primary; border-title-color: $primary; border-subtitle-color: $text-muted;
+        background: $surface; scrollbar-size-vertical: 1;
+    }
+    Panel .muted { color: $text-muted; height: auto; }
+    Panel .row { height: auto; }
+    Panel .label { width: 10; color: $text-muted; }
+    Panel Input.-textual-compact { background: $boost; padding: 0 1; }
+    Panel Input.-textual-compact:focus { background: $primary 25%; }
+    Panel OptionList {
+        border: none; padding: 0; background: $surface; scrollbar-size-vertical: 1; height: auto;
+    }
+    Panel OptionList:focus { border: none; background-tint: $foreground 0%; }
+    .-short Panel { border: none; padding: 0; }
+    .-short Panel Buttons { margin-top: 0; }
+    .-short Panel Button { height: 1; border: none; }
+    .-accessible Panel { border: none; }
+    """
+
+
+class Buttons(Horizontal):
+    """The last row of a dialog; the arrows go from button to button."""
+
+    DEFAULT_CSS = """
+    Buttons { height: auto; align-horizontal: right; margin-top: 1; }
+    Buttons Button { margin-left: 2; min-width: 12; width: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "app.focus_previous", "Previous", show=False, id="dialog.left", tooltip="Previous button"),
+        Binding("right", "app.focus_next", "Next", show=False, id="dialog.right", tooltip="Next button"),
+    ]
+
+
+class Said(Static):
+    """A sentence about what was just done or tried; it takes no room while there is none."""
+
+    DEFAULT_CSS = """
+    Said { height: auto; margin-top: 1; color: $text-muted; display: none; }
+    Said.-problem { color: $text-error; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, markup=False)
+
+    def say(self, text: str, *, is_problem: bool = False) -> None:
+        """Show a sentence; an empty one hides the last."""
+        self.set_class(is_problem, "-problem")
+        self.display = bool(text)
+        self.update(text)
