@@ -1,13 +1,16 @@
 """``chatglm-slim``: one module a command, each a thin face over a plain function.
 
 This is the boundary where an error becomes one sentence on stderr and an exit status: 0 for success,
-1 for an error, 2 for wrong usage, 130 for Ctrl-C, 141 for a reader that went away. Commands import
-what they need when they run, so that ``--help`` is instant.
+1 for an error, 2 for wrong usage, 130 for Ctrl-C, 141 for a reader that went away. A command that sets
+``has_json_errors`` says it as one JSON object under ``--json``. Commands import what they need when they
+run, so that ``--help`` is instant.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
+import json
 import os
 import signal
 import sys
@@ -27,34 +30,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the command's words; without it, those of this process, whose signals are then ours to handle.
     """
     interrupt = threading.Event()
+    args = argparse.Namespace()
     if argv is None:
         _handle_signals(interrupt)
     try:
-        return _run(argv)
+        return _run(argv, args)
     except SystemExit:
         raise
     except BaseException as error:
         # Libraries turn a KeyboardInterrupt that hits them in the middle of an import into errors of their own.
         if interrupt.is_set() or isinstance(error, KeyboardInterrupt):
-            print("interrupted", file=sys.stderr)
+            _say("interrupted", "interrupted", args)
             return INTERRUPTED
-        return _explain(error)
+        return _explain(error, args)
     finally:
         if argv is None:
             _end_soon()
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     from chatglm_slim_llm.cli.parser import build_parser
 
     _speak_utf8()
-    args = build_parser().parse_args(argv)
+    build_parser().parse_args(argv, args)
     status: int = args.run(args)
     sys.stdout.flush()  # a full disk or a closed pipe shows here, not after the status is decided
     return status
 
 
-def _explain(error: BaseException) -> int:
+def _explain(error: BaseException, args: argparse.Namespace) -> int:
     """One sentence and a status for what a user can do something about; anything else is our mistake and is raised."""
     if isinstance(error, BrokenPipeError):
         # Python flushes stdout once more when it ends; that must not fail again.
@@ -62,8 +66,15 @@ def _explain(error: BaseException) -> int:
         return CLOSED_PIPE
     if not isinstance(error, (ChatGLMSlimError, OSError)):
         raise error
-    print(f"error: {error}", file=sys.stderr)
+    _say(f"error: {error}", str(error), args, kind=type(error).__name__)
     return USAGE if isinstance(error, ConfigError) and error.source == "argument" else ERROR
+
+
+def _say(line: str, sentence: str, args: argparse.Namespace, kind: str | None = None) -> None:
+    """Say what went wrong, for people or for a script."""
+    if getattr(args, "has_json_errors", False) and getattr(args, "json", False):
+        line = json.dumps({"error": sentence, "kind": kind}, ensure_ascii=False)
+    print(line, file=sys.stderr)
 
 
 def _handle_signals(interrupt: threading.Event) -> None:

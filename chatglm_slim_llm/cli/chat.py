@@ -1,22 +1,26 @@
-"""``chatglm-slim chat``: one question, one answer, streamed to stdout as it is made."""
+"""``chatglm-slim chat``: one question, one answer, streamed to stdout as it is made and kept in the history."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from chatglm_slim_llm.cli.documents import printable
 from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice
 from chatglm_slim_llm.cli.progress import ProgressLine
-from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.config import DEMO_MODEL, GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessageChunk
+    from chatglm_slim_llm.cli.recording import Recording
+    from chatglm_slim_llm.hosting.assistant import ModelFacts, Piece
 
-    from chatglm_slim_llm import ChatGLMSlim
+LAST = "last"
 
 _USAGE = (
     "there is no message: give one (chatglm-slim chat 你好) or pipe text in (echo 你好 | chatglm-slim chat); "
@@ -31,11 +35,16 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "chat",
         help="answer one message and end",
         description="Answer one message: the arguments, or the text on standard input, or both with a blank line "
-        "between them. For a conversation, run chatglm-tui.",
+        "between them. Both are kept in the history of chatglm-tui. For a conversation, run chatglm-tui.",
         epilog="In a script whose standard input stays open, add </dev/null: piped text is read to its end.",
     )
     parser.add_argument("message", nargs="*", metavar="MESSAGE", help="what to say; several words are joined")
     parser.add_argument("--system", metavar="TEXT", help="what the model should know or be, before the message")
+    parser.add_argument(
+        "-c", "--continue", dest="past", nargs="?", action=_Continue, metavar="ID",
+        help="go on with the last conversation of the history, or with that one",
+    )  # fmt: skip
+    parser.add_argument("--no-history", action="store_true", help="do not keep this in the history")
     parser.add_argument("--json", action="store_true", help="print the whole reply as one JSON object when it is done")
     add_model_options(parser)
     pick = parser.add_argument_group("sampling")
@@ -45,22 +54,54 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     pick.add_argument("--max-tokens", type=int, metavar="N", help="most tokens of the reply")
     pick.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same reply")
     pick.add_argument("--stop", action="append", metavar="TEXT", help="end the reply before this text; may be repeated")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, first_words=[], has_json_errors=True)
+
+
+class _Continue(argparse.Action):
+    """``--continue`` may stand before the message: a word behind it that is no number belongs to the message."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        if values is None or values == LAST:
+            namespace.past = LAST
+        elif isinstance(values, str) and values.isascii() and values.isdecimal():
+            namespace.past = int(values)
+        elif namespace.message:
+            parser.error(f"{values!r} is no conversation's number; 'chatglm-slim history list' shows them")
+        else:
+            namespace.past, namespace.first_words = LAST, [values]
 
 
 def run(args: argparse.Namespace) -> int:
     """Answer the message on the command line and on stdin."""
-    prompt = read_prompt(args.message)
+    prompt = read_prompt([*args.first_words, *args.message])
     options = LoadOptions.resolve(args.model, args.quantization, args.device)
-    bring_model(options.model, is_agreed=args.yes)
-    llm = _build(args, options)
-    with ProgressLine() as progress:
-        llm.load(progress)
-    if llm.is_demo:
-        print(demo_notice("chat"), file=sys.stderr)
-    messages = [("system", args.system)] if args.system else []
-    chunks = llm.stream([*messages, ("human", prompt)])
-    return _print_json(chunks) if args.json else _print_text(chunks)
+    given = {name: value for name in _SAMPLING if (value := getattr(args, name)) is not None}
+    GenerationOptions(**given | {"stop": tuple(given.get("stop", ()))})  # raises before seconds are spent on loading
+    from chatglm_slim_llm.cli.past import past_of
+    from chatglm_slim_llm.storage import ConversationStore, history_path
+
+    with ConversationStore.at(history_path()) as store:
+        past = past_of(store, args.past, system=args.system)
+        bring_model(options.model, is_agreed=args.yes)
+        from chatglm_slim_llm.hosting.local import LocalAssistant
+
+        assistant = LocalAssistant(options)
+        with ProgressLine() as progress:
+            facts = assistant.load(progress)
+        if options.model == DEMO_MODEL and not args.json:
+            print(demo_notice("chat"), file=sys.stderr)
+        from chatglm_slim_llm.cli.recording import recorded
+
+        kept_in = None if args.no_history else store
+        pieces = assistant.stream(past.request(prompt, given))
+        with recorded(kept_in, past, prompt) as recording, closing(pieces):
+            return _print_json(recording, pieces, facts) if args.json else _print_text(recording, pieces)
 
 
 def read_prompt(words: list[str], usage: str = _USAGE) -> str:
@@ -108,38 +149,56 @@ def _read_stdin() -> str:
         ) from error
 
 
-def _build(args: argparse.Namespace, options: LoadOptions) -> ChatGLMSlim:
-    from chatglm_slim_llm import ChatGLMSlim
-
-    given = {name: value for name in _SAMPLING if (value := getattr(args, name)) is not None}
-    return ChatGLMSlim(model=options.model, quantization=options.quantization, device=options.device, **given)
-
-
-def _print_text(chunks: Iterator[BaseMessageChunk]) -> int:
+def _print_text(recording: Recording, pieces: Iterable[Piece]) -> int:
     """Print the pieces as they come; whatever happens, the shell's prompt starts on a line of its own."""
     ends_line = True
-    finish_reason = None
+    is_terminal = sys.stdout.isatty()
+    last: Piece | None = None
     try:
-        for chunk in chunks:
-            if text := str(chunk.content):
-                ends_line = text.endswith("\n")  # before printing: Ctrl-C may come right after it
-                print(text, end="", flush=True)
-            finish_reason = chunk.response_metadata.get("finish_reason", finish_reason)
+        for piece in pieces:
+            recording.push(piece)
+            if piece.text:
+                ends_line = piece.text.endswith("\n")  # before printing: Ctrl-C may come right after it
+                print(printable(piece.text) if is_terminal else piece.text, end="", flush=True)
+            last = piece
     finally:
         if not ends_line:
             print(flush=True)
-    if finish_reason == "length":
-        print("(cut off: the limit of tokens was reached)", file=sys.stderr)
+    if last is not None:
+        _print_notes(last)
     return 0
 
 
-def _print_json(chunks: Iterator[BaseMessageChunk]) -> int:
-    text = ""
-    usage: dict[str, Any] = {}
-    details: dict[str, Any] = {}
-    for chunk in chunks:
-        text += str(chunk.content)
-        usage = dict(getattr(chunk, "usage_metadata", None) or usage)
-        details |= chunk.response_metadata
-    print(json.dumps({"text": text, **details, "usage": usage}, ensure_ascii=False))
+def _print_notes(last: Piece) -> None:
+    if last.sources:
+        from chatglm_slim_llm.cli.past import source_line
+
+        print("\nSources:")
+        for source in last.sources:
+            print(source_line(source))
+    if last.finish_reason == "length":
+        print("(cut off: the limit of tokens was reached)", file=sys.stderr)
+    if last.dropped_rounds:
+        rounds = "round" if last.dropped_rounds == 1 else f"{last.dropped_rounds:,} rounds"
+        print(f"(the oldest {rounds} did not fit before the model)", file=sys.stderr)
+
+
+def _print_json(recording: Recording, pieces: Iterable[Piece], facts: ModelFacts) -> int:
+    for piece in pieces:
+        recording.push(piece)
+    last, figures = recording.last, recording.last.figures
+    read, written = (figures.prompt_tokens, figures.output_tokens) if figures else (None, None)
+    reply: dict[str, Any] = {
+        "text": recording.text,
+        "finish_reason": last.finish_reason,
+        "usage": {"input_tokens": read, "output_tokens": written, "total_tokens": (read or 0) + (written or 0)},
+        "figures": None if figures is None else asdict(figures),
+        "dropped_rounds": last.dropped_rounds,
+        "sources": [asdict(source) for source in last.sources],
+        "conversation_id": recording.conversation_id,
+        "model_name": facts.name,
+        "quantization": facts.quantization,
+        "device": facts.device,
+    }
+    print(json.dumps(reply, ensure_ascii=False), flush=True)
     return 0
