@@ -1,15 +1,13 @@
 """Chinese words: prompt."""
 
 WORDS: dict[str, str] = {
-    "Ask anything": "输入问题，/ 查看命令",
+    "Ask anything, / for commands": "输入问题，/ 查看命令",
     "Message:": "消息：",
     "Pasted text": "粘贴的文本",
     "Pasted text {number}": "粘贴的文本 {number}",
     "no name": "未命名",
     # hints
-    "A long paste is attached, {size}; Backspace in an empty prompt removes it": (
-        "内容较长，已作为附件（{size}）；输入框为空时按退格键移除"
-    ),
+    "A long paste is attached, {size}; Backspace removes it": "长文本已转为附件（{size}），按退格键移除",
     "Type what is to be done with the attachments": "请说明要如何处理附件",
     "There is no command {word}; two slashes send it as text": "没有命令 {word}；以两个斜杠开头可按文本发送",
     "/{name} takes nothing after it; two slashes send it as text": "/{name} 后面不带内容；以两个斜杠开头可按文本发送",

@@ -28,7 +28,7 @@ from tui.widgets.prompt_files import dropped_files
 from tui.widgets.prompt_hint import HintLine
 from tui.widgets.prompt_past import PastPrompts
 
-LONGEST_TEXT = 20_000
+LONGEST_TEXT = 8_000
 """A paste of more characters becomes an attachment, so that typing stays quick."""
 _REST_S = 0.3
 _MAX_ROWS = 10
@@ -291,9 +291,7 @@ class PromptBox(Vertical):
         number = 1 + sum(each.path is None for each in self.attachments)
         name = tr("Pasted text") if number == 1 else tr("Pasted text {number}", number=number)
         self.attach(Attachment(name, text))
-        self._say(
-            tr("A long paste is attached, {size}; Backspace in an empty prompt removes it", size=size_words(text))
-        )
+        self._say(tr("A long paste is attached, {size}; Backspace removes it", size=size_words(text)))
         return True
 
     @on(ChipRemoved)

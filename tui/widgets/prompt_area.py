@@ -156,7 +156,7 @@ class PromptArea(TextArea, inherit_bindings=False):
         self._rewrap_and_refresh_virtual_size()
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        self.set_reactive(TextArea.placeholder, tr("Ask anything"))  # the language may have changed
+        self.set_reactive(TextArea.placeholder, tr("Ask anything, / for commands"))  # the language may have changed
         return super().render_lines(crop)
 
     def get_line(self, line_index: int) -> Text:
@@ -191,6 +191,10 @@ class _Rows(WrappedDocument):
 
     def wrap_range(self, start: Location, old_end: Location, new_end: Location) -> None:
         self.wrap(self._width)  # lines that have not changed come from a cache
+
+    def get_sections(self, line_index: int) -> list[str]:
+        line, offsets = self.document[line_index], self.get_offsets(line_index)
+        return [line[start:end] for start, end in zip([0, *offsets], [*offsets, None], strict=True)]
 
     def get_target_document_column(self, line_index: int, x_offset: int, y_offset: int) -> int:
         sections = self.get_sections(line_index)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
@@ -87,7 +88,7 @@ class Completions(OptionList, can_focus=False):
             return
         self._commands, self.is_chosen = commands, False
         self.clear_options()
-        names = max((len(_usage(command)) for command in commands), default=0)
+        names = max((cell_len(_usage(command)) for command in commands), default=0)
         self.add_options(Option(_row(command, names), id=command.name) for command in commands)
         self.highlighted = 0 if commands else None
         self.set_class(bool(commands), "-open")
@@ -117,4 +118,4 @@ def _usage(command: Command) -> str:
 
 def _row(command: Command, width: int) -> Content:
     usage = _usage(command)
-    return Content.assemble(usage, " " * max(width - len(usage) + 3, 1), (tr(command.help), "$foreground-muted"))
+    return Content.assemble((usage, "bold"), " " * (width - cell_len(usage) + 3), tr(command.help))

@@ -102,6 +102,8 @@ def tab_widths(line: str, rows: tuple[int, ...], tab: int) -> list[int]:
 
 
 def _chop(row: str, width: int, tab: int, *, is_last: bool) -> list[int]:
+    if "\t" not in row and cell_len(row) <= width:
+        return []
     used, found, column = 0, [], 0
     while column < len(row):
         end = right_of(row, column)
@@ -124,6 +126,8 @@ def _is_inside(line: str, column: int) -> bool:
     if not 0 < column < len(line):
         return False
     before, after = line[column - 1], line[column]
+    if "\t" in (before, after):
+        return False
     if _is_bare(after) or (before == "\u200d" and not _PLAIN.match(after)):
         return True
     if ord(before) in _FLAGS and ord(after) in _FLAGS:
@@ -132,7 +136,7 @@ def _is_inside(line: str, column: int) -> bool:
 
 
 def _is_bare(character: str) -> bool:
-    return character != "\t" and get_character_cell_size(character) == 0
+    return get_character_cell_size(character) == 0
 
 
 def _count_flags(line: str, column: int) -> int:
