@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from chatglm_slim_llm import __version__
-from chatglm_slim_llm.cli import ask, bench, chat, doctor, index, kb, pull, quantize, search, slim
+from chatglm_slim_llm.cli import ask, bench, chat, completion, doctor, history, index, kb, pull, quantize, search, slim
 
-COMMANDS = (chat, ask, index, search, kb, slim, quantize, pull, bench, doctor)
+COMMANDS = (chat, history, ask, index, search, kb, slim, quantize, pull, bench, doctor, completion)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -45,7 +45,7 @@ def past_of(store: ConversationStore, wanted: int | str | None, *, system: str |
     """
     if wanted is None:
         return Past(ChatSettings(system=system or ""))
-    chat = _last(store) if isinstance(wanted, str) else store.conversation(wanted)
+    chat = last_of(store) if isinstance(wanted, str) else store.conversation(wanted)
     if chat.deleted_at is not None:
         raise StorageError(f"conversation {chat.id} is in the trash; restore it in chatglm-tui first")
     messages = store.messages(chat.id)
@@ -58,10 +58,15 @@ def past_of(store: ConversationStore, wanted: int | str | None, *, system: str |
     return Past(settings, chat.id, chat.head_id, turns)
 
 
-def _last(store: ConversationStore) -> Conversation:
+def last_of(store: ConversationStore) -> Conversation:
+    """The conversation that was used last.
+
+    Raises:
+        StorageError: there is none.
+    """
     chats = store.conversations("shown")
     if not chats:
-        raise StorageError("there is no conversation to go on with; leave --continue out to begin one")
+        raise StorageError("the history has no conversation yet; begin one with: chatglm-slim chat")
     return max(chats, key=lambda chat: (chat.updated_at, chat.id))
 
 
