@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
@@ -22,17 +22,19 @@ class KeyEdit(ModalScreen[str | None]):
     DEFAULT_CSS = """
     KeyEdit {
         align: center middle;
-        & > Vertical { width: 60; max-width: 100%; height: auto; max-height: 100%; padding: 0 1; background: $surface; }
-        & > Vertical { border: round $primary; border-title-color: $primary; }
+        & > VerticalScroll { width: 60; max-width: 100%; height: auto; max-height: 100%; padding: 0 1; }
+        & > VerticalScroll { background: $surface; border: round $primary; border-title-color: $primary; }
         & Input { background: $boost; padding: 0 1; margin: 1 0 0 0; }
         & .key-edit--hint { color: $text-muted; }
         & .key-edit--problem { color: $text-warning; }
         & .buttons { height: auto; align-horizontal: right; margin-top: 1; }
         & Button { margin-left: 2; min-width: 8; }
     }
-    .-accessible KeyEdit > Vertical { border: none; }
+    KeyEdit.-short > VerticalScroll { border: none; padding: 0; }
+    .-accessible KeyEdit > VerticalScroll { border: none; }
     """
     SCOPED_CSS = False
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (14, "-tall")]  # noqa: RUF012  (Textual declares no ClassVar)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Close", id="key_edit.close", tooltip="Close, the keys stay as they were"),
     ]
@@ -42,7 +44,7 @@ class KeyEdit(ModalScreen[str | None]):
         self._action, self._chosen = action, chosen
 
     def compose(self) -> ComposeResult:
-        with Vertical() as box:
+        with VerticalScroll(can_focus=False) as box:
             box.border_title = tr("Keys")
             yield Static(self._action.name, markup=False)
             yield Input(self._chosen.get(self._action.id, self._action.keys), compact=True)

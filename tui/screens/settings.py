@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,28 +14,26 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static, Tab, Tabs
 from textual.widgets.option_list import Option
 
-from chatglm_slim_llm.errors import ConfigError
 from tui import keys
 from tui.language import tr
 from tui.screens.key_edit import KeyEdit
-from tui.settings import ENVIRONMENT, LoadedSettings, hints, save
+from tui.settings import ENVIRONMENT, LoadedSettings, hints
 from tui.settings.docs import TITLES
 from tui.widgets.setting_row import SettingRow
 
 
 @dataclass
 class SettingChanged(Message):
-    """A setting has another value, to be put into effect; it is saved already, or the person was told why not."""
+    """A setting is to have another value, which can be used; ``None`` is its default. The app saves and applies it."""
 
     key: str
     value: object
-    loaded: LoadedSettings
-    """All settings as they are now."""
 
 
 class SettingsScreen(ModalScreen[LoadedSettings]):
@@ -48,14 +47,14 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
             width: 84; max-width: 100%; height: 96%; padding: 0 1;
             border: round $primary; border-title-color: $primary; background: $surface;
         }
-        & Tabs { margin-bottom: 1; }
         & VerticalScroll { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-        & .settings--problems { color: $text-warning; padding: 0 1 1 1; height: auto; display: none; }
+        & .settings--problem { color: $text-warning; margin-bottom: 1; }
         & OptionList { height: 1fr; border: none; padding: 0; background: $surface; scrollbar-size-vertical: 1; }
+        & OptionList > .option-list--option-disabled { color: $primary; text-style: bold; }
         & OptionList:focus { border: none; background-tint: $foreground 0%; }
     }
     SettingsScreen.-short > Vertical { border: none; height: 100%; padding: 0; }
-    SettingsScreen.-short Tabs { margin: 0; height: 1; }
+    SettingsScreen.-short Tabs { height: 1; }
     SettingsScreen.-short Tabs Underline { display: none; }
     .-accessible SettingsScreen > Vertical { border: none; }
     """
@@ -74,15 +73,11 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
-            box.border_title = tr("Settings")
+            box.border_title = Content(tr("Settings in {path}", path=self._path))
             box.border_subtitle = tr("Ctrl+R default · Esc closes")
             yield Tabs(*(Tab(tr(title), id=group) for group, title in TITLES.items()), active=self._group)
-            yield Static("\n".join(self._loaded.problems), classes="settings--problems", markup=False)
             yield VerticalScroll(can_focus=False)
             yield OptionList(compact=True)
-
-    def on_mount(self) -> None:
-        self.query_one(".settings--problems").display = bool(self._loaded.problems)
 
     @on(Tabs.TabActivated)
     async def _show(self, event: Tabs.TabActivated) -> None:
@@ -94,8 +89,9 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
         if is_keys:
             self._list_keys()
         else:
+            told = [Static(problem, classes="settings--problem", markup=False) for problem in self._loaded.problems]
             rows = [key for key in hints() if key.startswith(f"{self._group}.")]
-            await page.mount_all(SettingRow(key, self._loaded, self._choices(key)) for key in rows)
+            await page.mount(*told, *(SettingRow(key, self._loaded, self._choices(key)) for key in rows))
             page.scroll_home(animate=False)
 
     def _choices(self, key: str) -> Sequence[str]:
@@ -131,17 +127,13 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
 
     def _change(self, key: str, value: object) -> None:
         won = self._loaded.origin(key) in ("environment", "argument")
-        try:
-            save(self._path, key, value)
-        except ConfigError as error:
-            self.notify(str(error), title=tr("Not saved"), severity="error", timeout=15, markup=False)
         self._loaded = self._loaded.with_value(key, value)
         for row in self.query(SettingRow):
             row.update(self._loaded)
         if won:
             name = ENVIRONMENT.get(key, key)
             self.notify(tr("It holds until you quit; then {name} wins over the file again.", name=name), markup=False)
-        self.post_message(SettingChanged(key, self._loaded.settings.value(key), self._loaded))
+        self.post_message(SettingChanged(key, value))
 
     def action_close(self) -> None:
         """Leave; what stands in a field is taken first."""
@@ -159,8 +151,12 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
         listed = self.query_one(OptionList)
         at = listed.highlighted
         listed.clear_options()
-        listed.add_options(Option(self._line(action), id=action.id) for action in keys.actions())
-        listed.highlighted = at if at is not None else 0
+        for area, actions in groupby(keys.actions(), key=lambda action: action.id.partition(".")[0]):
+            title = Text(tr(area.replace("_", " ").capitalize()), "bold")
+            listed.add_options([None] if listed.option_count else [])
+            listed.add_option(Option(title, disabled=True))
+            listed.add_options(Option(self._line(action), id=action.id) for action in actions)
+        listed.highlighted = at if at is not None else 1
 
     def _line(self, action: keys.Action) -> Table:
         chosen = self._loaded.settings.keys.get(action.id)

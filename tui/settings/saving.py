@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from chatglm_slim_llm.errors import ConfigError
-from tui.settings.values import Settings
+from tui.settings.values import LoadedSettings, Settings
+
+
+def change(path: Path, loaded: LoadedSettings, key: str, value: object) -> tuple[LoadedSettings, str]:
+    """The settings with one changed and saved, and why it could not be saved, which is empty if it was.
+
+    Raises:
+        ConfigError: the value cannot be used.
+    """
+    changed = loaded.with_value(key, value)
+    try:
+        save(path, key, value)
+    except ConfigError as error:
+        return changed, str(error)
+    return changed, ""
 
 
 def save(path: Path, key: str, value: object) -> None:

@@ -39,9 +39,12 @@ class SettingRow(Horizontal):
         & .setting--name { text-style: bold; }
         & .setting--origin, & .setting--help { color: $text-muted; }
         & .setting--problem { color: $text-error; display: none; }
-        & Input { background: $boost; padding: 0 1; }
+        & Input { background: $boost; padding: 0 1; width: 1fr; }
         & Input:focus { background: $block-cursor-blurred-background; }
+        & .setting--line { height: auto; }
+        & .setting--said { width: auto; padding: 0 1; }
         & Select { max-width: 40; }
+        & SelectCurrent { background: $boost; }
         & Switch { border: none; padding: 0; height: 1; width: 8; }
         & Switch:focus { border: none; background-tint: $primary 30%; }
     }
@@ -62,6 +65,7 @@ class SettingRow(Horizontal):
         self.key = key
         self._loaded = loaded
         self._choices = choices
+        self._said = Static("", classes="setting--said", markup=False)
         self._problem = Static("", classes="setting--problem", markup=False)
         self._origin = Static("", classes="setting--origin", markup=False)
 
@@ -70,7 +74,9 @@ class SettingRow(Horizontal):
             yield Static(tr(label(self.key)), classes="setting--name", markup=False)
             yield self._origin
         with Vertical(classes="setting--main"):
-            yield self._field()
+            with Horizontal(classes="setting--line"):
+                yield self._field()
+                yield self._said
             yield self._problem
             yield Static(tr(explanations()[self.key]), classes="setting--help", markup=False)
 
@@ -83,6 +89,7 @@ class SettingRow(Horizontal):
         value = loaded.settings.value(self.key)
         self._tell("")
         self._origin.update(origin(loaded, self.key))
+        self._said.update((tr("on") if value else tr("off")) if isinstance(value, bool) else "")
         field = self.query_one(".setting--field")
         with self.prevent(Select.Changed, Switch.Changed, Input.Changed):
             if isinstance(field, Input):
