@@ -25,7 +25,7 @@ from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.storage import ConversationStore, history_path
 from tui import keys, language, settings, themes
-from tui.amounts import bytes_shown
+from tui.amounts import size_text
 from tui.language import tr
 from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.screens.chat import ChatScreen
@@ -59,6 +59,9 @@ class ChatApp(App[None]):
             id="app.model",
             tooltip="Choose the model, its level and its device",
             priority=True,
+        ),
+        Binding(
+            "ctrl+p", "command_palette", "Palette", id="app.palette", tooltip="Find commands and chats", priority=True
         ),
         Binding("ctrl+l", "jump", "Jump", show=False, id="app.jump", tooltip="Go anywhere by a letter", priority=True),
         Binding(
@@ -172,14 +175,14 @@ class ChatApp(App[None]):
         if isinstance(self.screen, Download):
             self.screen.show_progress(event.what, event.done_bytes, event.total_bytes)
         share = f" {event.done_bytes / event.total_bytes:.0%}" if event.total_bytes else ""
-        self._chat.status.state, self._chat.status.is_problem = f"{tr(event.what)}{share}", False
+        self._chat.status.state, self._chat.status.is_problem = f"{_doing(event.what)}{share}", False
 
     @on(ModelReady)
     def _show_ready(self, event: ModelReady) -> None:
         self._close_download()
         self._name_model(event.facts)
         if event.facts.memory_bytes and self.loaded.settings.load.model != DEMO_MODEL:
-            before, now = bytes_shown(event.facts.memory_before_bytes), bytes_shown(event.facts.memory_bytes)
+            before, now = size_text(event.facts.memory_before_bytes), size_text(event.facts.memory_bytes)
             self.notify(tr("Memory before {before}, now {now}", before=before, now=now), markup=False)
 
     @on(ModelFailed)
@@ -227,8 +230,9 @@ class ChatApp(App[None]):
         self.push_screen(SettingsScreen(self.loaded, self._settings_file))
 
     def on_setting_changed(self, event: Any) -> None:
-        """A setting has another value, which the settings screen has saved."""
-        self._take(event.key, event.loaded)
+        """A setting is to have another value: from the settings screen or the palette."""
+        self._save(event.key, event.value)
+        self._take(event.key, self.loaded)
 
     def _take(self, key: str, loaded: LoadedSettings) -> None:
         self.loaded = loaded
@@ -281,6 +285,12 @@ class ChatApp(App[None]):
 
         if not isinstance(self.screen, Help):
             self.push_screen(Help(self.screen))
+
+    def action_command_palette(self) -> None:
+        """Find commands, themes and conversations by typing."""
+        from tui import palette
+
+        palette.open_palette(self)
 
     def action_jump(self) -> None:
         """Go anywhere by a letter."""
@@ -350,6 +360,11 @@ def _end_now(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _doing(what: str) -> str:
+    verb, _, name = what.partition(" ")
+    return tr("reading {name}", name=name) if verb == "reading" and name else tr(what)
 
 
 def _short(model: str) -> str:
