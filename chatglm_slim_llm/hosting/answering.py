@@ -20,6 +20,7 @@ from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Pr
 from chatglm_slim_llm.hosting.knowledge import Knowledge
 from chatglm_slim_llm.hosting.memory import memory_bytes
 from chatglm_slim_llm.llm import ChatGLMSlim
+from chatglm_slim_llm.llm_options import check_numbers
 from chatglm_slim_llm.messages import Conversation, to_conversation
 from chatglm_slim_llm.storage import Figures
 from chatglm_slim_llm.weights import Running, share
@@ -31,8 +32,7 @@ _UNWRITTEN = "."
 class Answering:
     """One model, loaded when it is made."""
 
-    def __init__(self, options: LoadOptions, progress: Progress) -> None:
-        before = memory_bytes()
+    def __init__(self, options: LoadOptions, progress: Progress, *, memory_before_bytes: int) -> None:
         self._options = options
         self._llm = ChatGLMSlim(model=options.model, quantization=options.quantization, device=options.device)
         self._llm.load(progress)
@@ -44,7 +44,7 @@ class Answering:
             quantization=loaded.level,
             device=str(loaded.device),
             context=self._context,
-            memory_before_bytes=before,
+            memory_before_bytes=memory_before_bytes,
             memory_bytes=memory_bytes(),
         )
 
@@ -125,13 +125,14 @@ class Answering:
 
     def _checked(self, request: Request) -> GenerationOptions:
         call = _call(request)
+        check_numbers(call)
         try:
             return GenerationOptions(**{**call, "stop": tuple(call.get("stop") or ())})
         except TypeError as error:
             raise ConfigError(f"a parameter cannot be used: {error}", key="parameters") from error
 
     def _limit(self, request: Request) -> int:
-        return min(int(_call(request).get("max_length", GenerationOptions.max_length)), self._context)
+        return min(self._checked(request).max_length, self._context)
 
 
 class _LastMessage(BaseCallbackHandler):

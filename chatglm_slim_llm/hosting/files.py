@@ -6,7 +6,6 @@ What is text already is taken as it is; documents go through the loaders, in a p
 from __future__ import annotations
 
 import mimetypes
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,7 +25,6 @@ _AS_THEY_ARE = {"", "csv", "markdown", "md", "tsv", "txt"}
 _SECTION_TOKENS = 10_000_000
 _SECONDS = 60
 _MEMORY_BYTES = 1536 << 20
-_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")
 
 
 def read_attachment(path: Path) -> Attachment:
@@ -41,7 +39,6 @@ def read_attachment(path: Path) -> Attachment:
         text = _plain(found)
     else:
         text = _document(found)
-    text = _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
     if not text.strip():
         raise UnreadableFileError("holds no text", path=path)
     if len(text) > MAX_CHARACTERS:

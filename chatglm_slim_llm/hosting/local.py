@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import GenerationError
 from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Progress, Request
+from chatglm_slim_llm.hosting.memory import memory_bytes
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.hosting.answering import Answering
@@ -36,8 +37,10 @@ class LocalAssistant:
     def load(self, progress: Progress) -> ModelFacts:
         """Load the weights, downloading them if they are missing; a model that is loaded stays."""
         if self._answering is None:
+            before = memory_bytes()
             # By name: what only looks at this module must not be said to need torch.
-            self._answering = import_module("chatglm_slim_llm.hosting.answering").Answering(self._options, progress)
+            answering = import_module("chatglm_slim_llm.hosting.answering")
+            self._answering = answering.Answering(self._options, progress, memory_before_bytes=before)
         return self._answering.facts
 
     def count(self, request: Request) -> ContextUse:

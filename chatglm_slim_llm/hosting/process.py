@@ -23,6 +23,7 @@ from chatglm_slim_llm.hosting.wire import MAX_LINE_BYTES, Message, decode, encod
 _TAIL_BYTES = 8192
 _LONGEST_LAST_WORDS = 200
 _END_S = 5.0
+_DYING_S = 2.0
 _LAST_WORDS_S = 0.5
 """What it said last has come by then, but a process that it started may hold the pipe open."""
 
@@ -88,7 +89,7 @@ class ChildProcess:
         self._gone = threading.Event()
         self._to_write: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._tail = b""
-        self._is_closing = False
+        self._is_closing = self._is_strange = False
         self._process = _start()
         self._threads = [
             threading.Thread(target=target, name=f"child {target.__name__.strip('_')}", daemon=True)
@@ -143,6 +144,8 @@ class ChildProcess:
         status = self._process.returncode
         if self._is_closing or status is None:
             return f"{self._name} was stopped; send again to start it anew"
+        if self._is_strange:
+            return f"{self._name} said what cannot be understood, and was ended; send again to start it anew"
         if status == -getattr(signal, "SIGKILL", 9):
             return (
                 f"{self._name} was ended by the system, most likely for lack of memory (signal 9); {self._advice},"
@@ -165,8 +168,7 @@ class ChildProcess:
         with suppress(OSError, ValueError), pipe:
             while (line := pipe.readline(MAX_LINE_BYTES)).endswith(b"\n"):
                 self._deliver(decode(line))
-        self._process.kill()  # it has ended, or does not speak our language
-        self._process.wait()
+        self._reap()
         self._threads[2].join(_LAST_WORDS_S)
         with self._lock:
             self._gone.set()
@@ -174,6 +176,14 @@ class ChildProcess:
                 call.put(None)
             self._calls.clear()
         self._to_write.put(None)
+
+    def _reap(self) -> None:
+        try:
+            self._process.wait(_DYING_S)
+        except subprocess.TimeoutExpired:  # it has closed its mouth, or does not speak our language
+            self._is_strange = True
+            self._process.kill()
+            self._process.wait()
 
     def _deliver(self, message: Message) -> None:
         number = message["id"]
