@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,11 +97,8 @@ class ChatApp(App[None]):
     def _post_to_chat(self, message: Any) -> None:
         self._chat.post_message(message)
 
-    def _sampling(self) -> dict[str, object]:
-        """How the settings sample, where they differ from the model's own ways."""
-        wanted, usual = self.loaded.settings.sampling, GenerationOptions()
-        named = (each.name for each in fields(wanted))
-        return {name: getattr(wanted, name) for name in named if getattr(wanted, name) != getattr(usual, name)}
+    def _sampling(self) -> GenerationOptions:
+        return self.loaded.settings.sampling
 
     def on_mount(self) -> None:
         problems = [*self.loaded.problems, *themes.install(self, self._settings_file.parent / "themes")]

@@ -6,8 +6,9 @@ Every method that reads or writes raises ``StorageError`` if the history file fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.hosting.assistant import Request
 from chatglm_slim_llm.storage import Attachment, ChatSettings, Conversation, ConversationStore, Message
 from tui.language import tr
@@ -42,9 +43,9 @@ class Path:
 class Talk:
     """One conversation at a time, and at most one reply that is being written."""
 
-    def __init__(self, store: ConversationStore, defaults: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(self, store: ConversationStore, sampling: Callable[[], GenerationOptions]) -> None:
         self._store = store
-        self._defaults = defaults
+        self._sampling = sampling
         self.conversation_id: int | None = None
         self.settings = ChatSettings()
         self.reply: LiveReply | None = None
@@ -63,9 +64,9 @@ class Talk:
         self._path = None
 
     @property
-    def defaults(self) -> Mapping[str, object]:
+    def sampling(self) -> GenerationOptions:
         """How the program is set to sample, where the chat says nothing."""
-        return self._defaults()
+        return self._sampling()
 
     @property
     def is_replying_here(self) -> bool:
@@ -153,7 +154,7 @@ class Talk:
         return Request(
             turns_of(messages, self.path.attachments, typed),
             system=settings.system or system_of(messages),
-            parameters={**self.defaults, **settings.parameters},
+            parameters={**_chosen(self.sampling), **settings.parameters},
             knowledge_base=settings.knowledge_base,
         )
 
@@ -207,3 +208,10 @@ class Talk:
         self._store.show_variant(ids[idx])
         self.look_again()
         return True
+
+
+def _chosen(sampling: GenerationOptions) -> dict[str, object]:
+    """What differs from the model's own ways."""
+    usual = GenerationOptions()
+    names = [each.name for each in fields(sampling)]
+    return {name: getattr(sampling, name) for name in names if getattr(sampling, name) != getattr(usual, name)}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore, Figures, Source
 from tui.talk import Talk
 
@@ -19,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[ConversationStore]:
 
 @pytest.fixture
 def talk(store: ConversationStore) -> Talk:
-    return Talk(store, dict)
+    return Talk(store, GenerationOptions)
 
 
 def answered(talk: Talk, store: ConversationStore, question: str, answer: str) -> int:
@@ -91,7 +92,7 @@ def test_what_is_typed_while_a_question_is_edited_is_counted_without_what_follow
 
 
 def test_a_chats_own_settings_win_over_the_programs_and_come_back(store: ConversationStore):
-    talk = Talk(store, lambda: {"temperature": 0.5, "top_p": 0.9})
+    talk = Talk(store, lambda: GenerationOptions(temperature=0.5, top_p=0.9))
     talk.set_settings(ChatSettings("Be brief.", {"temperature": 0.0}, "notes"))
     answered(talk, store, "a", "A")
     talk.open(None)

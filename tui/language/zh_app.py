@@ -74,6 +74,8 @@ WORDS: dict[str, str] = {
     "Move this chat to the trash": "把本对话移到回收站",
     "Write this chat to a file": "把本对话写入文件",
     "Write this chat to a file (.md, .json or .html)": "把本对话写入文件（.md、.json 或 .html）",
+    "Write": "写入",
+    "Read": "读入",
     "Read chats from a file": "从文件读入对话",
     "Read chats from a file (our JSON, ChatGPT's export, llm's logs.db)": (
         "从文件读入对话（本程序的 JSON、ChatGPT 的导出、llm 的 logs.db）"

@@ -10,6 +10,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -469,7 +470,7 @@ class ChatScreen(Screen[None]):
     def action_chat_settings(self) -> None:
         from tui.screens.chat_settings import ChatSettingsScreen
 
-        screen = ChatSettingsScreen(self._talk.settings, self._talk.defaults, self._library.names())
+        screen = ChatSettingsScreen(self._talk.settings, self._talk.sampling, self._library.names())
         self.app.push_screen(screen, self._set)
 
     def action_system(self, text: str = "") -> None:
@@ -580,8 +581,8 @@ class ChatScreen(Screen[None]):
         self.status.state, self.status.is_problem = state, is_problem
 
     def _tell(self, text: str, *, title: str = "", is_error: bool = False) -> None:
-        severity, timeout = ("error", 15.0) if is_error else ("information", 5.0)
-        self.notify(text, title=title, severity=severity, timeout=timeout, markup=False)
+        severity: SeverityLevel = "error" if is_error else "information"
+        self.notify(text, title=title, severity=severity, timeout=15 if is_error else 5, markup=False)
 
     def _report_storage(self, reason: str) -> None:
         self._tell(reason, title=tr("Not saved"), is_error=True)

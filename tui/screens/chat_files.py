@@ -15,6 +15,7 @@ from tui.clipboard import copy
 from tui.language import tr
 
 if TYPE_CHECKING:
+    from tui.screens.open_path import Kind
     from tui.screens.chat import ChatScreen
 
 _LONGEST_NAME = 60
@@ -33,7 +34,7 @@ class ChatFiles:
             work = lambda: self._library.read_file(path)  # noqa: E731  (a name for what follows)
             in_background(self._screen, work, self._screen.attach, self._fail)
 
-        self._with_path(path, tr("Attach a file"), attach)
+        self._with_path(path, tr("Attach a file"), tr("Attach"), attach)
 
     def export(self, conversation_id: int | None, path: str = "") -> None:
         """Write a conversation to a file whose suffix says how: .md, .json or .html."""
@@ -50,7 +51,8 @@ class ChatFiles:
 
             in_background(self._screen, write, lambda path: self._tell(tr("Written to {path}", path=path)), self._fail)
 
-        self._with_path(path, tr("Write this chat to a file (.md, .json or .html)"), export, self._suggested(here))
+        question = tr("Write this chat to a file (.md, .json or .html)")
+        self._with_path(path, question, tr("Write"), export, kind="new", value=self._suggested(here))
 
     def import_(self, path: str = "") -> None:
         """Read conversations from our JSON, ChatGPT's export or the log of ``llm``."""
@@ -69,7 +71,8 @@ class ChatFiles:
 
             in_background(self._screen, work, then, self._fail)
 
-        self._with_path(path, tr("Read chats from a file (our JSON, ChatGPT's export, llm's logs.db)"), read)
+        question = tr("Read chats from a file (our JSON, ChatGPT's export, llm's logs.db)")
+        self._with_path(path, question, tr("Read"), read)
 
     def copy_all(self, conversation_id: int | None) -> None:
         """Copy a conversation as Markdown."""
@@ -96,7 +99,9 @@ class ChatFiles:
         name = re.sub(r'[\x00-\x1f/\\:*?"<>|]+', " ", title).strip(" .")[:_LONGEST_NAME].rstrip()
         return f"{name or tr('chat')}.md"
 
-    def _with_path(self, path: str, question: str, do: Callable[[Path], None], suggested: str = "") -> None:
+    def _with_path(
+        self, path: str, question: str, yes: str, do: Callable[[Path], None], *, kind: Kind = "file", value: str = ""
+    ) -> None:
         from tui.screens.open_path import OpenPath
 
         def then(answer: Path | None) -> None:
@@ -107,7 +112,7 @@ class ChatFiles:
         if path:
             do(Path(path).expanduser())
         else:
-            self._screen.app.push_screen(OpenPath(question, value=suggested), then)
+            self._screen.app.push_screen(OpenPath(question, yes=yes, kind=kind, value=value), then)
 
     def _tell(self, text: str) -> None:
         self._screen.notify(text, markup=False)

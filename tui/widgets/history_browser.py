@@ -84,8 +84,8 @@ class HistoryBrowser(Vertical):
             self._find(self._words)
             return
         conversations = self._conversations()
-        if has_moved and (current := next((one for one in conversations if one.id == current_id), None)):
-            self._open_folders.add(current.folder)
+        if has_moved:
+            self._open_folders.update(one.folder for one in conversations if one.id == current_id)
         self._list_shelf(conversations)
         if has_moved:
             self._list.mark(current_id)

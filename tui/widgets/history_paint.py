@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,8 @@ from tui.wrapping import visible
 
 _INDENT = 2
 _MOST_CHARACTERS = 1000  # of a title of any length, more than any line holds
+_PLAIN = Style.null()
+_ONE_LINE = dict.fromkeys([*range(32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)], " ")
 _CONTEXT = 8  # cells kept before the first word found, where the line is too short for all
 
 
@@ -75,7 +78,7 @@ def _lines(row: Row, width: int, look: Look, style: Styles) -> list[Text]:
         case EmptyTrash():
             return [_with_mark(Text(cut(tr("Empty the trash ({count})", count=row.count), width - 3)), look, style)]
         case Line():
-            return [_title(title_of_row(row.conversation.title), width, row.depth, look, style)]
+            return [_title(Text(title_of_row(row.conversation.title)), width, row.depth, look, style)]
         case Found():
             return _found(row, width, look, style)
 
@@ -95,33 +98,42 @@ def _folder(row: Folder, width: int, look: Look, style: Styles) -> Text:
     return _justified(line, Text(count, style("muted")), width)
 
 
-def _title(title: str, width: int, depth: int, look: Look, style: Styles, words: str = "") -> Text:
+def _title(title: Text, width: int, depth: int, look: Look, style: Styles) -> Text:
     end = _end(look, style)
-    indent = " " * (_INDENT * depth)
     room = width - _INDENT * (1 + depth) - 1 - (cell_len(end.plain) + 1 if end.plain else 0)
-    text = Text(cut(title, room), style("current") if look.is_current else Style.null())
-    for start, stop in _places(text.plain, words):
-        text.stylize(style("found"), start, stop)
-    return _justified(_with_mark(Text.assemble(indent, text), look, style), end, width)
+    if look.is_current:
+        title.style = style("current")
+    line = _with_mark(Text.assemble(" " * _INDENT * depth, _cut_text(title, room)), look, style)
+    return _justified(line, end, width)
 
 
 def _found(row: Found, width: int, look: Look, style: Styles) -> list[Text]:
-    lines = [_title(title_of_row(row.conversation.title), width, 0, look, style, row.words)]
-    if row.height > 1:
-        lines.append(Text.assemble(" " * _INDENT, _excerpt(row.hit, width - _INDENT - 1, style)))
-    return lines
+    """The title and the place; where the words are in the title alone, the title is the place."""
+    if row.hit.message_id is None and row.hit.marks:
+        return [_title(_excerpt(row.hit, width - _INDENT - 1, style), width, 0, look, style)]
+    title = Text(title_of_row(row.conversation.title))
+    for start, stop in _places(title.plain, row.words):
+        title.stylize(style("found"), start, stop)
+    place = _excerpt(row.hit, width - _INDENT - 1, style, style("muted"))
+    return [_title(title, width, 0, look, style), Text.assemble(" " * _INDENT, place)][: row.height]
 
 
-def _excerpt(hit: Hit, width: int, style: Styles) -> Text:
+def _excerpt(hit: Hit, width: int, style: Styles, ground: Style = _PLAIN) -> Text:
     """The line around what was found, moved so that the first word of it is in view."""
-    text = Text(hit.excerpt[:_MOST_CHARACTERS].translate(_ONE_LINE), style("muted"))
+    text = Text(hit.excerpt[:_MOST_CHARACTERS].translate(_ONE_LINE), ground)
     for start, stop in hit.marks:
         text.stylize(style("found"), start, stop)
     if hit.marks and cell_len(text.plain[: hit.marks[0][1]]) > width - 1:
         begin = _start_of_view(text.plain, hit.marks[0][0])
-        text = Text.assemble(("…", style("muted")), text[begin:])
-    end = len(cut(text.plain, width).removesuffix("…"))
-    return Text.assemble(text[:end], ("…", style("muted"))) if end < len(text.plain) else text
+        text = Text.assemble("…", text[begin:], style=ground)
+    return _cut_text(text, width)
+
+
+def _cut_text(text: Text, width: int) -> Text:
+    kept = cut(text.plain, width)
+    if kept == text.plain:
+        return text
+    return Text.assemble(text[: len(kept) - 1], "…", style=text.style) if kept else Text()
 
 
 def _start_of_view(plain: str, start: int) -> int:
@@ -164,15 +176,8 @@ def _grounded(line: Text, width: int, ground: Style) -> Text:
 
 
 def _places(text: str, words: str) -> Iterator[tuple[int, int]]:
-    """Where the words that were searched for stand in a title."""
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a few letters grow in lower case, and the places would be off
-        return
-    for word in islice(words.lower().split(), 10):
-        start = lowered.find(word)
-        while start >= 0:
-            yield start, start + len(word)
-            start = lowered.find(word, start + len(word))
-
-
-_ONE_LINE = dict.fromkeys([*range(32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)], " ")
+    """Where words that were searched for begin in a title; in scripts without spaces, wherever they stand."""
+    for word in islice(words.split(), 10):
+        start_of_word = r"(?<![^\W_])" if word.isascii() else ""
+        for place in re.finditer(start_of_word + re.escape(word), text, re.IGNORECASE):
+            yield place.span()

@@ -22,8 +22,8 @@ class HistorySearch(Input):
     SCOPED_CSS = False
     DEFAULT_CSS = """
     HistorySearch.-textual-compact { padding: 0 1; margin: 0 1 1 1; background: $surface; }
-    .-accessible HistorySearch.-textual-compact { margin: 0; }
-    History.-low HistorySearch.-textual-compact { margin: 0; }
+    History.-low HistorySearch.-textual-compact,
+    .-accessible HistorySearch.-textual-compact { margin: 0; padding: 0 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="history.search_open", tooltip="Open what is marked in the history"),

@@ -1,0 +1,14 @@
+"""Markdown source in, styled rows out, cheap enough to run again for every few tokens.
+
+``document.py`` cuts a message into segments and follows it while it grows, ``open_blocks.py`` does so for what is
+open, ``blocks.py`` knows the parser's blocks, ``inline.py`` what is inside a line; ``segments.py``, ``code.py`` and
+``tables.py`` draw.
+"""
+
+from __future__ import annotations
+
+from tui.markdown.document import Document
+from tui.markdown.look import Look, Palette, Row
+from tui.markdown.segments import Segment
+
+__all__ = ["Document", "Look", "Palette", "Row", "Segment"]
