@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
-from tui.markdown import Palette, StreamedMarkdown
+from tui.markdown import Document, Palette, Row
 from tui.wrapping import visible, wrap
 
 PALETTE = Palette(*(Style(color=name) for name in ("red", "green", "blue", "cyan", "white")), code_theme="monokai")
@@ -47,12 +47,18 @@ CASES = {
 }
 
 
-def appearance(lines: list[Text]) -> list[object]:
-    return [(line.plain, line.style, [(span.start, span.end, span.style) for span in line.spans]) for line in lines]
+def appearance(rows: list[Row]) -> list[object]:
+    return [(row.text.plain, row.text.style, row.text.spans, row.joins, row.margin, row.is_said) for row in rows]
+
+
+def rows_of(source: str, width: int = 40) -> list[Row]:
+    document = Document()
+    document.update(source)
+    return document.rows(width, PALETTE)
 
 
 def plain(source: str, width: int = 40) -> list[str]:
-    return [line.plain.rstrip() for line in StreamedMarkdown().lines(source, width, PALETTE)]
+    return [row.text.plain.rstrip() for row in rows_of(source, width)]
 
 
 def random_sources() -> list[str]:
@@ -62,12 +68,14 @@ def random_sources() -> list[str]:
 
 @pytest.mark.parametrize("source", [*CASES.values(), *random_sources()])
 def test_a_streamed_answer_ends_as_the_same_text_opened_from_history(source):
-    whole = appearance(StreamedMarkdown().lines(source, 30, PALETTE))
+    whole = appearance(rows_of(source, 30))
     for size in (1, 2, 7):
-        streamed = StreamedMarkdown()
+        streamed = Document()
         for cut in range(size, len(source) + size, size):
-            streamed.lines(source[:cut], 30, PALETTE, growing=True)
-        assert appearance(streamed.lines(source, 30, PALETTE)) == whole, size
+            streamed.update(source[:cut], growing=True)
+            streamed.rows(30, PALETTE)
+        streamed.update(source)
+        assert appearance(streamed.rows(30, PALETTE)) == whole, size
 
 
 @pytest.mark.parametrize("width", [4, 7, 20, 80])
@@ -75,7 +83,7 @@ def test_no_line_is_wider_than_asked(width):
     source = (
         "# 标题 heading\n\n一二三四五六七八九十 word 👨‍👩‍👧 " + "x" * 50 + "\n\n```py\nprint('很长')\n```\n\n> 引用"
     )
-    assert max(cell_len(line.plain) for line in StreamedMarkdown().lines(source, width, PALETTE)) <= max(width, 8)
+    assert max(cell_len(row.text.plain) for row in rows_of(source, width)) <= max(width, 8)
 
 
 def test_what_is_written_is_what_is_shown():
@@ -88,11 +96,15 @@ def test_what_is_written_is_what_is_shown():
 
 
 def test_code_keeps_its_blanks_and_gets_its_colours():
-    lines = StreamedMarkdown().lines("```python\nif x:\n\n    y = 'z'\n```", 30, PALETTE)
-    assert [line.plain.rstrip() for line in lines] == ["", "  if x:", "", "      y = 'z'", ""]
-    assert lines[1].spans
-    open_lines = StreamedMarkdown().lines("```python\nif x:\n\n    y = 'z'", 30, PALETTE, growing=True)
-    assert [line.plain for line in open_lines] == [line.plain for line in lines]
+    rows = rows_of("```python\nif x:\n\n    y = 'z'\n```", 30)
+    assert [row.text.plain.rstrip() for row in rows] == [
+        "                python  copy",
+        *("  if x:", "", "      y = 'z'", ""),
+    ]
+    assert rows[1].text.spans
+    growing = Document()
+    growing.update("```python\nif x:\n\n    y = 'z'", growing=True)
+    assert [row.text.plain for row in growing.rows(30, PALETTE)] == [row.text.plain for row in rows]
 
 
 def test_chinese_breaks_anywhere_but_not_before_a_closing_or_after_an_opening_mark():

@@ -37,6 +37,7 @@ __all__ = ["Conversation", "CopyAsked", "Entry", "FindAsked", "FoundChanged", "L
 _MAX_TEXT_WIDTH = 100  # longer lines are hard to read
 _MARGIN = 2
 _FRAME_S = 0.05
+_ON_THEIR_OWN = ("user", "code", "code-block", "found", "found-now", "news")  # the others keep what is behind them
 _FRAME_SHARE = 0.04  # of one core, for what streams in
 
 
@@ -388,7 +389,8 @@ class Conversation(ScrollView, can_focus=True):
         return self._palette_made
 
     def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"conversation--{name}")
+        style = self.get_component_rich_style(f"conversation--{name}")
+        return style if name in _ON_THEIR_OWN else style.without_color + Style(color=style.color)
 
     # --- rows to the terminal
 

@@ -1,0 +1,122 @@
+"""Blocks of code, coloured as far as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+
+from tui.markdown.look import PIECE_LINES, Look, Row
+from tui.wrapping import chop
+
+_MAX_COLOURED = 100_000  # characters; more would hold the screen up for a second
+_MIN_WIDTH = 4
+
+
+@dataclass(eq=False)
+class CodeBlock:
+    """The lines of a block; while it grows, each piece is coloured for itself, and all together once it is closed."""
+
+    language: str = ""
+    lines: list[str] = field(default_factory=list)
+    is_closed: bool = True
+    _coloured: dict[str, list[Text]] = field(default_factory=dict)
+
+    @property
+    def source(self) -> str:
+        """What is copied."""
+        return "\n".join(self.lines)
+
+    def pieces(self, start: int = 0) -> Iterator[CodeLines]:
+        """The block in pieces to be drawn, from one of its lines on."""
+        for line in range(start, max(len(self.lines), 1), PIECE_LINES):
+            yield CodeLines(self, line, min(line + PIECE_LINES, len(self.lines)))
+
+    def texts(self, start: int, end: int, theme: str) -> list[Text]:
+        """Some of the lines with their colours."""
+        if not self.language:
+            return [Text(line) for line in self.lines[start:end]]
+        if not self.is_closed:
+            return _coloured(self.lines[start:end], self.language, theme)
+        if theme not in self._coloured:
+            size = sum(map(len, self.lines)) + len(self.lines)
+            if size > _MAX_COLOURED:
+                return [Text(line) for line in self.lines[start:end]]
+            self._coloured = {theme: _coloured(self.lines, self.language, theme)}
+        return [text.copy() for text in self._coloured[theme][start:end]]
+
+
+@dataclass(slots=True, eq=False)
+class CodeLines:
+    """Some lines of a block; the first piece carries its head, the last one its foot."""
+
+    block: CodeBlock
+    start: int
+    end: int
+
+    @property
+    def stamp(self) -> int:
+        return len(self.block.lines) * 2 + self.block.is_closed if self._is_last else -1 - self.block.is_closed
+
+    @property
+    def line_offset(self) -> int:
+        return self.start + 1 if self.start else 0  # the fence has a line of its own
+
+    @property
+    def _is_last(self) -> bool:
+        return self.end >= len(self.block.lines)
+
+    def draw(self, width: int, look: Look) -> list[Row]:
+        texts = [look.mark(text) for text in self.block.texts(self.start, self.end, look.palette.code_theme)]
+        if look.palette.is_plain:
+            return self._plain(texts, width, look)
+        inner_width = max(width - 4, _MIN_WIDTH)
+        rows = [self._head(width, look)] if self.start == 0 else []
+        for text in texts or [Text()]:
+            for idx, line in enumerate(chop(text, inner_width)):
+                padded = Text.assemble("  ", line, " " * (inner_width - cell_len(line.plain) + 2))
+                rows.append(Row(padded, "" if idx else None, margin=2))
+        if self._is_last:
+            rows.append(Row(Text(" " * (inner_width + 4)), is_said=False))
+        for row in rows:
+            row.text.style = look.palette.code_block
+        return rows
+
+    def _head(self, width: int, look: Look) -> Row:
+        """The language, and a word to click on, at the right."""
+        width = max(width - 4, _MIN_WIDTH) + 4
+        name = self.block.language[: max(width - 16, 0)]
+        label = Text.assemble((name, look.palette.muted), "  " if name else "")
+        if width >= 16:
+            label.append(look.copy_label, look.palette.muted + Style.from_meta({"code": True}))
+        return Row(Text.assemble(" " * max(width - cell_len(label.plain) - 2, 0), label, "  "), is_said=False)
+
+    def _plain(self, texts: list[Text], width: int, look: Look) -> list[Row]:
+        rows = [Row(piece, "" if idx else None) for text in texts for idx, piece in enumerate(chop(text, width))]
+        if self.start == 0 and self.block.language:
+            rows.insert(0, Row(Text(f"{self.block.language}:", look.palette.muted), is_said=False))
+        return rows
+
+    def guess(self, width: int) -> int:
+        return self.end - self.start + (self.start == 0) + self._is_last
+
+
+def _coloured(lines: list[str], language: str, theme: str) -> list[Text]:
+    from rich.syntax import Syntax  # Pygments: only needed for code
+
+    source = "\n".join(lines)
+    coloured = Syntax(source, language, theme=theme).highlight(source)
+    if coloured.plain.rstrip("\n") != source.rstrip("\n") or coloured.plain[: len(source)] != source:
+        return [Text(line) for line in lines]
+    text = Text(source)
+    for span in coloured.spans:
+        if isinstance(span.style, Style):  # the theme's colours on the block's own background
+            text.stylize(_without_background(span.style), span.start, min(span.end, len(source)))
+    return list(text.split("\n", allow_blank=True)) if source else [Text()]
+
+
+def _without_background(style: Style) -> Style:
+    return Style(color=style.color, bold=style.bold, italic=style.italic, underline=style.underline)
