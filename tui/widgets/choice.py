@@ -65,7 +65,7 @@ class Choice(Widget, can_focus=True):
                 shown = Content(label + (f" ({tr('chosen')})" if is_chosen else ""))
             else:
                 shown = Content.assemble(
-                    ("● " if is_chosen else "○ ", "$accent" if is_chosen else "$text-muted"), label
+                    ("● " if is_chosen else "○ ", "$accent" if is_chosen else "$foreground 60%"), label
                 )
             if is_chosen:
                 shown = shown.stylize(

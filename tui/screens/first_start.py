@@ -1,0 +1,137 @@
+"""The first question: which model to begin with. Nothing is fetched by asking it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, OptionList, Static
+from textual.widgets.option_list import Option
+
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, LoadOptions
+from chatglm_slim_llm.errors import ChatGLMSlimError
+from tui.amounts import size_text
+from tui.language import tr
+from tui.local_models import best_level, free_memory_bytes, hub_model, look_at
+from tui.screens.dialog import HEIGHTS, Buttons, Panel
+from tui.widgets.path_input import PathInput
+
+_DEMO, _FOLDER, _HUB = "demo", "folder", "hub"
+_ROOMY = 22
+"""Lines of a terminal in which cards have edges."""
+
+
+class FirstStart(ModalScreen[LoadOptions | None]):
+    """Returns what to begin with; Escape is the demo model, which is here already."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = """
+    FirstStart {
+        align: center middle;
+        & #first-hello { text-style: bold; color: $primary; height: auto; }
+        & #first-cards { margin-top: 1; & > .option-list--option { padding: 0 2; } }
+        & #first-folder { margin-top: 1; display: none; }
+        & Buttons { display: none; }
+    }
+    FirstStart.-folder #first-folder, FirstStart.-folder Buttons { display: block; }
+    FirstStart.-folder #first-cards { display: none; }
+    FirstStart.-short #first-cards { margin-top: 0; }
+    FirstStart.-short #first-folder { margin-top: 0; }
+    """
+    VERTICAL_BREAKPOINTS = HEIGHTS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "demo", "Demo model", id="first.demo", tooltip="Begin with the demo model"),
+    ]
+
+    def __init__(self, options: LoadOptions | None = None) -> None:
+        super().__init__()
+        self._options = options or LoadOptions()
+
+    def compose(self) -> ComposeResult:
+        with Panel() as panel:
+            panel.border_title = tr("Welcome")
+            panel.border_subtitle = _keys()
+            yield Static(tr("Which model shall answer?"), id="first-hello", markup=False)
+            yield Static(tr("You can change this at any time with Ctrl+T."), classes="muted", markup=False)
+            yield OptionList(*_cards(is_roomy=self.app.size.height >= _ROOMY), id="first-cards", markup=False)
+            yield PathInput(only_folders=True, id="first-folder")
+            with Buttons():
+                yield Button(tr("Back"), id="back")
+                yield Button(tr("Load"), id="load", variant="primary")
+
+    def on_mount(self) -> None:
+        cards = self.query_one(OptionList)
+        cards.highlighted = 0
+        cards.focus()
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        if event.option_id == _DEMO:
+            self.action_demo()
+        elif event.option_id == _HUB:
+            needs = hub_model(DEFAULT_HUB_ID).needs
+            level = best_level(needs, free_memory_bytes())
+            self.dismiss(replace(self._options, model=DEFAULT_HUB_ID, quantization=level))
+        else:
+            self._show_folder(True)
+
+    @on(PathInput.Submitted)
+    @on(Button.Pressed, "#load")
+    async def _take_folder(self) -> None:
+        line = self.query_one(PathInput)
+        if not line.value.strip():
+            line.refuse(tr("Type the path of a folder that holds a checkpoint."))
+            return
+        try:
+            found = await asyncio.to_thread(look_at, line.path)
+        except (ChatGLMSlimError, OSError) as error:
+            line.refuse(str(error))
+            return
+        level = best_level(found.needs, free_memory_bytes())
+        self.dismiss(replace(self._options, model=found.model, quantization=level))
+
+    @on(Button.Pressed, "#back")
+    def _go_back(self) -> None:
+        self._show_folder(False)
+
+    def _show_folder(self, is_shown: bool) -> None:
+        self.set_class(is_shown, "-folder")
+        question = tr("Which folder holds the checkpoint?") if is_shown else tr("Which model shall answer?")
+        self.query_one("#first-hello", Static).update(question)
+        self.query_one(Panel).border_subtitle = tr("Esc goes back") if is_shown else _keys()
+        (self.query_one(PathInput) if is_shown else self.query_one(OptionList)).focus()
+
+    def action_demo(self) -> None:
+        """From the folder's line back to the cards; from there the demo model."""
+        if self.has_class("-folder"):
+            self._go_back()
+        else:
+            self.dismiss(replace(self._options, model=DEMO_MODEL, quantization="fp16"))
+
+
+def _cards(*, is_roomy: bool) -> list[Option]:
+    hub = hub_model(DEFAULT_HUB_ID)
+    free_bytes = free_memory_bytes()
+    level = best_level(hub.needs, free_bytes)
+    weights = tr("{id}: {size} to download. You are asked again first.", id=hub.model, size=size_text(hub.size_bytes))
+    memory = tr("With the memory that is free it runs at {level}.", level=level)
+    cards = [
+        (_DEMO, tr("The demo model"), tr("Small, answers at once, for trying out. It is here already.")),
+        (_FOLDER, tr("A folder on this machine"), tr("A ChatGLM-6B checkpoint that you have: fp16, int8 or int4.")),
+        (_HUB, tr("Download the 6B model"), f"{weights}\n{memory}" if free_bytes is not None else weights),
+    ]
+    edge = "\n" if is_roomy else ""
+    return [
+        Option(Content.assemble(edge, (title, "bold"), "\n", (about, "$foreground 60%"), edge), id=id)
+        for id, title, about in cards
+    ]
+
+
+def _keys() -> str:
+    return tr("Enter chooses · Esc takes the demo model")
