@@ -7,8 +7,9 @@ open, ``blocks.py`` knows the parser's blocks, ``inline.py`` what is inside a li
 
 from __future__ import annotations
 
+from tui.markdown.code import CodeBlock
 from tui.markdown.document import Document
 from tui.markdown.look import Look, Palette, Row
 from tui.markdown.segments import Segment
 
-__all__ = ["Document", "Look", "Palette", "Row", "Segment"]
+__all__ = ["CodeBlock", "Document", "Look", "Palette", "Row", "Segment"]

@@ -7,6 +7,7 @@ they lie and draws their pieces as they come into view, ``conversation_entry.py`
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from itertools import pairwise
@@ -19,23 +20,25 @@ from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Offset, Size
+from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.timer import Timer
 
 from tui.language import tr
-from tui.markdown import Look, Palette, Row
+from tui.markdown import CodeBlock, Document, Look, Palette, Row
 from tui.messages import CitationChosen, MessageAction, MessageAsked
 from tui.widgets.conversation_entry import Entry, EntryView
 from tui.widgets.conversation_find import Finder, any_word, phrase
 from tui.widgets.conversation_layout import Layout, Place
-from tui.widgets.conversation_messages import CopyAsked, FindAsked, FoundChanged, LinkChosen
+from tui.widgets.conversation_messages import LinkChosen
 
-__all__ = ["Conversation", "CopyAsked", "Entry", "FindAsked", "FoundChanged", "LinkChosen"]
+__all__ = ["Conversation", "Entry", "LinkChosen"]
 
 _MAX_TEXT_WIDTH = 100  # longer lines are hard to read
 _MARGIN = 2
+_MAY_HOLD_CODE = re.compile("```|~~~|^[^\\n]*(?: {4}|\t)", re.MULTILINE)
 _FRAME_S = 0.05
 _ON_THEIR_OWN = ("user", "code", "code-block", "found", "found-now", "news")  # the others keep what is behind them
 _FRAME_SHARE = 0.04  # of one core, for what streams in
@@ -123,7 +126,7 @@ class Conversation(ScrollView, can_focus=True):
             id="conversation.next_variant",
             tooltip="Show the variant after this one",
         ),
-        Binding("slash", "find", "Find", id="conversation.find", tooltip="Find words in this chat"),
+        Binding("slash", "screen.find", "Find", id="conversation.find", tooltip="Find words in this chat"),
         Binding("n", "step(1)", "Next hit", show=False, id="conversation.next_hit", tooltip="Go to the next hit"),
         Binding(
             "N", "step(-1)", "Previous hit", show=False, id="conversation.previous_hit", tooltip="Go to the hit before"
@@ -137,6 +140,9 @@ class Conversation(ScrollView, can_focus=True):
             tooltip="Show the sources of this answer",
         ),
     ]
+
+    found: var[tuple[int, int]] = var((0, 0))
+    """Which hit was gone to last, from 1, and how many there are."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -212,13 +218,16 @@ class Conversation(ScrollView, can_focus=True):
         """Whether the end stays in view as it grows."""
         return self._anchor is None
 
+    @property
+    def top_id(self) -> int | None:
+        """The first message in view."""
+        idx = self._layout.row_at(self.scroll_offset.y)[0] if self._width else -1
+        return self.entries[idx].message_id if idx >= 0 else None
+
     def code_blocks(self, message_id: int) -> list[str]:
         """The blocks of code in a message, in order."""
         idx = self._index(message_id)
-        if idx is None or not self._width:
-            return []
-        document = self._layout.view(idx).document
-        return [block.source for block in document.code_blocks()] if document else []
+        return [] if idx is None else [block.source for block in self._blocks(idx)]
 
     def _index(self, message_id: int) -> int | None:
         entries = self.entries
@@ -235,11 +244,15 @@ class Conversation(ScrollView, can_focus=True):
             self._before_find = self._anchor or Place(len(self.entries) - 1, 0, 0)
             self._followed_before_find = self._anchor is None
         self._finder = Finder(phrase(words), self.entries)
-        self.find_step(1)
+        self._step(1)
         return self._finder.count
 
     def find_step(self, by: int) -> None:
-        """Go on by some hits; after the last one comes the first."""
+        """Go on by some hits, and stay there when the search ends; after the last one comes the first."""
+        self._before_find = None
+        self._step(by)
+
+    def _step(self, by: int) -> None:
         if self._finder is not None and self._width and self.entries:
             top = self._layout.place(self.scroll_offset.y)
             view = self._layout.view(top.entry)
@@ -249,7 +262,7 @@ class Conversation(ScrollView, can_focus=True):
         self._tell_found()
 
     def end_find(self) -> None:
-        """Unmark everything, and go back to where it began."""
+        """Unmark everything, and go back to where it began unless someone stepped through the hits."""
         if self._finder is not None:
             self._finder = None
             if self._before_find is not None:
@@ -260,14 +273,8 @@ class Conversation(ScrollView, can_focus=True):
 
     _followed_before_find = True
 
-    @property
-    def found(self) -> tuple[int, int]:
-        """Which hit was gone to last, from 1, and how many there are."""
-        return (self._finder.position, self._finder.count) if self._finder else (0, 0)
-
     def _tell_found(self) -> None:
-        if self.is_attached:
-            self.post_message(FoundChanged(*self.found))
+        self.found = (self._finder.position, self._finder.count) if self._finder else (0, 0)
 
     def _go_to_hit(self, idx: int) -> None:
         """Make the hit gone to last the anchor, unless it is in view."""
@@ -548,9 +555,6 @@ class Conversation(ScrollView, can_focus=True):
             return self.entries[idx]
         return next((entry for entry in entries if entry.role == "assistant"), None)
 
-    def action_find(self) -> None:
-        self.post_message(FindAsked())
-
     def action_step(self, by: int) -> None:
         self.find_step(by)
 
@@ -573,11 +577,23 @@ class Conversation(ScrollView, can_focus=True):
         spans = enumerate(pairwise(self._layout.tops))
         return [idx for idx, (first, end) in spans if first < bottom and end > top][::-1]
 
-    def _blocks(self, idx: int) -> list[Any]:
-        document = self._layout.view(idx).document
-        return document.code_blocks() if document else []
+    def _blocks(self, idx: int) -> list[CodeBlock]:
+        entry, view = self.entries[idx], self._layout.peek(idx)
+        if entry.role == "user" or not _MAY_HOLD_CODE.search(entry.text):
+            return []
+        document = view.document if view else None
+        if document is None:
+            document = Document()
+            document.update(entry.text, growing=entry.growing)
+        return document.code_blocks()
 
     def _copy_block(self, idx: int, number: int) -> None:
-        message_id, blocks = self.entries[idx].message_id, self._blocks(idx)
-        self._code_copied = message_id, number
-        self.post_message(CopyAsked(blocks[number].source, number + 1, len(blocks), message_id))
+        from tui.clipboard import copy
+
+        blocks = self._blocks(idx)
+        self._code_copied = self.entries[idx].message_id, number
+        copy(self.app, blocks[number].source)
+        if len(blocks) == 1:
+            self.notify(tr("The code is copied."), markup=False)
+        else:
+            self.notify(tr("Block {number} of {count} is copied.", number=number + 1, count=len(blocks)), markup=False)
