@@ -9,6 +9,7 @@ from typing import BinaryIO, NoReturn
 
 _FIRST_READ_BYTES = 1 << 16
 _SPACE = " \t\r\n"
+_ENDS = frozenset(",:]}" + _SPACE)
 _MAX_VALUE_CHARS = 64 << 20
 _MAX_BYTES = 4 << 30
 
@@ -77,7 +78,7 @@ class JsonStream:
                     raise MalformedError(f"is not JSON, or was cut off ({error})") from None
                 continue
             # A number may go on in what has not been read yet.
-            if end < len(self._text) or not self._grow():
+            if self._text[end : end + 1] in _ENDS or not self._grow():
                 self._at = end
                 return value
 

@@ -46,7 +46,7 @@ def conversation(db: sqlite3.Connection, thread_id: str) -> WholeConversation | 
     """
     thread = db.execute("select * from threads where id = ?", (thread_id,)).fetchone()
     turns = db.execute("select * from turns where thread_id = ? order by datetime_utc, id", (thread_id,)).fetchall()
-    rows = _chain(db, [thread["tip_message_hash"], *(turn["tip_message_hash"] for turn in turns)])
+    rows = _chain(db, [*(turn["tip_message_hash"] for turn in turns), thread["tip_message_hash"]])
     started_at = moment_of(thread["datetime_utc"]) or _NEVER
     dates = _Dates(rows, turns, started_at)
     said = {row["hash"]: _said(db, row["hash"]) for row in rows}
@@ -68,7 +68,7 @@ def conversation(db: sqlite3.Connection, thread_id: str) -> WholeConversation | 
 
 
 def _chain(db: sqlite3.Connection, tips: Sequence[object]) -> list[sqlite3.Row]:
-    """The messages above the tips, and these; each once, so that a circle ends."""
+    """The messages above the tips, and these, in the order of the tips; each once, so that a circle ends."""
     found: dict[str, sqlite3.Row] = {}
     for tip in tips:
         key = tip

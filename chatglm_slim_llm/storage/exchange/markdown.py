@@ -33,7 +33,7 @@ def _about(conversation: WholeConversation, labels: Labels) -> str:
         lines.append(f"{labels.parameters}{labels.colon}{_code(given)}")
     text = "".join(f"- {line}\n" for line in lines)
     if settings.system:
-        text += f"- {labels.system}{labels.colon}\n\n{_quoted(settings.system, '  ')}"
+        text += f"- {labels.system}{labels.colon.rstrip()}\n\n{_quoted(settings.system, '  ')}"
     return text
 
 
