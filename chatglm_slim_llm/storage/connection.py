@@ -104,8 +104,13 @@ class Database:
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the file as it is now; what stands at ``path`` is replaced."""
-        with self._lock, self._explained():
-            write_copy(self._connected(), path)
+        with self._lock:
+            with self._explained():
+                db = self._connected()
+            try:
+                write_copy(db, path)
+            except (OSError, sqlite3.Error) as error:
+                raise StorageError(f"{path} cannot be written ({error}); choose another place for the copy") from error
 
     def checkpoint(self) -> None:
         """Bring all that was written into the file itself, and empty the log beside it, unless someone reads it."""
@@ -123,6 +128,7 @@ class Database:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+                self._data_version = 0  # no number of the next connection: there may be changes that nobody has seen
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None and not self._connection.in_transaction and self._file() != self._opened:

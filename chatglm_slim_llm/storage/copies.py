@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from sqlite3 import Connection, Row
 from typing import TypeVar, cast
@@ -107,7 +107,7 @@ def add_whole(db: Connection, copy: WholeConversation) -> Conversation | None:
         ids.append(_add(db, conversation_id, None if each.parent is None else ids[each.parent], each))
     if copy.head is not None:
         db.execute("update conversations set head_id = ? where id = ?", (ids[copy.head], conversation_id))
-        tree.choose_above(db, tree.message(db, ids[copy.head]))
+        tree.choose_above(db, ids[copy.head])
     return tree.conversation(db, conversation_id)
 
 
@@ -139,44 +139,43 @@ def _add(db: Connection, conversation_id: int, parent_id: int | None, each: Whol
 def fork(database: Database, message_id: int, title: str | None) -> Conversation:
     """A new conversation with the path down to a message."""
     with database.transaction() as db:
-        last = tree.message(db, message_id)
-        copy = whole(database, last.conversation_id)
-        ids = [
-            row[0]
-            for row in db.execute(
-                "select id from messages where conversation_id = ? order by id", (last.conversation_id,)
-            )
-        ]
-        place: int | None = ids.index(message_id)
-        path: list[WholeMessage] = []
-        while place is not None:
-            path.append(copy.messages[place])
-            place = copy.messages[place].parent
-        path.reverse()
+        conversation_id = tree.message(db, message_id).conversation_id
+        copy = whole(database, conversation_id)
+        rows = db.execute("select id from messages where conversation_id = ? order by id", (conversation_id,))
+        messages = _path_to(copy.messages, [row[0] for row in rows].index(message_id))
         now = tree.now()
-        messages = [
-            replace(
-                each,
-                parent=number - 1 if number else None,
-                finish_reason="interrupted" if tree.grows(each.role, each.finish_reason) else each.finish_reason,
-            )
-            for number, each in enumerate(path)
-        ]
         forked = add_whole(
             db,
             WholeConversation(
-                uuid.uuid4().hex,
-                copy.title if title is None else title,
-                now,
-                now,
-                messages,
-                len(messages) - 1,
-                copy.folder,
+                uid=uuid.uuid4().hex,
+                title=copy.title if title is None else title,
+                created_at=now,
+                updated_at=now,
+                messages=messages,
+                head=len(messages) - 1,
+                folder=copy.folder,
                 settings=copy.settings,
             ),
         )
-        assert forked is not None
-        return forked
+    assert forked is not None
+    return forked
+
+
+def _path_to(messages: Sequence[WholeMessage], place: int | None) -> list[WholeMessage]:
+    """The messages down to one of them; a reply that still grows is cut off where it is."""
+    path: list[WholeMessage] = []
+    while place is not None:
+        path.append(messages[place])
+        place = messages[place].parent
+    path.reverse()
+    return [
+        replace(
+            each,
+            parent=number - 1 if number else None,
+            finish_reason="interrupted" if tree.grows(each.role, each.finish_reason) else each.finish_reason,
+        )
+        for number, each in enumerate(path)
+    ]
 
 
 def attachments(database: Database, message_id: int) -> list[Attachment]:

@@ -9,6 +9,9 @@ from chatglm_slim_llm.storage import tree
 from chatglm_slim_llm.storage.connection import Database
 from chatglm_slim_llm.storage.text import storable
 
+_ANY_ID = 1 << 62
+"""Greater than any message's."""
+
 
 def read(database: Database, conversation_id: int | None) -> str:
     """What was typed and not sent."""
@@ -28,9 +31,17 @@ def write(db: Connection, conversation_id: int | None, text: str) -> None:
 
 def prompts(database: Database, limit: int) -> list[str]:
     """The last prompts, the newest first, no two neighbours equal."""
-    rows = database.query(
-        "select content from messages join conversations on conversations.id = conversation_id"
-        " where role = 'user' and content != '' and deleted_at is null order by messages.id desc limit ?",
-        (limit * 2,),
-    )
-    return [text for text, _ in groupby(row[0] for row in rows)][:limit]
+    found: list[str] = []
+    before_id = _ANY_ID
+    while len(found) < limit:
+        rows = database.query(
+            "select messages.id, content from messages join conversations on conversations.id = conversation_id"
+            " where messages.id < ? and role = 'user' and content != '' and deleted_at is null"
+            " order by messages.id desc limit ?",
+            (before_id, limit),
+        )
+        if not rows:
+            break
+        found = [text for text, _ in groupby([*found, *(content for _, content in rows)])]
+        before_id = rows[-1][0]
+    return found[:limit]

@@ -6,12 +6,14 @@ can be grouped without a look at the messages. A growing reply is not indexed be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Sequence
 from sqlite3 import Connection
 
 from chatglm_slim_llm.storage.words import terms
 
 _MESSAGE_BITS = 32
+_MESSAGE = (1 << _MESSAGE_BITS) - 1
 TITLE = 0
 """In the place of a message's id."""
 _PAGES_A_STEP = 1000
@@ -45,9 +47,20 @@ def remove_messages(db: Connection, conversation_id: int) -> None:
         remove(db, conversation_id, message_id, content)
 
 
-def address(row: int) -> tuple[int, int]:
-    """Conversation and message of a row; the message is ``TITLE`` where it is a title."""
-    return row >> _MESSAGE_BITS, row & ((1 << _MESSAGE_BITS) - 1)
+def conversations_of(rows: Sequence[int]) -> set[int]:
+    """The conversations that rows of the index are of."""
+    return {row >> _MESSAGE_BITS for row in rows}
+
+
+def titles_of(rows: Sequence[int]) -> set[int]:
+    """The conversations whose titles are among the rows."""
+    return {row >> _MESSAGE_BITS for row in rows if not row & _MESSAGE}
+
+
+def messages_of(rows: Sequence[int], conversation_id: int) -> list[int]:
+    """The messages of a conversation that are among the rows, which are in order; ``TITLE`` for its title."""
+    start, end = (bisect_left(rows, row_id(each, TITLE)) for each in (conversation_id, conversation_id + 1))
+    return [row & _MESSAGE for row in rows[start:end]]
 
 
 def forget(db: Connection, *, is_first: bool) -> bool:
@@ -64,9 +77,3 @@ def forget(db: Connection, *, is_first: bool) -> bool:
 def row_id(conversation_id: int, message_id: int) -> int:
     """The row of a message, or with ``TITLE`` of a title."""
     return (conversation_id << _MESSAGE_BITS) | message_id
-
-
-def add_all(db: Connection, messages: Iterable[tuple[int, int, str]]) -> None:
-    """Index many: conversation, message, text."""
-    for conversation_id, message_id, text in messages:
-        add_message(db, conversation_id, message_id, text)

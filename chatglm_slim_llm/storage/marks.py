@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 _INFIX = ".writer-"
@@ -73,7 +74,8 @@ class WritingMark:
         os.close(file)
         if is_ours:
             _held.pop(name, None)
-            _path(self._database, name).unlink(missing_ok=True)
+            with suppress(OSError):
+                _path(self._database, name).unlink()
 
 
 def is_alive(database: Path, name: str | None) -> bool:
@@ -97,7 +99,8 @@ def remove_dead(database: Path) -> None:
     prefix = database.name + _INFIX
     for path in database.parent.iterdir():
         if path.name.startswith(prefix) and not is_alive(database, path.name.removeprefix(prefix)):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows keeps what someone looks at
+                path.unlink()
 
 
 def _path(database: Path, name: str) -> Path:

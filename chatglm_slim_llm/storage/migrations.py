@@ -151,14 +151,14 @@ def m008_index_texts(db: Connection) -> None:
         "create virtual table search_terms using fts5"
         " (terms, content = '', columnsize = 0, detail = none, tokenize = 'ascii')"
     )
-    for row_id, title in db.execute("select id, title from conversations").fetchall():
-        index.add(db, row_id, index.TITLE, title)
-    index.add_all(
-        db,
-        db.execute(
-            "select conversation_id, id, content from messages where role != 'assistant' or finish_reason is not null"
-        ),
-    )
+    for conversation_id, title in db.execute("select id, title from conversations").fetchall():
+        index.add(db, conversation_id, index.TITLE, title)
+    ended = "role != 'assistant' or finish_reason is not null"
+    for conversation_id, message_id, content in db.execute(
+        f"select conversation_id, id, content from messages where {ended}"
+    ):
+        index.add(db, conversation_id, message_id, content)
+    db.execute(f"update messages set is_indexed = 1 where {ended}")
 
 
 MIGRATIONS: tuple[Migration, ...] = (

@@ -39,7 +39,7 @@ def begin(db: Connection, question: Question, writer: str) -> tuple[Message, Mes
     asked = tree.insert(db, NewMessage(conversation_id, question.parent_id, Draft("user", question.prompt), now))
     tree.attach(db, asked.id, question.attachments)
     answer = tree.insert(db, NewMessage(conversation_id, asked.id, Draft("assistant", ""), now), writer)
-    tree.show(db, [asked, answer])
+    tree.show(db, answer)
     return asked, answer
 
 
@@ -60,7 +60,7 @@ def begin_answer(db: Connection, question_id: int, writer: str) -> Message:
     question = tree.message(db, question_id)
     new = NewMessage(question.conversation_id, question.id, Draft("assistant", ""), time.time())
     answer = tree.insert(db, new, writer)
-    tree.show(db, [answer])
+    tree.show(db, answer)
     return answer
 
 
@@ -116,12 +116,11 @@ def mark_interrupted(database: Database) -> int:
         db.executemany(
             "update messages set finish_reason = 'interrupted', writer = null where id = ?", [(each,) for each in dead]
         )
-        index.add_all(
-            db,
-            db.execute(
-                f"select conversation_id, id, content from messages where not is_indexed and not ({_GROWING})"
-            ).fetchall(),
+        rows = db.execute(
+            f"select conversation_id, id, content from messages where not is_indexed and not ({_GROWING})"
         )
+        for conversation_id, message_id, content in rows.fetchall():
+            index.add_message(db, conversation_id, message_id, content)
         marks.remove_dead(database.path)
     return len(dead)
 

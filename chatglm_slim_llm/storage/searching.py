@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 
 from chatglm_slim_llm.storage import index
 from chatglm_slim_llm.storage.connection import Database
@@ -16,6 +16,8 @@ from chatglm_slim_llm.storage.words import Search, composed, fold, search_for
 
 _BEFORE = 24
 _EXCERPT_LENGTH = 120
+_AT_ONCE = 50
+"""Conversations that are looked at together."""
 _GAP = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -29,97 +31,92 @@ def search(database: Database, query: str, shelf: Shelf | None, limit: int) -> l
         return []
     with database.snapshot():
         found = _found(database, wanted)
-        whole = set(_indexed(database, wanted.whole)) if wanted.whole != wanted.match else None
-        hits: list[Hit] = []
-        for conversation_id in _best_first(database, found, whole, shelf):
-            hit = _hit(database, wanted, conversation_id, found[conversation_id])
-            if hit is not None:
-                hits.append(hit)
-            if len(hits) == limit:
-                break
-    return hits
+        ranked = _best_first(database, wanted, found, shelf)
+        return list(islice(_hits(database, wanted, found, ranked), limit))
 
 
-def _found(database: Database, wanted: Search) -> dict[int, list[int]]:
-    """Messages by conversation, or ``TITLE``."""
-    by_conversation: dict[int, list[int]] = defaultdict(list)
-    for conversation_id, message_id in _indexed(database, wanted.match) if wanted.match else _scan(database, wanted):
-        by_conversation[conversation_id].append(message_id)
-    return by_conversation
-
-
-def _indexed(database: Database, match: str) -> list[tuple[int, int]]:
-    rows = database.query("select rowid from search_terms where search_terms match ?", (match,))
-    return [index.address(row[0]) for row in rows]
-
-
-def _scan(database: Database, wanted: Search) -> Iterator[tuple[int, int]]:
-    """Signs, such as emoji, are in no index."""
-    yield from map(
-        tuple,
-        database.query(
-            "select conversation_id, id from messages where instr(content, ?1)"
-            " union all select id, 0 from conversations where instr(title, ?1)",
-            (wanted.longest,),
-        ),
+def _found(database: Database, wanted: Search) -> list[int]:
+    """What holds all words, or may, as rows of the index in their order."""
+    if wanted.match:
+        return _indexed(database, wanted.match)
+    rows = database.query(  # signs, such as emoji, are in no index
+        "select conversation_id, id from messages where instr(content, ?1)"
+        " union all select id, 0 from conversations where instr(title, ?1)",
+        (wanted.longest,),
     )
+    return sorted(index.row_id(conversation_id, message_id) for conversation_id, message_id in rows)
 
 
-def _best_first(
-    database: Database, found: dict[int, list[int]], whole: set[tuple[int, int]] | None, shelf: Shelf | None
-) -> list[int]:
+def _indexed(database: Database, match: str) -> list[int]:
+    # As one row: a frequent word has tens of thousands, and each would cost more than finding it.
+    rows = database.query("select group_concat(rowid) from search_terms where search_terms match ?", (match,))
+    return sorted(map(int, rows[0][0].split(","))) if rows and rows[0][0] else []
+
+
+def _best_first(database: Database, wanted: Search, found: list[int], shelf: Shelf | None) -> list[int]:
+    """Conversations of the shelf in the order in which their hits are shown."""
     if not found:
         return []
-    with_whole = None if whole is None else {conversation_id for conversation_id, _ in whole}
+    titles = index.titles_of(found)
+    whole = index.conversations_of(_indexed(database, wanted.whole) if wanted.may_begin_so else found)
+    conversations = index.conversations_of(found)
     rows = database.query(f"select id, updated_at from conversations where {ON_SHELF[shelf]}")
-    ranked = [
-        (index.TITLE in found[row_id], with_whole is None or row_id in with_whole, updated_at, row_id)
-        for row_id, updated_at in rows
-        if row_id in found
-    ]
-    return [row_id for *_, row_id in sorted(ranked, reverse=True)]
+    ranked = [(i in titles, i in whole, updated_at, i) for i, updated_at in rows if i in conversations]
+    return [conversation_id for *_, conversation_id in sorted(ranked, reverse=True)]
 
 
-def _hit(database: Database, wanted: Search, conversation_id: int, message_ids: list[int]) -> Hit | None:
-    conversation = conversation_of(
-        database.query(f"select {CONVERSATION} from conversations where id = ?", (conversation_id,))[0]
-    )
-    for message_id in sorted(message_ids, reverse=True):  # TITLE comes last
-        text = _text(database, conversation, message_id)
-        if text is None or not _holds(wanted, text):
-            continue
-        excerpt, marks = _excerpt(wanted, text)
-        return Hit(conversation, message_id or None, excerpt, marks)
+def _hits(database: Database, wanted: Search, found: list[int], ranked: list[int]) -> Iterator[Hit]:
+    """The hits of conversations, without those where the words stand apart in the text or the index is too old."""
+    for start in range(0, len(ranked), _AT_ONCE):
+        some = ranked[start : start + _AT_ONCE]
+        messages = {each: index.messages_of(found, each) for each in some}
+        newest = _contents(database, [ids[-1] for ids in messages.values()])
+        for conversation in _conversations(database, some):
+            if (hit := _hit(database, wanted, conversation, messages[conversation.id], newest)) is not None:
+                yield hit
+
+
+def _conversations(database: Database, ids: list[int]) -> list[Conversation]:
+    places = ", ".join("?" * len(ids))
+    rows = database.query(f"select {CONVERSATION} from conversations where id in ({places})", ids)
+    return sorted(map(conversation_of, rows), key=lambda each: ids.index(each.id))
+
+
+def _contents(database: Database, ids: list[int]) -> dict[int, str]:
+    places = ", ".join("?" * len(ids))
+    return dict(map(tuple, database.query(f"select id, content from messages where id in ({places})", ids)))
+
+
+def _hit(
+    database: Database, wanted: Search, conversation: Conversation, message_ids: list[int], newest: dict[int, str]
+) -> Hit | None:
+    for message_id in reversed(message_ids):  # the newest first, TITLE last
+        if message_id == index.TITLE:
+            text = composed(conversation.title)
+        else:
+            known = newest if message_id in newest else _contents(database, [message_id])
+            text = composed(known.get(message_id, ""))
+        folded = fold(text)
+        places = [pattern.search(folded) for pattern in wanted.patterns]
+        starts = [place.start() for place in places if place is not None]
+        if len(starts) == len(places):
+            return Hit(conversation, message_id or None, *_excerpt(wanted, text, min(starts)))
     return None
 
 
-def _text(database: Database, conversation: Conversation, message_id: int) -> str | None:
-    if message_id == index.TITLE:
-        return conversation.title
-    rows = database.query("select content from messages where id = ?", (message_id,))
-    return rows[0][0] if rows else None
-
-
-def _holds(wanted: Search, text: str) -> bool:
-    folded = fold(text)
-    return all(pattern.search(folded) for pattern in wanted.patterns)
-
-
-def _excerpt(wanted: Search, text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+def _excerpt(wanted: Search, text: str, at: int) -> tuple[str, tuple[tuple[int, int], ...]]:
     """One line around the first place, and where the words stand in it."""
-    whole = composed(text)
-    at = min(found.start() for pattern in wanted.patterns if (found := pattern.search(fold(whole))))
     start = max(0, at - _BEFORE)
-    space = whole.find(" ", start, at) if start else -1
+    space = text.find(" ", start, at) if start else -1
     start = start if space < 0 else space + 1
-    line = _GAP.sub(" ", whole[start : start + _EXCERPT_LENGTH]).strip()
-    excerpt = "…" * (start > 0) + line + "…" * (start + _EXCERPT_LENGTH < len(whole))
+    line = _GAP.sub(" ", text[start : start + _EXCERPT_LENGTH]).strip()
+    excerpt = "…" * (start > 0) + line + "…" * (start + _EXCERPT_LENGTH < len(text))
     folded = fold(excerpt)
-    spots = sorted(found.span() for pattern in wanted.patterns for found in pattern.finditer(folded))
-    return excerpt, _merged(spots)
+    return excerpt, _merged(sorted(found.span() for each in wanted.patterns for found in each.finditer(folded)))
 
 
 def _merged(spots: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Spots that overlap or touch, as one."""
     merged: list[tuple[int, int]] = []
     for start, end in spots:
         if merged and start <= merged[-1][1]:

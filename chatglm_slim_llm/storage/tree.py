@@ -131,17 +131,30 @@ def extend(db: Connection, conversation_id: int, drafts: Sequence[Draft], writer
         added.append(insert(db, NewMessage(conversation_id, head_id, draft, now), writer))
         head_id = added[-1].id
     if added:
-        show(db, added)
+        show(db, added[-1])
     return added
 
 
-def show(db: Connection, added: Sequence[Message]) -> None:
-    """Make the last of some new messages the head."""
-    last = added[-1]
-    db.executemany("update messages set shown_child_id = ? where id = ?", [(each.id, each.parent_id) for each in added])
+def show(db: Connection, last: Message) -> None:
+    """Make a new message the head, and its path the one that was shown last."""
+    head_id = conversation(db, last.conversation_id).head_id
+    choose_above(db, last.id, up_to=head_id)
     db.execute(
         "update conversations set head_id = ?, updated_at = ? where id = ?",
         (last.id, last.created_at.timestamp(), last.conversation_id),
+    )
+
+
+def choose_above(db: Connection, message_id: int, *, up_to: int | None = None) -> None:
+    """Let the path down to a message be the one shown last; above ``up_to``, it is that already."""
+    db.execute(
+        "with recursive above (id, child_id) as ("
+        " select parent_id, id from messages where id = ?1"
+        " union all"
+        " select messages.parent_id, messages.id from above join messages using (id) where messages.id is not ?2)"
+        " update messages set shown_child_id = child_id from above"
+        " where messages.id = above.id and shown_child_id is not child_id",
+        (message_id, up_to),
     )
 
 
@@ -185,20 +198,9 @@ def show_variant(database: Database, message_id: int) -> None:
     """Show the path through a message, down to where it was shown last, or else to what is newest."""
     with database.transaction() as db:
         chosen = message(db, message_id)
-        choose_above(db, chosen)
+        choose_above(db, chosen.id)
         head_id = _shown_leaf(db, message_id)
         db.execute("update conversations set head_id = ? where id = ?", (head_id, chosen.conversation_id))
-
-
-def choose_above(db: Connection, chosen: Message) -> None:
-    """Let the path down to a message be the one shown last."""
-    child_id, parent_id = chosen.id, chosen.parent_id
-    while parent_id is not None:
-        db.execute(
-            "update messages set shown_child_id = ?1 where id = ?2 and shown_child_id is not ?1", (child_id, parent_id)
-        )
-        child_id = parent_id
-        parent_id = db.execute("select parent_id from messages where id = ?", (parent_id,)).fetchone()[0]
 
 
 def _shown_leaf(db: Connection, message_id: int) -> int:

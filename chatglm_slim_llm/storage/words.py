@@ -45,10 +45,13 @@ class Search:
     """For FTS5: what must be in the index; empty where the index knows none of it."""
     whole: str
     """For FTS5: the same with whole words only."""
-    is_sure: bool
-    """Whether the index alone decides; else the text must be looked at."""
     longest: str
     """The longest word as it was typed."""
+
+    @property
+    def may_begin_so(self) -> bool:
+        """Whether the index may find words that only begin as they were typed."""
+        return self.match != self.whole
 
 
 def composed(text: str) -> str:
@@ -86,7 +89,6 @@ def search_for(query: str) -> Search | None:
         patterns=tuple(re.compile(part.pattern) for part in parts),
         match=" ".join(loose[:_MOST_TERMS]),
         whole=" ".join(whole[:_MOST_TERMS]),
-        is_sure=all(part.is_sure for part in parts) and len(loose) <= _MOST_TERMS,
         longest=max(query.split(), key=len),
     )
 
@@ -96,7 +98,6 @@ class _Word:
     pattern: str
     loose: list[str]
     whole: list[str]
-    is_sure: bool
 
     @classmethod
     def of(cls, word: str) -> _Word:
@@ -109,8 +110,7 @@ class _Word:
             is_last = piece.end() == len(word)
             loose += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=is_last)
             whole += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=False)
-        is_sure = is_plain and len(loose) == 1 and len(word) <= _LONGEST_TERM
-        return cls(starts + r"\s*".join(written), loose, whole, is_sure)
+        return cls(starts + r"\s*".join(written), loose, whole)
 
 
 def _quoted(piece: str, *, is_unspaced: bool, may_go_on: bool) -> list[str]:

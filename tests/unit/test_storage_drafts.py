@@ -1,0 +1,75 @@
+"""What was typed is kept, sent or not; settings go with their conversation."""
+
+from __future__ import annotations
+
+import pytest
+
+from chatglm_slim_llm.storage import ChatSettings, ConversationStore
+
+
+@pytest.fixture
+def store(tmp_path):
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        yield store
+
+
+def test_each_conversation_and_the_one_to_come_has_a_draft(store):
+    a, b = store.create("a"), store.create("b")
+    for owner, text in ((None, "new"), (a.id, "半句"), (b.id, "x\n\ny")):
+        store.set_draft(owner, text)
+    store.close()
+    assert [store.draft(each) for each in (None, a.id, b.id)] == ["new", "半句", "x\n\ny"]
+    store.set_draft(None, "newer")
+    store.set_draft(a.id, "")
+    assert [store.draft(each) for each in (None, a.id, b.id)] == ["newer", "", "x\n\ny"]
+    store.delete(b.id)
+    assert store.draft(b.id) == ""
+
+
+def test_a_draft_that_has_not_changed_writes_nothing(store):
+    store.set_draft(None, "x")
+    before = store.revision()
+    store.set_draft(None, "x")
+    assert store.revision() == before
+
+
+def test_a_lone_surrogate_in_a_draft_becomes_a_replacement_character(store):
+    store.set_draft(None, "a\ud800")
+    assert store.draft(None) == "a\ufffd"
+
+
+def test_the_last_prompts_come_newest_first_without_equal_neighbours(store):
+    chat = store.create("t")
+    for text in ("a", "b", "b", "", "c", "b"):
+        store.append(chat.id, "user", text)
+        store.append(chat.id, "assistant", "no prompt", finish_reason="stop")
+    other = store.create("u")
+    store.append(other.id, "user", "d")
+    assert store.prompts() == ["d", "b", "c", "b", "a"]
+    assert store.prompts(limit=2) == ["d", "b"]
+    store.trash(other.id)
+    assert store.prompts() == ["b", "c", "b", "a"]
+
+
+def test_many_equal_prompts_in_a_row_hide_none_before_them(store):
+    chat = store.create("t")
+    store.append(chat.id, "user", "first")
+    for _ in range(10):
+        store.append(chat.id, "user", "again")
+    assert store.prompts(limit=2) == ["again", "first"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ChatSettings(),
+        ChatSettings(knowledge_base="笔记"),
+        ChatSettings("系统", {"temperature": 0.5, "top_k": 3, "stop": ["\n", "完"], "name": "x"}, "n"),
+    ],
+)
+def test_settings_come_back_as_they_were(store, settings):
+    chat = store.create("t")
+    assert store.chat_settings(chat.id) == ChatSettings()
+    store.set_chat_settings(chat.id, settings)
+    store.close()
+    assert store.chat_settings(chat.id) == settings
