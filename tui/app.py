@@ -95,7 +95,7 @@ class ChatApp(App[None]):
         self.threads_ended = True
 
     def _post_to_chat(self, message: Any) -> None:
-        self._chat.post_message(message)
+        self._chat.pane.post_message(message)
 
     def _sampling(self) -> GenerationOptions:
         return self.loaded.settings.sampling
@@ -143,7 +143,7 @@ class ChatApp(App[None]):
             self._tell_problem(str(error), tr("Trash"))
 
     def on_unmount(self) -> None:
-        self._chat.keep_draft()
+        self._chat.pane.keep_draft()
         self.threads_ended = self._worker.close()
         self._library.close()
 
@@ -162,7 +162,7 @@ class ChatApp(App[None]):
         is_demo = wanted.model == DEMO_MODEL
         level, device = (facts.quantization, facts.device) if facts else (wanted.quantization, "")
         self._chat.status.model = " · ".join(filter(None, [_short(wanted.model), level, device]))
-        self._chat.notice = tr("This is the small demo model; Ctrl+T chooses another") if is_demo else ""
+        self._chat.pane.notice = tr("This is the small demo model; Ctrl+T chooses another") if is_demo else ""
 
     @on(ModelLoading)
     def _show_loading(self, event: ModelLoading) -> None:
@@ -242,7 +242,7 @@ class ChatApp(App[None]):
         elif group == "load" or key == "program.process":
             self._replace_model()
         elif key == "program.editor":
-            self._chat.set_editor(loaded.settings.program.editor)
+            self._chat.pane.prompt.editor = loaded.settings.program.editor
 
     def _save(self, key: str, value: object) -> None:
         try:
@@ -271,7 +271,7 @@ class ChatApp(App[None]):
         self.set_class(interface.accessible, "-accessible")
         self.animation_level = "none" if interface.accessible or not interface.animation else "full"
         self.code_theme = interface.code_theme
-        self._chat.set_editor(self.loaded.settings.program.editor)
+        self._chat.pane.prompt.editor = self.loaded.settings.program.editor
 
     # --- the frame
 
@@ -299,7 +299,7 @@ class ChatApp(App[None]):
         self.notify(tr("Press Ctrl+Q to quit. Ctrl+C copies what is selected."))
 
     def on_app_blur(self, _event: events.AppBlur) -> None:
-        self._chat.keep_draft()
+        self._chat.pane.keep_draft()
 
     def _tell_problem(self, problem: str, title: str) -> None:
         self.notify(problem, title=title, severity="error", timeout=15, markup=False)

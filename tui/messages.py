@@ -139,7 +139,17 @@ class ExportAsked(Message):
 
 # --- from the conversation
 
-MessageAction = Literal["copy", "copy_code", "regenerate", "edit", "fork", "previous_variant", "next_variant", "sources"]
+
+@dataclass
+class TalkChanged(Message):
+    """A reply has begun, grows or has ended; ``state`` says so, and is empty where nothing new is to be said."""
+
+    state: str = ""
+
+
+MessageAction = Literal[
+    "copy", "copy_code", "regenerate", "edit", "fork", "previous_variant", "next_variant", "sources"
+]
 
 
 @dataclass

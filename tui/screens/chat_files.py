@@ -15,8 +15,8 @@ from tui.clipboard import copy
 from tui.language import tr
 
 if TYPE_CHECKING:
-    from tui.screens.open_path import Kind
     from tui.screens.chat import ChatScreen
+    from tui.screens.open_path import Kind
 
 _LONGEST_NAME = 60
 
@@ -107,7 +107,7 @@ class ChatFiles:
         def then(answer: Path | None) -> None:
             if answer is not None:
                 do(answer)
-            self._screen.focus_prompt()
+            self._screen.pane.prompt.focus()
 
         if path:
             do(Path(path).expanduser())

@@ -1,0 +1,365 @@
+"""The conversation with its prompt: what is typed becomes a question that is kept, then asked, then answered here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.hosting.assistant import ContextUse
+from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore, Message
+from tui.clipboard import copy
+from tui.language import tr
+from tui.messages import (
+    CitationChosen,
+    ContextCounted,
+    ConversationChosen,
+    ExampleChosen,
+    MessageAsked,
+    PromptEdited,
+    PromptSubmitted,
+    ReplyDelta,
+    ReplyFailed,
+    ReplyFinished,
+    SaveFailed,
+    TalkChanged,
+)
+from tui.talk import LiveReply, Talk
+from tui.telling import complain, tell, tried
+from tui.transcript import ending, figures_line
+from tui.widgets.conversation import Conversation, Entry, LinkChosen
+from tui.widgets.find_bar import FindBar
+from tui.widgets.prompt import MessagesWanted, PromptBox
+from tui.widgets.welcome import Welcome
+from tui.worker import ModelWorker
+
+
+class ChatPane(Vertical):
+    """The start screen or the messages, the bar that finds in them, and the prompt."""
+
+    def __init__(self, store: ConversationStore, worker: ModelWorker, talk: Talk, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._store, self._worker, self.talk = store, worker, talk
+        self._welcome = Welcome(id="welcome")
+        self.conversation = Conversation(id="conversation")
+        self._find_bar = FindBar(self.conversation, id="find")
+        self.prompt = PromptBox(id="prompt")
+        self._kept: dict[int | None, tuple[Attachment, ...]] = {}
+        self.notice = ""
+        """What the line below the prompt says while there is nothing else to say."""
+
+    def compose(self) -> ComposeResult:
+        yield self._welcome
+        yield self.conversation
+        yield self._find_bar
+        yield self.prompt
+
+    # --- what the screen calls
+
+    def open(self, conversation_id: int | None, *, at: int | None = None, words: str = "") -> None:
+        """Turn to a conversation, with what was being typed in it; ``None`` begins one."""
+        self._leave_draft()
+        tried(self, partial(self.talk.open, conversation_id))
+        self.show(at=at, words=words)
+        self.prompt.text = tried(self, lambda: self._store.draft(self.talk.conversation_id)) or ""
+        self.prompt.attach(*self._kept.pop(self.talk.conversation_id, ()))
+        self.show_hint()
+        self.count()
+
+    def show(self, *, at: int | None = None, words: str = "") -> None:
+        """Read the conversation from the history and show it, from a message on where one is given."""
+        entries = tried(self, self.talk.entries) or []
+        self._find_bar.close()
+        self.conversation.show(entries, at=at, words=words)
+        self._show_welcome(not entries)
+
+    def show_changes(self) -> None:
+        """Another window may have written: show it without moving what is being read."""
+        if self.talk.conversation_id is None or self.talk.is_replying_here:
+            return
+        entries = tried(self, self.talk.entries, is_quiet=True) or []
+        if _seen(entries) != _seen(self.conversation.entries):
+            self.show(at=None if self.conversation.is_following else self.conversation.top_id)
+
+    def keep_draft(self) -> None:
+        """Keep what is typed, unless it takes the place of a question that is kept."""
+        if self.talk.edited is not None or not self.prompt.is_attached:
+            return
+        here, text = self.talk.conversation_id, self.prompt.text
+        if tried(self, lambda: self._store.draft(here), is_quiet=True) != text:
+            tried(self, lambda: self._store.set_draft(here, text), is_quiet=True)
+
+    def set(self, settings: ChatSettings) -> None:
+        """Give the chat a system prompt, parameters and a knowledge base of its own."""
+        tried(self, lambda: self.talk.set_settings(settings))
+        self.show_hint()
+        self.count()
+
+    def find(self, words: str = "") -> None:
+        """Open the bar that finds in this chat."""
+        self._find_bar.open(words)
+
+    def show_hint(self) -> None:
+        """Say below the prompt what holds here."""
+        if self.talk.edited is not None:
+            hint = tr("Editing a question: Enter sends it as another branch, Escape gives up")
+        elif name := self.talk.settings.knowledge_base:
+            hint = tr("Answers rest on “{name}”", name=name)
+        else:
+            hint = self.notice
+        self.prompt.show_hint(hint)
+
+    def give_up(self) -> bool:
+        """Leave the edited question as it is, or stop the answer; returns False if there is neither."""
+        if self.talk.edited is not None:
+            self.talk.edited = None
+            self.open(self.talk.conversation_id)
+        elif self.talk.reply is not None:
+            self._worker.stop()
+            self._tell_state(tr("stopping…"))
+        else:
+            return False
+        return True
+
+    def _show_welcome(self, visible: bool) -> None:
+        self._welcome.display = visible
+        self.conversation.display = not visible
+
+    def _leave_draft(self) -> None:
+        self.keep_draft()
+        if self.talk.edited is None and self.prompt.attachments:
+            self._kept[self.talk.conversation_id] = self.prompt.attachments
+        self.prompt.clear()
+
+    def _tell_state(self, state: str) -> None:
+        self.post_message(TalkChanged(state))
+
+    # --- one question, there and back
+
+    @on(PromptSubmitted)
+    def _submit(self, event: PromptSubmitted) -> None:
+        if self._send(event.text, event.attachments):
+            self.prompt.clear()
+
+    @on(ExampleChosen)
+    def _submit_example(self, event: ExampleChosen) -> None:
+        self._send(event.text)
+        self.prompt.focus()
+
+    def _send(self, text: str, attachments: Sequence[Attachment] = ()) -> bool:
+        is_edited = self.talk.edited is not None
+        if not self._begin(lambda: self.talk.ask(text, attachments)):
+            return False
+        reply = self.talk.reply
+        assert reply is not None
+        if is_edited:
+            self.show()
+        else:
+            names = tuple(attachment.name for attachment in attachments)
+            self._show_welcome(False)
+            self.conversation.add(
+                Entry(reply.question_id, "user", text, attachments=names),
+                Entry(reply.message_id, "assistant", "", growing=True),
+            )
+        self.show_hint()
+        return True
+
+    def _begin(self, keep: Callable[[], LiveReply]) -> bool:
+        """Keep an empty answer and have the model write it; returns False if either cannot be."""
+        if self.talk.reply is not None:
+            self._tell_busy()
+            return False
+        try:
+            reply = keep()
+            self._worker.reply(reply.message_id, self.talk.request())
+        except StorageError as error:
+            complain(self, str(error), tr("Not saved"))
+            return False
+        self._tell_state(tr("thinking…"))
+        return True
+
+    def _tell_busy(self) -> None:
+        tell(self, tr("The answer is still being written. Press Escape to stop it, or send when it is done."))
+
+    @on(ReplyDelta)
+    def _grow(self, event: ReplyDelta) -> None:
+        reply = self.talk.reply
+        if reply is None or reply.message_id != event.message_id:
+            return
+        if not reply.text:
+            self._tell_state(tr("writing…"))
+        reply.text += event.text
+        self.conversation.grow(event.message_id, event.text)
+
+    @on(ReplyFinished)
+    def _finish(self, event: ReplyFinished) -> None:
+        self.talk.finished()
+        figures = figures_line(event.figures)
+        self.conversation.finish(event.message_id, ending(event.finish_reason), figures=figures, sources=event.sources)
+        self._tell_state(tr("ready"))
+        if event.dropped_rounds:
+            tell(self, tr("The oldest {count} rounds no longer fit and were not read.", count=event.dropped_rounds))
+        self.count()
+
+    @on(ReplyFailed)
+    def _fail(self, event: ReplyFailed) -> None:
+        reply = self.talk.finished()
+        self.conversation.finish(event.message_id, event.reason, is_error=True)
+        self._tell_state("")
+        is_here = reply is not None and reply.conversation_id == self.talk.conversation_id
+        if reply is not None and is_here and not reply.text and not self.prompt.text:
+            self._give_back(reply.question_id)
+
+    def _give_back(self, question_id: int) -> None:
+        """Nothing was answered: one key sends it again."""
+        if question := tried(self, lambda: self.talk.message(question_id)):
+            self.prompt.text = question.content
+            self.prompt.attach(*(tried(self, lambda: self._store.attachments(question_id)) or []))
+
+    @on(SaveFailed)
+    def _report_save(self, event: SaveFailed) -> None:
+        complain(self, event.reason, tr("Not saved"))
+
+    # --- what is being typed
+
+    @on(PromptEdited)
+    def _follow_typing(self) -> None:
+        self.keep_draft()
+        self.count()
+
+    def count(self) -> None:
+        """Ask how much of the context the chat fills with what is typed."""
+        request = tried(self, lambda: self.talk.request_with(self.prompt.text, self.prompt.attachments), is_quiet=True)
+        if request is not None:
+            self._worker.count(self.talk.conversation_id, request)
+
+    @on(ContextCounted)
+    def _show_count(self, event: ContextCounted) -> None:
+        if event.conversation_id == self.talk.conversation_id:
+            self.prompt.show_count(_count_line(event.use, bool(self.prompt.text)), event.use.dropped_rounds > 0)
+
+    # --- what is done to a message
+
+    @on(MessageAsked)
+    def _act(self, event: MessageAsked) -> None:
+        message = tried(self, lambda: self.talk.message(event.message_id))
+        if message is None:
+            return
+        match event.action:
+            case "copy":
+                self._copy(message.content)
+            case "copy_code":
+                self._copy("\n".join(self.conversation.code_blocks(message.id)))
+            case "regenerate":
+                self._answer_again(message)
+            case "edit":
+                self._edit(message)
+            case "fork":
+                self._fork(message)
+            case "previous_variant":
+                self._step_variant(message, -1)
+            case "next_variant":
+                self._step_variant(message, 1)
+            case "sources":
+                self._show_passage(message.id, 1)
+
+    def regenerate(self) -> None:
+        """Answer the last question again."""
+        self._with_last("user", self._answer_again)
+
+    def edit(self) -> None:
+        """Take the last question back into the prompt."""
+        self._with_last("user", self._edit)
+
+    def copy(self) -> None:
+        """Copy the last answer."""
+        self._with_last("assistant", lambda message: self._copy(message.content))
+
+    def copy_code(self) -> None:
+        """Copy the last code block."""
+        for entry in reversed(self.conversation.entries):
+            if blocks := self.conversation.code_blocks(entry.message_id):
+                self._copy(blocks[-1])
+                return
+        self._copy("")
+
+    def fork(self) -> None:
+        """Go on in a copy of this chat."""
+        self._with_last("assistant", self._fork)
+
+    def _with_last(self, role: str, do: Callable[[Message], None]) -> None:
+        message = tried(self, lambda: self.talk.last(role))
+        if message is None:
+            tell(self, tr("There is nothing of that kind in this chat yet."))
+        else:
+            do(message)
+
+    def _answer_again(self, message: Message) -> None:
+        question = tried(self, lambda: self.talk.question_of(message))
+        if question is not None and self._begin(lambda: self.talk.ask_again(question)):
+            self.show()
+
+    def _edit(self, message: Message) -> None:
+        question = tried(self, lambda: self.talk.question_of(message))
+        if question is None:
+            return
+        self._leave_draft()
+        self.talk.edited = question
+        self.prompt.text = question.content
+        self.prompt.attach(*(tried(self, lambda: self._store.attachments(question.id)) or []))
+        self.prompt.focus()
+        self.show_hint()
+
+    def _fork(self, message: Message) -> None:
+        if conversation := tried(self, lambda: self._store.fork(message.id)):
+            self.post_message(ConversationChosen(conversation.id))
+            tell(self, tr("You go on in a copy; the chat it was taken from stays as it is."))
+
+    def _step_variant(self, message: Message, by: int) -> None:
+        if self.talk.is_replying_here:
+            self._tell_busy()
+        elif tried(self, lambda: self.talk.step_variant(message.id, by)):
+            shown = [entry.message_id for entry in self.conversation.entries]
+            path = [one.id for one in self.talk.path.messages]
+            self.show(at=next((new for new, old in zip(path, shown, strict=False) if new != old), None))
+
+    def _copy(self, text: str) -> None:
+        if text:
+            copy(self.app, text)
+        else:
+            tell(self, tr("There is nothing of that kind in this chat yet."))
+
+    @on(CitationChosen)
+    def _cite(self, event: CitationChosen) -> None:
+        self._show_passage(event.message_id, event.number)
+
+    def _show_passage(self, message_id: int, number: int) -> None:
+        from tui.screens.passage import PassageScreen
+
+        if sources := tried(self, lambda: self._store.sources(message_id)):
+            self.app.push_screen(PassageScreen(sources, number))
+
+    @on(LinkChosen)
+    def _copy_link(self, event: LinkChosen) -> None:
+        self._copy(event.url)
+
+    @on(MessagesWanted)
+    def _go_to_messages(self) -> None:
+        self.conversation.focus()
+
+
+def _seen(entries: Sequence[Entry]) -> list[tuple[int, str, str]]:
+    return [(entry.message_id, entry.text, entry.note) for entry in entries]
+
+
+def _count_line(use: ContextUse, is_typing: bool) -> str:
+    filled = f"{use.tokens:,} / {use.limit:,}"
+    if use.dropped_rounds:
+        filled = tr("the oldest {count} rounds no longer fit", count=use.dropped_rounds) + f" · {filled}"
+    if not is_typing:
+        return filled
+    return tr("{count} tokens", count=f"{use.question_tokens:,}") + f" · {filled}"
