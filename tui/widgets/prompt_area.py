@@ -23,7 +23,7 @@ from textual.widget import Widget
 from textual.widgets import TextArea
 
 from tui.language import tr
-from tui.widgets.prompt_text import clean, column_at, cuts, is_typed, left_of, right_of, snap, tab_widths
+from tui.widgets.prompt_text import JOINERS, clean, column_at, cuts, is_typed, left_of, right_of, snap, tab_widths
 
 _SAME_KEYS = {"shift+\r": "shift+enter", "ctrl+\r": "ctrl+enter", "alt+\r": "alt+enter"}
 """What terminals with ``modifyOtherKeys`` call them."""
@@ -93,8 +93,9 @@ class PromptArea(TextArea, inherit_bindings=False):
 
     def _type(self, character: str) -> None:
         row, column = min(self.selection)
-        before = self.document[row][max(column - 1, 0) : column]
-        self._replace_via_keyboard(clean(before + character)[len(before) :], *self.selection)
+        if character in JOINERS and self.document[row][max(column - 1, 0) : column] in ("", "\u200d"):
+            return  # nothing to join
+        self._replace_via_keyboard(character, *self.selection)
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
@@ -143,6 +144,12 @@ class PromptArea(TextArea, inherit_bindings=False):
         row, column = self.cursor_location
         line = self.document[row]
         return (row, right_of(line, column)) if column < len(line) else super().get_cursor_right_location()
+
+    def action_delete_to_start_of_line(self) -> None:
+        """Delete to the beginning of the line, however many rows it takes; there, join it to the one before."""
+        row, column = self.cursor_location
+        start = (row, 0) if column else self.get_cursor_left_location()
+        self._delete_via_keyboard(start, (row, column))
 
     def find_matching_bracket(self, bracket: str, search_from: Location) -> Location | None:
         return None  # a prompt is not code, and searching a long one at every key is slow

@@ -19,8 +19,10 @@ _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _ESCAPES = re.compile("\x1b(?:\\[[0-9;:?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\))")
 _UNSAFE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _LOST = re.compile("[\ud800-\udfff]")
+JOINERS = "\u200d\ufe0f"
+"""Characters that make one of their neighbours."""
 _NEVER_JOINED = "\x00-\x7f\u3000-\u9fff\uff00-\uffef"
-_UNJOINED = re.compile(f"(?m)^[\u200d\ufe0f]+|(?<=\u200d)\u200d+|\u200d(?=[{_NEVER_JOINED}])")
+_UNJOINED = re.compile(f"(?m)^[{JOINERS}]+|(?<=\u200d)\u200d+|\u200d(?=[{_NEVER_JOINED}])")
 _PLAIN = re.compile(f"[{_NEVER_JOINED}]")
 _KEPT_KINDS = ("Zs", "Cf", "Co", "Cn")
 _FLAGS = range(0x1F1E6, 0x1F200)
