@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
 from chatglm_slim_llm.storage.conversations import ConversationStore
 from chatglm_slim_llm.storage.exchange import chatgpt, llm_logs, own
 from chatglm_slim_llm.storage.exchange.fields import Fields
@@ -178,6 +178,11 @@ def _of_history(db: sqlite3.Connection) -> Iterator[Found]:
         copy = Path(folder) / "history.db"
         with closing(sqlite3.connect(copy)) as target:
             db.backup(target)
-        with ConversationStore.open(copy) as other:
-            for each in reversed([*other.conversations("shown"), *other.conversations("archived")]):
-                yield other.whole(each.id)
+        try:
+            with ConversationStore.open(copy) as other:
+                for each in reversed([*other.conversations("shown"), *other.conversations("archived")]):
+                    yield other.whole(each.id)
+        except SchemaTooNewError as error:
+            raise MalformedError("was written by a newer version of this program; update chatglm-slim-llm") from error
+        except StorageError as error:
+            raise MalformedError(f"is damaged ({error.__cause__ or 'a part of it is missing'})") from error
