@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, cast
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -19,6 +20,7 @@ from chatglm_slim_llm.errors import ConfigError, GenerationError, PromptTooLongE
 from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Progress, Request
 from chatglm_slim_llm.hosting.knowledge import Knowledge
 from chatglm_slim_llm.hosting.memory import memory_bytes
+from chatglm_slim_llm.hosting.trimming import trimmed
 from chatglm_slim_llm.llm import ChatGLMSlim
 from chatglm_slim_llm.llm_options import check_numbers
 from chatglm_slim_llm.messages import Conversation, to_conversation
@@ -61,6 +63,7 @@ class Answering:
     def count(self, request: Request) -> ContextUse:
         """What the request would fill, by the rule by which it is answered."""
         options, limit = self._checked(request), self._limit(request)
+        request, left_out = trimmed(request, self._context)
         question = request.turns[-1].text if request.turns else ""
         question_tokens = len(self._llm.get_token_ids(question)) if question else 0
         if request.knowledge_base:  # the passages are chosen to fit; rounds only tell what a follow-up is about
@@ -77,20 +80,22 @@ class Answering:
                 context_length=self._context,
             )
         except PromptTooLongError as error:
-            return ContextUse(error.prompt_tokens, limit, len(conversation.history), question_tokens)
-        return ContextUse(len(fitted.input_ids), limit, fitted.dropped_rounds, question_tokens)
+            return ContextUse(error.prompt_tokens, limit, left_out + len(conversation.history), question_tokens)
+        return ContextUse(len(fitted.input_ids), limit, left_out + fitted.dropped_rounds, question_tokens)
 
     # --- answering
 
     def stream(self, request: Request) -> Generator[Piece]:
         """The reply in pieces; closing the generator ends the work after the current step."""
         self._checked(request)
-        return self._from_documents(request) if request.knowledge_base else self._from_model(request)
+        request, left_out = trimmed(request, self._context)
+        return self._from_documents(request) if request.knowledge_base else self._from_model(request, left_out)
 
-    def _from_model(self, request: Request) -> Generator[Piece]:
+    def _from_model(self, request: Request, left_out: int) -> Generator[Piece]:
         with closing(cast(Any, self._llm.stream(_messages(request), **_call(request)))) as chunks:
             for chunk in chunks:
-                yield self._piece(request, str(chunk.text), chunk)
+                piece = self._piece(request, str(chunk.text), chunk)
+                yield replace(piece, dropped_rounds=left_out + piece.dropped_rounds) if piece.finish_reason else piece
 
     def _from_documents(self, request: Request) -> Generator[Piece]:
         from chatglm_slim_llm.retrieval.chains import sources_of

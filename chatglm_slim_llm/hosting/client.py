@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.errors import GenerationError
 from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Progress, Request
 from chatglm_slim_llm.hosting.local import is_available
 from chatglm_slim_llm.hosting.process import Call, ChildProcess
+from chatglm_slim_llm.hosting.trimming import trimmed
 from chatglm_slim_llm.hosting.wire import piece_from_wire, request_to_wire
 
 _POLL_S = 0.05
@@ -78,7 +80,10 @@ class ProcessAssistant:
         Raises:
             ChatGLMSlimError: the model cannot be loaded, or its process died.
         """
-        return ContextUse(**self._running().call("count", request_to_wire(request)).result())
+        child, context = self._running()
+        request, left_out = trimmed(request, context)
+        use = ContextUse(**child.call("count", request_to_wire(request)).result())
+        return replace(use, dropped_rounds=use.dropped_rounds + left_out)
 
     def stream(self, request: Request) -> Generator[Piece]:
         """Answer the last turn; an empty piece comes wherever it is silent. Closing the generator ends the work.
@@ -86,7 +91,8 @@ class ProcessAssistant:
         Raises:
             ChatGLMSlimError: the request cannot be answered, or the model's process died over it.
         """
-        child = self._running()
+        child, context = self._running()
+        request, left_out = trimmed(request, context)
         call = child.call("stream", request_to_wire(request))
         try:
             while not call.is_over:
@@ -94,7 +100,10 @@ class ProcessAssistant:
                 if message is None:
                     yield Piece()
                 elif "say" in message:
-                    yield piece_from_wire(message["say"])
+                    piece = piece_from_wire(message["say"])
+                    yield (
+                        replace(piece, dropped_rounds=piece.dropped_rounds + left_out) if piece.finish_reason else piece
+                    )
         finally:
             if not call.is_over and not call.stop(_STOP_S):
                 child.close()
@@ -113,13 +122,13 @@ class ProcessAssistant:
             self._child = child = ChildProcess(_NAME, _ADVICE)
         return child
 
-    def _running(self) -> ChildProcess:
-        if not self.is_loaded():
-            self.load(_nobody_listens)
+    def _running(self) -> tuple[ChildProcess, int]:
+        """The process, and the tokens that its model takes."""
+        facts = self.load(_nobody_listens)
         with self._lock:
-            child = self._child
-        assert child is not None, "closed while it was loading"
-        return child
+            if self._child is None:
+                raise GenerationError("the model was closed; load it again")
+            return self._child, facts.context
 
 
 def _loaded(call: Call, progress: Progress) -> ModelFacts:

@@ -37,7 +37,12 @@ class LocalAssistant:
     def load(self, progress: Progress) -> ModelFacts:
         """Load the weights, downloading them if they are missing; a model that is loaded stays."""
         if self._answering is None:
+            from chatglm_slim_llm.checkpoint.pull import resolve_folder
+
             before = memory_bytes()
+            resolve_folder(
+                self._options.model, allow_download=True, progress=progress
+            )  # a download need not wait for torch
             # By name: what only looks at this module must not be said to need torch.
             answering = import_module("chatglm_slim_llm.hosting.answering")
             self._answering = answering.Answering(self._options, progress, memory_before_bytes=before)
