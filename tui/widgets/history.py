@@ -119,8 +119,8 @@ class History(Vertical):
 
     # --- moving about
 
-    @on(HistoryList.Chosen)
-    def _choose(self, event: HistoryList.Chosen) -> None:
+    @on(HistoryBrowser.Chosen)
+    def _choose(self, event: HistoryBrowser.Chosen) -> None:
         match event.row:
             case EmptyTrash():
                 self._ask_to_empty_trash(event.row.count)

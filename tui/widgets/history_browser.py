@@ -18,7 +18,7 @@ from chatglm_slim_llm.storage import Conversation, ConversationStore, Hit, Shelf
 from tui.language import tr
 from tui.widgets.history_changes import short
 from tui.widgets.history_list import HistoryList
-from tui.widgets.history_rows import Found, Line, rows_found, rows_of
+from tui.widgets.history_rows import Found, Line, Row, rows_found, rows_of
 from tui.widgets.history_search import HistorySearch
 from tui.widgets.history_shelves import Shelves
 
@@ -34,6 +34,12 @@ class HistoryBrowser(Vertical):
 
     SCOPED_CSS = False
     DEFAULT_CSS = "HistoryBrowser { height: 1fr; }"
+
+    @dataclass
+    class Chosen(Message):
+        """A row is to be opened."""
+
+        row: Row
 
     @dataclass
     class Failed(Message):
@@ -195,6 +201,11 @@ class HistoryBrowser(Vertical):
     def _pick_shelf(self, event: Shelves.Picked) -> None:
         self.show_shelf(event.shelf)
         self.focus_list()
+
+    @on(HistoryList.Chosen)
+    def _choose(self, event: HistoryList.Chosen) -> None:
+        event.stop()  # sent on our behalf, where the search box asked for it, it would go no further than here
+        self.post_message(self.Chosen(event.row))
 
     def on_descendant_focus(self) -> None:
         self._list.refresh()

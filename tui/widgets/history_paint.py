@@ -20,6 +20,7 @@ _INDENT = 2
 _MOST_CHARACTERS = 1000  # of a title of any length, more than any line holds
 _PLAIN = Style.null()
 _ONE_LINE = dict.fromkeys([*range(32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)], " ")
+_FEWEST_CELLS = 4  # of a title; what stands behind it gives way
 _CONTEXT = 8  # cells kept before the first word found, where the line is too short for all
 
 
@@ -99,8 +100,11 @@ def _folder(row: Folder, width: int, look: Look, style: Styles) -> Text:
 
 
 def _title(title: Text, width: int, depth: int, look: Look, style: Styles) -> Text:
-    end = _end(look, style)
-    room = width - _INDENT * (1 + depth) - 1 - (cell_len(end.plain) + 1 if end.plain else 0)
+    end, room = _end(look, style), width - _INDENT * (1 + depth) - 1
+    if end.plain:
+        room -= cell_len(end.plain) + 1
+        if room < _FEWEST_CELLS:
+            end, room = Text(), room + cell_len(end.plain) + 1
     if look.is_current:
         title.style = style("current")
     line = _with_mark(Text.assemble(" " * _INDENT * depth, _cut_text(title, room)), look, style)
