@@ -32,7 +32,8 @@ class Parameter:
     @property
     def label(self) -> str:
         """What the field is called on the screen."""
-        return self.name.replace("_", " ").capitalize()
+        words = self.name.replace("_", " ").capitalize()
+        return f"{words} strings" if self.is_list else words
 
 
 def field_docs(cls: type) -> dict[str, str]:
@@ -80,6 +81,12 @@ def parse(parameter: Parameter, typed: str) -> Value | None:
     except ValueError:
         wanted = tr("a whole number") if parameter.kind is int else tr("a number")
         raise ConfigError(tr("{typed} is not {wanted}", typed=repr(text), wanted=wanted), key=parameter.name) from None
+
+
+def refusal(error: ConfigError) -> str:
+    """What is wanted instead, without what was typed, which stands there already."""
+    said, found, wanted = str(error).rpartition("; it must be ")
+    return tr("it must be {wanted}", wanted=tr(wanted)) if found else wanted or said
 
 
 def as_typed(value: object) -> str:

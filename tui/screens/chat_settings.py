@@ -18,7 +18,7 @@ from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.storage import ChatSettings
 from tui.language import tr
-from tui.parameters import PARAMETERS, Parameter, as_typed, parse
+from tui.parameters import PARAMETERS, Parameter, as_typed, parse, refusal
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
 
 
@@ -125,16 +125,16 @@ class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
         is_good = True
         for parameter in PARAMETERS:
             typed = self._typed(parameter)
-            refusal = ""
+            refused = ""
             try:
                 value = parse(parameter, typed)
                 if value is not None and as_typed(value) != as_typed(getattr(self._defaults, parameter.name)):
                     replace(self._defaults, **{parameter.name: tuple(value) if isinstance(value, list) else value})  # type: ignore[arg-type]  # it checks by itself
                     kept[parameter.name] = value
             except ConfigError as error:
-                refusal = str(error)
-            is_good &= not refusal
-            self._refuse(parameter, refusal)
+                refused = refusal(error)
+            is_good &= not refused
+            self._refuse(parameter, refused)
         return kept if is_good else None
 
     def _typed(self, parameter: Parameter) -> str:
@@ -142,10 +142,10 @@ class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
             return self.query_one(f"#{parameter.name}", TextArea).text
         return self.query_one(f"#{parameter.name}", Input).value
 
-    def _refuse(self, parameter: Parameter, refusal: str) -> None:
+    def _refuse(self, parameter: Parameter, refused: str) -> None:
         line = self.query_one(f"#{parameter.name}-refusal", Static)
-        line.display = bool(refusal)
-        line.update(refusal)
+        line.display = bool(refused)
+        line.update(refused)
 
     # --- the end
 

@@ -33,6 +33,7 @@ class Panel(VerticalScroll, can_focus=False):
     Panel OptionList:focus { border: none; background-tint: $foreground 0%; }
     .-short Panel { border: none; padding: 0; }
     .-short Panel Buttons { margin-top: 0; }
+    .-short Panel Said { margin-top: 0; max-height: 2; }
     .-short Panel Button { height: 1; border: none; }
     .-accessible Panel { border: none; }
     """

