@@ -23,7 +23,7 @@ from chatglm_slim_llm.hosting.client import ProcessAssistant
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.storage import ConversationStore, history_path
-from tui import keys, language, settings, themes
+from tui import keys, language, serve, settings, themes
 from tui.amounts import size_text
 from tui.language import tr
 from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
@@ -309,6 +309,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the terminal assistant; returns the exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(given)
+    if arguments.serve:
+        return serve.run(given)
     try:
         loaded = settings.load(settings.settings_path(), _settings_of(arguments))
         _want_model(loaded.settings.load)
@@ -380,6 +382,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--language", choices=["auto", "en", "zh"], help="language of the interface")
     parser.add_argument("--theme", help="chatglm-dark (default), chatglm-light, chatglm-contrast, or another one")
     parser.add_argument("--accessible", action="store_true", help="plain, for screen readers: no boxes, no animation")
+    serve.add_options(parser)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
