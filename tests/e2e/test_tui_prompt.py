@@ -22,6 +22,7 @@ from chatglm_slim_llm.storage import Attachment
 from tui.commands import COMMANDS
 from tui.language import use
 from tui.messages import CommandGiven, PromptEdited, PromptSubmitted
+from tui.widgets import prompt
 from tui.widgets.prompt import LONGEST_TEXT, AttachAsked, MessagesWanted, PromptBox
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.prompt_chips import Chips
@@ -158,6 +159,17 @@ async def test_enter_hands_over_the_text_and_clearing_keeps_what_was_typed_since
         await person.type(" more")
         person.box.clear()
         assert person.box.text == " more"
+
+
+async def test_a_prompt_that_was_not_taken_is_cleared_whole_later(monkeypatch):
+    monkeypatch.setattr(prompt, "_TAKEN_S", 0.01)
+    async with typing() as person:
+        await person.type("refused")
+        await person.press("enter")
+        await person.pilot.pause(0.05)
+        await person.type(" and changed")
+        person.box.clear()
+        assert person.box.text == ""
 
 
 @pytest.mark.parametrize("new_line", ["ctrl+j", "shift+enter", "alt+enter", "shift+\r"])
@@ -575,6 +587,21 @@ async def test_it_grows_with_its_text_up_to_ten_lines():
             await person.pilot.pause()
             heights.append(person.area.size.height)
         assert heights == [1, 2, 5, 10, 10]
+
+
+async def test_an_input_method_is_told_where_the_cursor_is_when_the_text_grows():
+    async with typing() as person:
+        before = person.app.cursor_position
+        await person.press("a", "ctrl+j", "b")
+        assert person.app.cursor_position == (before.x + 1, before.y)  # the last row stays where it is
+
+
+async def test_a_click_beside_the_text_goes_to_the_text():
+    async with typing() as person:
+        person.box.attach(Attachment("a.txt", "x"))
+        await person.press("shift+tab")
+        await person.pilot.click(offset=(40, person.area.region.bottom))
+        assert person.app.focused is person.area
 
 
 async def test_nothing_moves_when_the_line_below_has_something_to_say():

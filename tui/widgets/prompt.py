@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from textual import on
+from textual import events, on
 from textual.actions import SkipAction
-from textual.app import ComposeResult, SuspendNotSupported
+from textual.app import ComposeResult, RenderResult, SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
@@ -21,7 +21,7 @@ from chatglm_slim_llm.storage import Attachment
 from tui.language import tr
 from tui.messages import CommandGiven, PromptEdited, PromptSubmitted
 from tui.widgets.prompt_area import PromptArea
-from tui.widgets.prompt_chips import ChipRemoved, Chips, size_words
+from tui.widgets.prompt_chips import ChipRemoved, Chips, size_of
 from tui.widgets.prompt_commands import Completions, given, hint_of, is_unknown, matching, unescaped
 from tui.widgets.prompt_editor import EditorProblem, edit, editor_command
 from tui.widgets.prompt_files import dropped_files
@@ -31,6 +31,7 @@ from tui.widgets.prompt_past import PastPrompts
 LONGEST_TEXT = 8_000
 """A paste of more characters becomes an attachment, so that typing stays quick."""
 _REST_S = 0.3
+_TAKEN_S = 2
 _MAX_ROWS = 10
 _SHORT = 12
 """Below so many rows there is no frame and no line below."""
@@ -132,10 +133,14 @@ class PromptBox(Vertical):
     def compose(self) -> ComposeResult:
         yield self._completions
         with Vertical(classes="frame"):
-            yield Static(tr("Message:"), classes="label", markup=False)
+            yield _Label(classes="label")
             yield self._chips
             yield self._area
         yield self._line
+
+    def on_click(self, event: events.Click) -> None:
+        if not isinstance(event.widget, Chips):
+            self.focus()
 
     def on_mount(self) -> None:
         self.screen.screen_layout_refresh_signal.subscribe(self, self._fit)
@@ -166,13 +171,12 @@ class PromptBox(Vertical):
         self._wait_for_rest()
 
     def clear(self) -> None:
-        """Take away what was sent; letters typed since then stay."""
-        text = self.text
-        later = text.removeprefix(self._sent) if self._sent and text != self._sent else ""
+        """Take away what was sent; letters typed while it was being taken stay."""
+        sent, self._sent = self._sent, ""
+        later = self.text.removeprefix(sent) if sent and self.text.startswith(sent) else ""
         self._chips.attachments = ()
         self._past.leave()
-        self._sent = ""
-        self._area.set_text(later if later != text else "")
+        self._area.set_text(later)
 
     def focus(self, scroll_visible: bool = True) -> Self:
         """Put the keyboard into the text."""
@@ -210,8 +214,12 @@ class PromptBox(Vertical):
         if not text.strip():
             return
         self._sent = self.text
+        self.set_timer(_TAKEN_S, self._forget_sent)
         self._past.remember(self.text.strip("\n"))
         self.post_message(PromptSubmitted(text, self.attachments))
+
+    def _forget_sent(self) -> None:
+        self._sent = ""  # it was not taken: the text stays, and clearing it later clears all of it
 
     def _give(self, name: str, argument: str, *, takes_argument: bool) -> None:
         if argument and not takes_argument:
@@ -290,8 +298,9 @@ class PromptBox(Vertical):
             return False
         number = 1 + sum(each.path is None for each in self.attachments)
         name = tr("Pasted text") if number == 1 else tr("Pasted text {number}", number=number)
-        self.attach(Attachment(name, text))
-        self._say(tr("A long paste is attached, {size}; Backspace removes it", size=size_words(text)))
+        attachment = Attachment(name, text)
+        self.attach(attachment)
+        self._say(tr("A long paste is attached, {size}; Backspace removes it", size=size_of(attachment)))
         return True
 
     @on(ChipRemoved)
@@ -355,3 +364,12 @@ class PromptBox(Vertical):
         self.set_class(self.app.has_class("-accessible"), "-plain")
         self.set_class(height < _SHORT, "-short")
         self._area.styles.max_height = min(max(height // 3, 1), _MAX_ROWS)
+        if self._area.has_focus:  # input methods show what they compose where the cursor is
+            self.app.cursor_position = self._area.cursor_screen_offset
+
+
+class _Label(Static):
+    """What the prompt is, where no frame shows it."""
+
+    def render(self) -> RenderResult:
+        return tr("Message:")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,6 +16,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from chatglm_slim_llm.storage import Attachment
+from tui.amounts import size_text
 from tui.language import tr
 
 
@@ -67,7 +67,7 @@ class Chips(Widget, can_focus=True):
 
     def _chip(self, place: int, width: int) -> Content:
         attachment = self.attachments[place]
-        end = f" {size_words(attachment.text)} × "
+        end = f" {size_of(attachment)} × "
         name = Content(f" {one_line(attachment.name)}").truncate(max(width - len(end), 2), ellipsis=True)
         chip = Content.assemble(name, (end[:-3], "$foreground-muted"), end[-3:])
         is_chosen = self.has_focus and place == self.chosen
@@ -88,19 +88,11 @@ class Chips(Widget, can_focus=True):
         self.screen.focus_next()
 
 
-def describe(attachments: Iterable[Attachment]) -> str:
-    """Names and sizes in words, for where there are no chips."""
-    return ", ".join(f"{one_line(each.name)} ({size_words(each.text)})" for each in attachments)
-
-
 def one_line(name: str) -> str:
     """A file's name may hold anything."""
     return " ".join("".join(letter if letter.isprintable() else " " for letter in name).split()) or tr("no name")
 
 
-def size_words(text: str) -> str:
-    """Such as ``870 B``, ``2.7 kB`` or ``1.0 MB`` of UTF-8."""
-    size = len(text.encode("utf-8", "replace"))
-    if size < 1000:
-        return f"{size} B"
-    return f"{size / 1000:.1f} kB" if size < 999_950 else f"{size / 1_000_000:.1f} MB"
+def size_of(attachment: Attachment) -> str:
+    """How much text it is, in bytes of UTF-8."""
+    return size_text(len(attachment.text.encode("utf-8", "replace")))
