@@ -17,6 +17,7 @@ from fake_hub import FakeHub
 
 from chatglm_slim_llm.checkpoint.pull import DEMO_FOLDER
 from chatglm_slim_llm.cli import main
+from chatglm_slim_llm.storage import ChatSettings, ConversationStore, history_path
 
 TINY = Path(__file__).parent.parent / "data" / "reference" / "tiny_v11"
 COMMAND = [sys.executable, "-m", "chatglm_slim_llm", "chat"]
@@ -47,6 +48,18 @@ def chat(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         return status, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def history(environ):
+    with ConversationStore.at(history_path()) as store:
+        yield store
+
+
+def shown(history, chat_id=None):
+    """The words of a conversation, with the reason why each answer ended."""
+    chat_id = history.conversations()[0].id if chat_id is None else chat_id
+    return [(message.role, message.content, message.finish_reason) for message in history.messages(chat_id)]
 
 
 def test_the_argument_is_answered(chat):
@@ -153,7 +166,7 @@ def test_on_a_terminal_without_a_message_it_does_not_wait_for_one(environ):
     assert terminal.exitstatus == 2
 
 
-def test_tokens_appear_as_they_come_and_ctrl_c_ends_the_reply(environ):
+def test_tokens_appear_as_they_come_and_ctrl_c_ends_the_reply_which_is_kept(environ, history):
     running = subprocess.Popen(
         [*COMMAND, "你好", *ENDLESS], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -164,10 +177,12 @@ def test_tokens_appear_as_they_come_and_ctrl_c_ends_the_reply(environ):
     assert running.returncode == 130
     assert err == b"interrupted\n"
     assert out.endswith(b"\n")
-    out.decode()  # whole characters, even at the cut
+    question, answer = shown(history)
+    assert question == ("user", "你好", None)
+    assert answer == ("assistant", out.decode().removesuffix("\n"), "cancelled")  # whole characters, even at the cut
 
 
-def test_a_reader_that_has_enough_ends_the_reply_quietly(environ):
+def test_a_reader_that_has_enough_ends_the_reply_quietly(environ, history):
     with subprocess.Popen(
         [*COMMAND, "你好", *ENDLESS], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -176,6 +191,135 @@ def test_a_reader_that_has_enough_ends_the_reply_quietly(environ):
         running.stdout.close()
         assert running.stderr.read() == b""
         assert running.wait(timeout=20) == 141
+    _, answer = shown(history)
+    assert answer[1]
+    assert answer[2] == "cancelled"
+
+
+# --- the history ---
+
+
+def test_question_and_answer_are_kept(chat, history):
+    status, out, _ = chat("你好", "--temperature", "0", "--system", "你是小灯", "--json")
+    reply = json.loads(out)
+    assert (status, reply["conversation_id"]) == (0, 1)
+    assert shown(history) == [("user", "你好", None), ("assistant", reply["text"], "stop")]
+    (kept,) = history.conversations()
+    assert (kept.title, history.chat_settings(kept.id)) == ("你好", ChatSettings(system="你是小灯"))
+    figures = history.messages(kept.id)[1].figures
+    assert reply["figures"]["prompt_tokens"] == figures.prompt_tokens == reply["usage"]["input_tokens"]
+    assert reply["figures"]["output_tokens"] == figures.output_tokens > 0
+
+
+def test_without_history_nothing_is_written(chat):
+    status, out, _ = chat("你好", "--temperature", "0", "--no-history", "--json")
+    assert (status, json.loads(out)["conversation_id"]) == (0, None)
+    assert not history_path().exists()
+
+
+def test_a_conversation_goes_on_where_it_was(chat, history):
+    chat("你好", "--temperature", "0", "--system", "你是小灯")
+    status, out, _ = chat("--continue", "晚上睡不着应该怎么办", "--temperature", "0", "--json")
+    reply = json.loads(out)
+    assert (status, reply["conversation_id"], len(shown(history))) == (0, 1, 4)
+    # What the model read is what a program would have given it.
+    from chatglm_slim_llm import ChatGLMSlim
+
+    llm = ChatGLMSlim(model=str(TINY))
+    messages = [("system", "你是小灯"), ("human", "你好"), ("ai", shown(history)[1][1])]
+    count = llm.invoke([*messages, ("human", "晚上睡不着应该怎么办")], temperature=0).usage_metadata["input_tokens"]
+    assert reply["usage"]["input_tokens"] == count
+
+
+def test_the_last_one_is_the_one_used_last_though_another_is_pinned(chat, history):
+    pinned = history.create("pinned").id
+    history.pin(pinned, True)
+    chat("你好", "--max-tokens", "1")
+    assert json.loads(chat("-c", "--json", "--max-tokens", "1", stdin="再来".encode())[1])["conversation_id"] == 2
+    assert json.loads(chat("-c", str(pinned), "x", "--json", "--max-tokens", "1")[1])["conversation_id"] == pinned
+
+
+def test_what_a_conversation_has_of_its_own_holds_unless_the_command_says_otherwise(chat, history):
+    chat_id = history.begin(None, None, "hi", settings=ChatSettings("", {"max_tokens": 2, "temperature": 0}))[
+        0
+    ].conversation_id
+    history.update(history.messages(chat_id)[1].id, "hello", finish_reason="stop")
+    used = [
+        json.loads(chat("-c", "你好", *more, "--json")[1])["usage"]["output_tokens"]
+        for more in ([], ["--max-tokens", "5"])
+    ]
+    assert used == [2, 5]
+    assert history.chat_settings(chat_id).parameters["max_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [(["-c"], "has no conversation yet"), (["-c", "7"], "no conversation 7"), (["-c", "last"], "no conversation yet")],
+)
+def test_a_conversation_that_is_not_there_is_an_error(chat, words, sentence):
+    status, out, err = chat(*words, stdin=b"hello")
+    assert (status, out) == (1, "")
+    assert sentence in err
+
+
+def test_a_conversation_in_the_trash_does_not_go_on(chat, history):
+    history.trash(history.create("gone").id)
+    status, _, err = chat("-c", "1", "hello")
+    assert status == 1
+    assert "is in the trash" in err
+
+
+def test_an_answer_that_somebody_is_writing_is_waited_for(chat, history):
+    history.begin(None, None, "hi")
+    status, _, err = chat("-c", "hello")
+    assert status == 1
+    assert "still being written" in err
+
+
+def test_a_word_after_the_message_is_not_taken_for_a_conversation(chat, capsys):
+    with pytest.raises(SystemExit) as left:
+        chat("hello", "--continue", "world")
+    assert left.value.code == 2
+    assert "'world' is no conversation's number" in capsys.readouterr().err
+
+
+def test_a_prompt_that_the_model_cannot_read_is_not_kept(chat, history):
+    status, _, err = chat("--json", stdin=("长" * 100_000).encode())
+    failure = json.loads(err)
+    assert (status, failure["kind"]) == (1, "PromptOverflowError")
+    assert "2,048" in failure["error"] or "2048" in failure["error"]
+    assert history.count() == 0
+
+
+def test_an_error_under_json_is_an_object_on_stderr(chat):
+    status, out, err = chat("hi", "--temperature", "-1", "--json")
+    assert (status, out) == (2, "")
+    assert json.loads(err) == {"error": "temperature is -1.0; it must be a number of 0 or more", "kind": "ConfigError"}
+
+
+def test_a_history_that_cannot_be_written_keeps_nobody_from_an_answer(chat):
+    history_path().parent.mkdir(parents=True)
+    history_path().write_text("this is no database at all, and longer than its header would be" * 20)
+    status, out, err = chat("你好", "--temperature", "0")
+    assert (status, out) == (0, f"{GREETING}\n")
+    assert err.startswith("(this is not kept in the history: ")
+
+
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
+def test_what_a_killed_command_had_answered_is_kept(environ, history, how):
+    with subprocess.Popen(
+        [*COMMAND, "你好", *ENDLESS], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        first = running.stdout.read(1)
+        select.select([], [], [], 0.8)  # half a second of text at most may be lost
+        running.send_signal(how)
+        seen = (first + running.stdout.read()).decode(errors="ignore")
+    assert history.mark_interrupted() == (how == signal.SIGKILL)
+    _, (role, text, reason) = shown(history)
+    assert (role, reason) == ("assistant", "interrupted" if how == signal.SIGKILL else "cancelled")
+    assert text
+    assert seen.startswith(text)
 
 
 # --- a model that is not on this machine ---
