@@ -42,6 +42,6 @@ def prompts(database: Database, limit: int) -> list[str]:
         )
         if not rows:
             break
-        found = [text for text, _ in groupby([*found, *(content for _, content in rows)])]
+        found = [text for text, _ in groupby([*found, *(str(row[1]) for row in rows)])]
         before_id = rows[-1][0]
     return found[:limit]

@@ -94,11 +94,16 @@ def is_alive(database: Path, name: str | None) -> bool:
         os.close(file)
 
 
+def left(database: Path) -> list[Path]:
+    """The marks beside the database, of the living and of the dead."""
+    prefix = database.name + _INFIX
+    return [each for each in database.parent.iterdir() if each.name.startswith(prefix)] if database.exists() else []
+
+
 def remove_dead(database: Path) -> None:
     """Remove the marks that dead processes left; called while no other process can make one."""
-    prefix = database.name + _INFIX
-    for path in database.parent.iterdir():
-        if path.name.startswith(prefix) and not is_alive(database, path.name.removeprefix(prefix)):
+    for path in left(database):
+        if not is_alive(database, path.name.rpartition(_INFIX)[2]):
             with suppress(OSError):  # Windows keeps what someone looks at
                 path.unlink()
 

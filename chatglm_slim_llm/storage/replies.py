@@ -107,19 +107,15 @@ def update(db: Connection, message_id: int, now: Progress, writer: str | None) -
 
 def mark_interrupted(database: Database) -> int:
     """End the replies whose writers have died, and make findable what nobody has indexed."""
-    if not database.query("select 1 from messages where not is_indexed limit 1"):
+    if not database.query("select 1 from messages where not is_indexed limit 1") and not marks.left(database.path):
         return 0
     with database.transaction() as db:
-        rows = db.execute(f"select id, writer from messages where not is_indexed and {_GROWING}").fetchall()
-        living = {name for name in {row[1] for row in rows} if marks.is_alive(database.path, name)}
-        dead = [row[0] for row in rows if row[1] not in living]
-        db.executemany(
-            "update messages set finish_reason = 'interrupted', writer = null where id = ?", [(each,) for each in dead]
-        )
-        rows = db.execute(
-            f"select conversation_id, id, content from messages where not is_indexed and not ({_GROWING})"
-        )
-        for conversation_id, message_id, content in rows.fetchall():
+        growing = db.execute(f"select id, writer from messages where not is_indexed and {_GROWING}").fetchall()
+        living = {writer for writer in {row["writer"] for row in growing} if marks.is_alive(database.path, writer)}
+        dead = [(row["id"],) for row in growing if row["writer"] not in living]
+        db.executemany("update messages set finish_reason = 'interrupted', writer = null where id = ?", dead)
+        ended = f"select conversation_id, id, content from messages where not is_indexed and not ({_GROWING})"
+        for conversation_id, message_id, content in db.execute(ended).fetchall():
             index.add_message(db, conversation_id, message_id, content)
         marks.remove_dead(database.path)
     return len(dead)

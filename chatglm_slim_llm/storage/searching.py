@@ -97,10 +97,10 @@ def _hit(
             known = newest if message_id in newest else _contents(database, [message_id])
             text = composed(known.get(message_id, ""))
         folded = fold(text)
-        places = [pattern.search(folded) for pattern in wanted.patterns]
-        starts = [place.start() for place in places if place is not None]
-        if len(starts) == len(places):
-            return Hit(conversation, message_id or None, *_excerpt(wanted, text, min(starts)))
+        firsts = [next(word.spans(folded), None) for word in wanted.words]
+        spans = [span for span in firsts if span is not None]
+        if len(spans) == len(firsts):
+            return Hit(conversation, message_id or None, *_excerpt(wanted, text, min(spans)[0]))
     return None
 
 
@@ -112,7 +112,7 @@ def _excerpt(wanted: Search, text: str, at: int) -> tuple[str, tuple[tuple[int, 
     line = _GAP.sub(" ", text[start : start + _EXCERPT_LENGTH]).strip()
     excerpt = "…" * (start > 0) + line + "…" * (start + _EXCERPT_LENGTH < len(text))
     folded = fold(excerpt)
-    return excerpt, _merged(sorted(found.span() for each in wanted.patterns for found in each.finditer(folded)))
+    return excerpt, _merged(sorted(span for word in wanted.words for span in word.spans(folded)))
 
 
 def _merged(spots: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 _UNSPACED = "\u0e00-\u0eff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _PIECE = re.compile(rf"([{_UNSPACED}]+)|[^\W_{_UNSPACED}]+")
-_INSIDE_WORD = rf"(?<![^\W_{_UNSPACED}])"
+_NOT_INSIDE_WORD = re.compile(rf"(?<![^\W_{_UNSPACED}])")
 _LONGEST_TERM = 64
 _MOST_TERMS = 48
 """Of one search; more are left to the comparison with the text."""
@@ -36,11 +37,31 @@ _FOLDS = _Folds()
 
 
 @dataclass(frozen=True)
+class Word:
+    """One word of a search."""
+
+    pattern: re.Pattern[str]
+    """For folded text."""
+    starts_word: bool
+    """Whether it is found only where a word of the text begins."""
+    loose: tuple[str, ...]
+    """Terms of the index that it may be part of, for FTS5."""
+    whole: tuple[str, ...]
+    """The same, if the text has it as it is."""
+
+    def spans(self, folded: str) -> Iterator[tuple[int, int]]:
+        """Where it stands in a folded text."""
+        for found in self.pattern.finditer(folded):
+            if not self.starts_word or _NOT_INSIDE_WORD.match(folded, found.start()):
+                yield found.span()
+
+
+@dataclass(frozen=True)
 class Search:
     """What someone searches for."""
 
-    patterns: tuple[re.Pattern[str], ...]
-    """One a word, for folded text: all must be found."""
+    words: tuple[Word, ...]
+    """All must be found."""
     match: str
     """For FTS5: what must be in the index; empty where the index knows none of it."""
     whole: str
@@ -82,35 +103,30 @@ def search_for(query: str) -> Search | None:
     words = fold(query).split()
     if not words:
         return None
-    parts = [_Word.of(word) for word in words]
-    loose = [term for part in parts for term in part.loose]
-    whole = [term for part in parts for term in part.whole]
+    parts = tuple(map(_word, words))
     return Search(
-        patterns=tuple(re.compile(part.pattern) for part in parts),
-        match=" ".join(loose[:_MOST_TERMS]),
-        whole=" ".join(whole[:_MOST_TERMS]),
+        words=parts,
+        match=" ".join([term for part in parts for term in part.loose][:_MOST_TERMS]),
+        whole=" ".join([term for part in parts for term in part.whole][:_MOST_TERMS]),
         longest=max(query.split(), key=len),
     )
 
 
-@dataclass(frozen=True)
-class _Word:
-    pattern: str
-    loose: list[str]
-    whole: list[str]
-
-    @classmethod
-    def of(cls, word: str) -> _Word:
-        pieces = list(_PIECE.finditer(word))
-        is_plain = "".join(piece[0] for piece in pieces) == word
-        written = [re.escape(piece[0]) for piece in pieces] if is_plain else [re.escape(word)]
-        starts = _INSIDE_WORD if pieces and pieces[0].start() == 0 and not pieces[0][1] else ""
-        loose, whole = [], []
-        for piece in pieces:
-            is_last = piece.end() == len(word)
-            loose += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=is_last)
-            whole += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=False)
-        return cls(starts + r"\s*".join(written), loose, whole)
+def _word(word: str) -> Word:
+    pieces = list(_PIECE.finditer(word))
+    is_plain = "".join(piece[0] for piece in pieces) == word
+    written = [re.escape(piece[0]) for piece in pieces] if is_plain else [re.escape(word)]
+    loose: list[str] = []
+    whole: list[str] = []
+    for piece in pieces:
+        loose += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=piece.end() == len(word))
+        whole += _quoted(piece[0], is_unspaced=bool(piece[1]), may_go_on=False)
+    return Word(
+        pattern=re.compile(r"\s*".join(written)),  # as `GPT模型` is also written `GPT 模型`
+        starts_word=bool(pieces) and pieces[0].start() == 0 and not pieces[0][1],
+        loose=tuple(loose),
+        whole=tuple(whole),
+    )
 
 
 def _quoted(piece: str, *, is_unspaced: bool, may_go_on: bool) -> list[str]:
