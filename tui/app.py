@@ -30,6 +30,7 @@ from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.screens.chat import ChatScreen
 from tui.settings import LoadedSettings, Settings
 from tui.talk import Talk
+from tui.widgets.prompt_input import read_pastes_whole
 from tui.worker import ModelWorker
 
 _IDLE_BEFORE_LOADING_S = 0.7
@@ -325,6 +326,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
             return 2
         app = ChatApp(loaded, store)
+        read_pastes_whole(app)
         app.run()
     status = app.return_code or 0
     if not app.threads_ended or "torch" in sys.modules:
