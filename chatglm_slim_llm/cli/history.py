@@ -16,6 +16,7 @@ from chatglm_slim_llm.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.storage import Conversation, ConversationStore, Hit, Shelf
+    from chatglm_slim_llm.storage.exchange import Format
 
 _SHELVES = ("shown", "archived", "trash", "all")
 _FORMATS = ("markdown", "json", "html")
@@ -237,18 +238,15 @@ def _want_positive(limit: int | None) -> None:
 
 def run_show(args: argparse.Namespace) -> int:
     """Print one conversation."""
-    from chatglm_slim_llm.storage.exchange import export_text
-
     with _store() as store:
         wanted = args.id if args.id is not None else _last(store)
-        text = export_text(store, wanted, "json" if args.json else args.format)
-    sys.stdout.write(printable(text) if sys.stdout.isatty() else text)
+        _print_export(store, [wanted], "json" if args.json else args.format)
     return 0
 
 
 def run_export(args: argparse.Namespace) -> int:
     """Write conversations to a file, or to standard output."""
-    from chatglm_slim_llm.storage.exchange import export_to, write_export
+    from chatglm_slim_llm.storage.exchange import write_export
 
     if bool(args.ids) == args.all:
         raise ConfigError("give either the numbers of conversations, or --all", key="ids")
@@ -257,11 +255,18 @@ def run_export(args: argparse.Namespace) -> int:
         if not ids:
             raise StorageError("there is no conversation to export")
         if args.output is None:
-            export_to(sys.stdout.write, store, ids, args.format or "markdown")
+            _print_export(store, ids, args.format or "markdown")
             return 0
         path = write_export(store, ids, args.output, args.format, replace=args.replace)
     print(f"{len(ids):,} {'conversation is' if len(ids) == 1 else 'conversations are'} in {path}", file=sys.stderr)
     return 0
+
+
+def _print_export(store: ConversationStore, ids: Sequence[int], format: Format) -> None:
+    from chatglm_slim_llm.storage.exchange import export_to
+
+    is_terminal = sys.stdout.isatty()
+    export_to(lambda piece: sys.stdout.write(printable(piece) if is_terminal else piece), store, ids, format)
 
 
 def run_import(args: argparse.Namespace) -> int:
