@@ -7,20 +7,22 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from tui.language import tr
+from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
 
 
 class AskText(ModalScreen[str | None]):
     """Returns what was typed, without the spaces around it; ``None`` for Escape, and where nothing was changed."""
 
+    VERTICAL_BREAKPOINTS = HEIGHTS
     DEFAULT_CSS = """
     AskText { align: center middle; }
-    AskText Input.-textual-compact { margin-top: 1; padding: 0 1; background: $boost; }
-    AskText #refusal { color: $text-error; height: auto; }
+    AskText Panel { width: 64; }
+    AskText.-tall Input { margin-top: 1; }
+    AskText.-short Button { border: none !important; min-width: 0; margin-left: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="ask.cancel", tooltip="Go back and change nothing"),
@@ -31,17 +33,17 @@ class AskText(ModalScreen[str | None]):
         self._question, self._value, self._yes, self._refusal = question, value, yes, refusal
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Panel():
             yield Static(self._question, markup=False)
             yield Input(self._value, compact=True, id="text")
-            yield Static(id="refusal", markup=False)
-            with Horizontal(classes="buttons"):
+            yield Said()
+            with Buttons():
                 yield Button(tr("Cancel"), id="cancel")
                 yield Button(self._yes, id="yes", variant="primary")
 
     @on(Input.Changed)
     def _forgive(self) -> None:
-        self.query_one("#refusal", Static).update("")
+        self.query_one(Said).say("")
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#yes")
@@ -50,7 +52,7 @@ class AskText(ModalScreen[str | None]):
         if text:
             self.dismiss(text if text != self._value else None)
         else:
-            self.query_one("#refusal", Static).update(self._refusal)
+            self.query_one(Said).say(self._refusal, is_problem=True)
             self.query_one(Input).focus()
 
     @on(Button.Pressed, "#cancel")

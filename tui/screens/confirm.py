@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
+
+from tui.screens.dialog import HEIGHTS, Buttons, Panel
 
 
 class Confirm(ModalScreen[bool]):
@@ -21,12 +22,15 @@ class Confirm(ModalScreen[bool]):
         is_harmless: nothing is lost by a yes.
     """
 
-    DEFAULT_CSS = "Confirm { align: center middle; }"
+    VERTICAL_BREAKPOINTS = HEIGHTS
+    DEFAULT_CSS = """
+    Confirm { align: center middle; }
+    Confirm Panel { width: 64; }
+    Confirm.-short Button { border: none !important; min-width: 0; margin-left: 1; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", "Yes", id="confirm.yes", tooltip="Yes"),
         Binding("n,escape", "answer(False)", "No", id="confirm.no", tooltip="No, go back"),
-        Binding("left", "app.focus_previous", "Previous", show=False, id="confirm.left", tooltip="Previous button"),
-        Binding("right", "app.focus_next", "Next", show=False, id="confirm.right", tooltip="Next button"),
     ]
 
     def __init__(self, question: str, *, yes: str, no: str, is_harmless: bool = False) -> None:
@@ -35,9 +39,9 @@ class Confirm(ModalScreen[bool]):
         self._is_harmless = is_harmless
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Panel():
             yield Static(self._question, markup=False)
-            with Horizontal(classes="buttons"):
+            with Buttons():
                 yield Button(self._no, id="no")
                 yield Button(self._yes, id="yes", variant="primary" if self._is_harmless else "error")
 

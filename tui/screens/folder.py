@@ -8,23 +8,24 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 
 from tui.language import tr
+from tui.screens.dialog import HEIGHTS, Panel
 from tui.wrapping import visible
 
 
 class ChooseFolder(ModalScreen[str | None]):
     """Returns a folder, there already or new, the empty name for none, or ``None`` for no change."""
 
+    VERTICAL_BREAKPOINTS = HEIGHTS
     DEFAULT_CSS = """
     ChooseFolder { align: center middle; }
-    ChooseFolder Input.-textual-compact { margin: 1 0; background: $boost; padding: 0 1; }
-    ChooseFolder OptionList { height: auto; max-height: 10; min-height: 1; border: none; padding: 0 1; }
-    ChooseFolder OptionList, ChooseFolder OptionList:focus { background: $surface; }
+    ChooseFolder Panel { width: 64; }
+    ChooseFolder.-tall Input { margin: 1 0; }
+    ChooseFolder OptionList { max-height: 10; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="folder.cancel", tooltip="Go back and change nothing"),
@@ -38,7 +39,7 @@ class ChooseFolder(ModalScreen[str | None]):
         self._names: list[str] = []
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Panel():
             yield Static(self._question, markup=False)
             yield Input(placeholder=tr("Search, or type a new folder"), compact=True)
             yield OptionList(markup=False)
@@ -57,10 +58,10 @@ class ChooseFolder(ModalScreen[str | None]):
         prompts = [Content(visible(name)) for name in fitting]
         if typed and typed not in self._folders:
             fitting.append(typed)
-            prompts.append(Content.assemble((tr("New folder"), "$foreground 60%"), " ", visible(typed)))
+            prompts.append(Content.assemble((tr("New folder"), "dim"), " ", visible(typed)))
         if not typed and self._current:
             fitting.append("")
-            prompts.append(Content.styled(tr("No folder"), "$foreground 60%"))
+            prompts.append(Content.styled(tr("No folder"), "dim"))
         self._names = fitting
         options = self.query_one(OptionList)
         options.set_options(prompts)

@@ -51,7 +51,7 @@ class Menu(ModalScreen[str | None]):
         prompts = []
         for item in self._items:
             gap = " " * (label_width - cell_len(item.label) + 2 + key_width - cell_len(item.key))
-            prompts.append(Content.assemble(" ", item.label, gap, (item.key, "$foreground 60%"), " "))
+            prompts.append(Content.assemble(" ", item.label, gap, (item.key, "dim"), " "))
         yield OptionList(*prompts, markup=False)
 
     def on_mount(self) -> None:

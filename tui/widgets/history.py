@@ -239,8 +239,10 @@ class History(Vertical):
         self._confirm(question, tr("Restore"), restore, is_harmless=True)
 
     def _ask_to_empty_trash(self, count: int) -> None:
-        question = tr("Delete all {count} conversations in the trash for good?", count=count)
-        self._confirm(question, tr("Delete all"), self._empty_trash)
+        question = tr("Empty the trash? One conversation is deleted for good.")
+        if count > 1:
+            question = tr("Empty the trash? {count} conversations are deleted for good.", count=count)
+        self._confirm(question, tr("Empty"), self._empty_trash)
 
     def _empty_trash(self) -> None:
         ids = self._browser.listed_ids

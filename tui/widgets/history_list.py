@@ -49,8 +49,8 @@ class HistoryList(ScrollView, can_focus=True):
     HistoryList > .history--muted { color: $foreground 60%; }
     HistoryList > .history--mark { color: $primary; text-style: bold; }
     HistoryList > .history--current { color: $foreground; text-style: bold; }
-    HistoryList > .history--writing { color: $accent; }
-    HistoryList > .history--found { color: $accent; text-style: bold; }
+    HistoryList > .history--writing { color: $text-accent; }
+    HistoryList > .history--found { color: $text-accent; text-style: bold; }
     HistoryList > .history--cursor { background: $panel; }
     HistoryList > .history--hover { background: $surface; }
     HistoryList:focus > .history--cursor { background: $primary 35%; }
