@@ -265,6 +265,8 @@ def run_export(args: argparse.Namespace) -> int:
 def _print_export(store: ConversationStore, ids: Sequence[int], format: Format) -> None:
     from chatglm_slim_llm.storage.exchange import export_to
 
+    for each in ids:
+        store.conversation(each)  # raises before half of it is printed
     is_terminal = sys.stdout.isatty()
     export_to(lambda piece: sys.stdout.write(printable(piece) if is_terminal else piece), store, ids, format)
 
