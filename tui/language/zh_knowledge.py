@@ -6,7 +6,7 @@ WORDS: dict[str, str] = {
     "A knowledge base holds your documents: answers quote them and name the place.": (
         "知识库存放您的文档：回答会引用原文并注明出处。"
     ),
-    "None yet: “New” makes one.": "还没有知识库，点“新建”创建一个。",
+    "None yet: “New…” makes one.": "还没有知识库，点“新建…”创建一个。",
     "{count} passage": "{count} 个段落",
     "{count} passages": "{count} 个段落",
     "{count} file": "{count} 个文件",
@@ -18,23 +18,25 @@ WORDS: dict[str, str] = {
     "Nothing was added yet.": "尚未添加任何文件。",
     "On or off": "启用/停用",
     "Answer from this one, or no longer": "启用或停用此知识库",
-    "New": "新建",
+    "New…": "新建…",
     "Make a new knowledge base": "新建知识库",
     "Add": "添加",
     "Add…": "添加…",
     "Add files or folders": "添加文件或文件夹",
     "Add to {name}": "添加到“{name}”",
-    "A folder is read with everything in it, and followed from then on.": "文件夹会连同其中所有内容一起读入，之后可随时同步。",
+    "A folder is read with everything in it, and followed from then on.": (
+        "文件夹会连同其中所有内容一起读入，之后可随时同步。"
+    ),
     "Sync": "同步",
     "Follow new, changed and removed files": "跟进新增、修改和删除的文件",
-    "Remove": "删除",
-    "Remove the knowledge base": "删除知识库",
-    "Remove the knowledge base {name}? The files themselves stay.": "删除知识库“{name}”？原文件不受影响。",
+    "Delete": "删除",
+    "Delete the knowledge base": "删除知识库",
+    "Delete the knowledge base {name}? The files themselves stay.": "删除知识库“{name}”？原文件不受影响。",
     "Keep": "保留",
     "Close": "关闭",
     "Stop what is under way, or go back": "停止进行中的操作，或返回",
     "{name} is there; now add files or folders to it.": "“{name}”已创建，现在可以添加文件或文件夹。",
-    "{name} is removed; the files themselves stay.": "“{name}”已删除，原文件不受影响。",
+    "{name} is deleted; the files themselves stay.": "“{name}”已删除，原文件不受影响。",
     "Looking for files…": "正在查找文件…",
     "Making new vectors: {done} of {total} passages": "正在重新生成向量：{done} / {total} 个段落",
     "Reading: {done} of {total} files": "正在读取：{done} / {total} 个文件",
@@ -48,7 +50,9 @@ WORDS: dict[str, str] = {
     "{count} removed": "移除 {count} 个文件",
     "{count} skipped": "跳过 {count} 个文件",
     "{path} is not there now; what was in it is kept.": "{path} 现在不存在，其中已读取的内容保留。",
-    "Knowledge bases need packages that are not installed; run: {command}": "知识库需要的软件包尚未安装，请运行：{command}",
+    "Knowledge bases need packages that are not installed; run: {command}": (
+        "知识库需要的软件包尚未安装，请运行：{command}"
+    ),
     # a new one
     "New knowledge base": "新建知识库",
     "Name": "名称",
@@ -64,7 +68,9 @@ WORDS: dict[str, str] = {
         "已安装轻量向量模型时用它，否则只按词语检索。"
     ),
     "small": "轻量",
-    "Universal Sentence Encoder: quick, finds by meaning in 16 languages.": "Universal Sentence Encoder：速度快，支持 16 种语言的语义检索。",
+    "Universal Sentence Encoder: quick, finds by meaning in 16 languages.": (
+        "Universal Sentence Encoder：速度快，支持 16 种语言的语义检索。"
+    ),
     "thorough": "精细",
     "multilingual-e5-small: finds more, takes ten times as long.": "multilingual-e5-small：找得更全，耗时约十倍。",
     "words alone": "仅词语",

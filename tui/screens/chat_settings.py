@@ -20,6 +20,7 @@ from chatglm_slim_llm.storage import ChatSettings
 from tui.language import tr
 from tui.parameters import PARAMETERS, Parameter, as_typed, parse, refusal
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
+from tui.widgets.prose import Prose
 
 
 class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
@@ -45,9 +46,10 @@ class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
         & Select { height: 1; & > SelectCurrent { background: $boost; padding: 0 1; } }
         & Select:focus > SelectCurrent { background: $primary 25%; }
         & .parameter { height: auto; margin-bottom: 1; }
-        & .name { width: 22; }
+        & .name { width: 20; }
         & .field { height: auto; width: 1fr; }
         & .help { color: $text-muted; height: auto; }
+        & .-lead { margin-bottom: 1; }
         & .refusal { color: $text-error; height: auto; display: none; }
         & Buttons { margin: 0 1 0 0; }
     }
@@ -77,7 +79,7 @@ class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
                 yield Static(tr("Knowledge base"), classes="title", markup=False)
                 yield self._select()
                 yield Static(tr("Parameters"), classes="title", markup=False)
-                yield Static(tr("What is left empty is as in the program's settings."), classes="help", markup=False)
+                yield Prose(tr("What is left empty is as in the program's settings."), classes="help -lead")
                 for parameter in PARAMETERS:
                     yield from self._row(parameter)
             with Buttons():
@@ -106,11 +108,12 @@ class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
                     yield _Text(typed, id=parameter.name, placeholder=default)
                 else:
                     yield Input(typed, placeholder=default, compact=True, id=parameter.name)
-                yield Static(id=f"{parameter.name}-refusal", classes="refusal", markup=False)
-                yield Static(tr(parameter.help), classes="help", markup=False)
+                yield Prose(id=f"{parameter.name}-refusal", classes="refusal")
+                yield Prose(tr(parameter.help), classes="help")
 
     def on_mount(self) -> None:
         self.query_one("#system").focus(scroll_visible=False)
+        self.call_after_refresh(self.query_one("#form").scroll_home, animate=False)
 
     # --- what is typed, checked as it is typed
 
@@ -143,7 +146,7 @@ class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
         return self.query_one(f"#{parameter.name}", Input).value
 
     def _refuse(self, parameter: Parameter, refused: str) -> None:
-        line = self.query_one(f"#{parameter.name}-refusal", Static)
+        line = self.query_one(f"#{parameter.name}-refusal", Prose)
         line.display = bool(refused)
         line.update(refused)
 

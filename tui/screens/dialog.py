@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.widgets import Static
+
+from tui.widgets.prose import Prose
 
 HEIGHTS: list[tuple[int, str]] = [(0, "-short"), (16, "-tall")]
 """The vertical breakpoints of every screen with a panel: a short one has no room for frames."""
@@ -52,16 +53,13 @@ class Buttons(Horizontal):
     ]
 
 
-class Said(Static):
+class Said(Prose):
     """A sentence about what was just done or tried; it takes no room while there is none."""
 
     DEFAULT_CSS = """
     Said { height: auto; margin-top: 1; color: $text-muted; display: none; }
     Said.-problem { color: $text-error; }
     """
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, markup=False)
 
     def say(self, text: str, *, is_problem: bool = False) -> None:
         """Show a sentence; an empty one hides the last."""

@@ -20,6 +20,7 @@ from tui.amounts import Pace, size_text, time_text
 from tui.language import tr
 from tui.local_models import hub_cache, hub_model, short_path
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
+from tui.widgets.prose import Prose
 
 _HUB = "https://huggingface.co"
 
@@ -68,7 +69,7 @@ class Download(ModalScreen[None]):
             yield Static(_about(self._what), id="download-about", markup=False)
             yield ProgressBar(total=None, show_eta=False)
             yield Static(tr("Starting…"), id="download-figures", markup=False)
-            yield Static(_promise(self.is_fetching), id="download-promise", classes="muted", markup=False)
+            yield Prose(_promise(self.is_fetching), id="download-promise", classes="muted")
             with Buttons():
                 yield Button(self._no, id="no")
                 yield Button(tr("In the background"), id="hide")
@@ -95,7 +96,7 @@ class Download(ModalScreen[None]):
         if not self.is_fetching:
             self.add_class("-fetching")
             self.query_one("#no", Button).label = self._no
-            self.query_one("#download-promise", Static).update(_promise(is_fetching=True))
+            self.query_one("#download-promise", Prose).update(_promise(is_fetching=True))
             self.query_one("#hide").focus()
             self._answer(True)
 

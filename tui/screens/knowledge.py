@@ -27,6 +27,7 @@ from tui.screens.confirm import Confirm
 from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
 from tui.screens.new_knowledge import NewBase, NewKnowledge
 from tui.screens.open_path import OpenPath
+from tui.widgets.prose import Prose
 from tui.wrapping import visible
 
 _STAGES = {
@@ -79,10 +80,10 @@ class KnowledgeScreen(ModalScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Close", id="knowledge.close", tooltip="Stop what is under way, or go back"),
         Binding("space", "switch", "On or off", id="knowledge.switch", tooltip="Answer from this one, or no longer"),
-        Binding("n", "create", "New", id="knowledge.new", tooltip="Make a new knowledge base"),
+        Binding("n", "create", "Create", id="knowledge.create", tooltip="Make a new knowledge base"),
         Binding("a", "add", "Add", id="knowledge.add", tooltip="Add files or folders"),
         Binding("s", "sync", "Sync", id="knowledge.sync", tooltip="Follow new, changed and removed files"),
-        Binding("delete,d", "remove", "Remove", id="knowledge.remove", tooltip="Remove the knowledge base"),
+        Binding("delete,d", "remove", "Delete", id="knowledge.delete", tooltip="Delete the knowledge base"),
     ]
 
     @dataclass
@@ -130,14 +131,14 @@ class KnowledgeScreen(ModalScreen[str | None]):
             panel.border_title = tr("Knowledge bases")
             panel.border_subtitle = tr("Space switches on or off · Esc closes")
             yield OptionList(id="bases", markup=False)
-            yield Static(id="base-about", classes="muted", markup=False)
+            yield Prose(id="base-about", classes="muted")
             yield ProgressBar(total=None, show_eta=False)
             yield Said()
             with Buttons():
-                yield Button(tr("New"), id="new", classes="idle")
+                yield Button(tr("New…"), id="new", classes="idle")
                 yield Button(tr("Add…"), id="add", classes="idle")
                 yield Button(tr("Sync"), id="sync", classes="idle")
-                yield Button(tr("Remove"), id="remove", classes="idle")
+                yield Button(tr("Delete"), id="delete", classes="idle")
                 yield Button(tr("Stop"), id="stop")
                 yield Static(id="space")
                 yield Button(tr("Close"), id="close", variant="primary", classes="idle")
@@ -192,7 +193,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
         width = max((cell_len(name) for name in self._names), default=0)
         bases.add_options(Option(self._row(name, width)) for name in self._names)
         if not self._names:
-            bases.add_option(Option(Content(tr("None yet: “New” makes one.")), disabled=True))
+            bases.add_option(Option(Content(tr("None yet: “New…” makes one.")), disabled=True))
         bases.highlighted = self._names.index(marked) if marked in self._names else 0 if self._names else None
         self._show_about()
 
@@ -213,7 +214,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
 
     @on(OptionList.OptionHighlighted)
     def _show_about(self) -> None:
-        self.query_one("#base-about", Static).update(self._about(self._marked))
+        self.query_one("#base-about", Prose).update(self._about(self._marked))
 
     def _about(self, name: str) -> str:
         if not name:
@@ -318,7 +319,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
         if name := self._marked:
             self._work(name, lambda progress: _report_text(self._library.sync(name, progress)))
 
-    @on(Button.Pressed, "#remove")
+    @on(Button.Pressed, "#delete")
     def action_remove(self) -> None:
         if not (name := self._marked):
             return
@@ -327,12 +328,12 @@ class KnowledgeScreen(ModalScreen[str | None]):
             if answer:
                 self._work("", lambda _: self._remove(name))
 
-        question = tr("Remove the knowledge base {name}? The files themselves stay.", name=name)
-        self.app.push_screen(Confirm(question, yes=tr("Remove"), no=tr("Keep")), remove)
+        question = tr("Delete the knowledge base {name}? The files themselves stay.", name=name)
+        self.app.push_screen(Confirm(question, yes=tr("Delete"), no=tr("Keep")), remove)
 
     def _remove(self, name: str) -> str:
         self._library.remove(name)
-        return tr("{name} is removed; the files themselves stay.", name=name)
+        return tr("{name} is deleted; the files themselves stay.", name=name)
 
     @on(Button.Pressed, "#stop")
     def _stop_work(self) -> None:

@@ -25,6 +25,7 @@ from tui.local_models import LocalModel, devices, find_models, free_memory_bytes
 from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
 from tui.widgets.choice import Choice
 from tui.widgets.path_input import PathInput
+from tui.widgets.prose import Prose
 
 _FOLDER, _HUB = "folder", "hub"
 _NAME_WIDTH = 44
@@ -80,7 +81,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
                 )
             with Horizontal(classes="row"):
                 yield Static(tr("Memory"), classes="label", markup=False)
-                yield Static(id="memory", classes="muted", markup=False)
+                yield Prose(id="memory", classes="muted")
             yield Said(id="said")
             with Buttons():
                 yield Button(tr("Cancel"), id="cancel")
@@ -163,7 +164,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
         is_too_big = self._free_bytes is not None and needed > self._free_bytes + held
         if is_too_big:
             text += f"\n{tr('More than is free: choose a smaller level or model, or close other programs.')}"
-        line = self.query_one("#memory", Static)
+        line = self.query_one("#memory", Prose)
         line.set_class(is_too_big, "-warning")
         line.update(text)
 

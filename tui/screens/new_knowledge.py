@@ -18,6 +18,7 @@ from chatglm_slim_llm.errors import ConfigError
 from tui.language import tr
 from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
 from tui.widgets.choice import Choice
+from tui.widgets.prose import Prose
 
 _EMBEDDERS = (
     ("", "", "automatic", "The small embedder where it is installed, words alone where it is not."),
@@ -66,7 +67,7 @@ class NewKnowledge(ModalScreen[NewBase | None]):
             with Horizontal(classes="row"):
                 yield Static(tr("Finds by"), classes="label", markup=False)
                 yield Choice([(name, tr(label)) for name, _, label, _ in self._embedders], "", id="new-embedder")
-            yield Static(tr(_EMBEDDERS[0][3]), id="new-about", classes="muted", markup=False)
+            yield Prose(tr(_EMBEDDERS[0][3]), id="new-about", classes="muted")
             yield Said()
             with Buttons():
                 yield Button(tr("Cancel"), id="cancel")
@@ -78,7 +79,7 @@ class NewKnowledge(ModalScreen[NewBase | None]):
     @on(Choice.Changed)
     def _explain(self, event: Choice.Changed) -> None:
         about = next(about for name, _, _, about in _EMBEDDERS if name == event.value)
-        self.query_one("#new-about", Static).update(tr(about))
+        self.query_one("#new-about", Prose).update(tr(about))
 
     @on(Input.Changed)
     def _forgive(self) -> None:

@@ -9,11 +9,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button
 
 from tui.language import tr
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
 from tui.widgets.path_input import PathInput
+from tui.widgets.prose import Prose
 
 Kind = Literal["file", "folder", "any", "new"]
 
@@ -29,7 +30,10 @@ class OpenPath(ModalScreen[Path | None]):
         about: a sentence above the line.
     """
 
-    DEFAULT_CSS = "OpenPath { align: center middle; }"
+    DEFAULT_CSS = """
+    OpenPath { align: center middle; }
+    OpenPath .muted { margin-bottom: 1; }
+    """
     VERTICAL_BREAKPOINTS = HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "Cancel", id="path.cancel", tooltip="Go back"),
@@ -43,7 +47,7 @@ class OpenPath(ModalScreen[Path | None]):
         with Panel() as panel:
             panel.border_title = self._title
             if self._about:
-                yield Static(self._about, classes="muted", markup=False)
+                yield Prose(self._about, classes="muted")
             yield PathInput(self._value, only_folders=self._kind == "folder")
             with Buttons():
                 yield Button(tr("Cancel"), id="cancel")

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import ClassVar
 
-from textual.app import ComposeResult, RenderResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.geometry import Size
 from textual.screen import ModalScreen
-from textual.widget import Widget
 from textual.widgets import Static
 
 from chatglm_slim_llm.storage import Source
@@ -22,7 +19,8 @@ from tui.language import tr
 from tui.local_models import short_path
 from tui.opening import State, file_of, may_open, open_file, state_of
 from tui.screens.dialog import HEIGHTS, Panel, Said
-from tui.wrapping import break_offsets, visible
+from tui.widgets.prose import Prose
+from tui.wrapping import visible
 
 _PAGES = {"pptx": "slide {page}", "xlsx": "sheet {page}", "epub": "chapter {page}"}
 
@@ -67,7 +65,7 @@ class PassageScreen(ModalScreen[None]):
             yield Static(id="passage-where", markup=False)
             yield Said(id="passage-said")
             with VerticalScroll(id="passage-body"):
-                yield _Quoted()
+                yield Prose()
 
     async def on_mount(self) -> None:
         self.query_one("#passage-body").focus()
@@ -87,7 +85,7 @@ class PassageScreen(ModalScreen[None]):
         of = tr("{place} of {count}", place=self._place + 1, count=len(self._sources))
         self.query_one(Panel).border_title = f"{tr('Source')} [{source.number}]".replace("[", r"\[") + f" · {of}"
         self.query_one("#passage-where", Static).update(_where(source))
-        self.query_one(_Quoted).text = visible(source.text)
+        self.query_one("#passage-body Prose", Prose).update(visible(source.text))
         self.query_one("#passage-body", VerticalScroll).scroll_home(animate=False)
         self._say("")
         state = await asyncio.to_thread(state_of, source)
@@ -148,38 +146,6 @@ class PassageScreen(ModalScreen[None]):
 
     def action_close(self) -> None:
         self.dismiss(None)
-
-
-class _Quoted(Widget):
-    """The words, cut into lines as Chinese and English are cut."""
-
-    DEFAULT_CSS = "_Quoted { height: auto; }"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._text = ""
-
-    @property
-    def text(self) -> str:
-        return self._text
-
-    @text.setter
-    def text(self, text: str) -> None:
-        self._text = text
-        self.refresh(layout=True)
-
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self._lines(width))
-
-    def render(self) -> RenderResult:
-        return Content("\n".join(self._lines(self.content_size.width)))
-
-    def _lines(self, width: int) -> list[str]:
-        lines: list[str] = []
-        for line in self._text.split("\n"):
-            cuts = [0, *break_offsets(line, max(width, 1)), len(line)]
-            lines += [line[start:end].rstrip() for start, end in pairwise(cuts)]
-        return lines
 
 
 def _where(source: Source) -> Content:

@@ -16,9 +16,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.suggester import Suggester
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui.language import tr
+from tui.widgets.prose import Prose
 
 _MOST = 5000
 
@@ -47,7 +48,7 @@ class PathInput(Vertical):
     def __init__(self, value: str = "", *, only_folders: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self._line = _Line(value, only_folders)
-        self._hint = Static(id="path-hint", markup=False)
+        self._hint = Prose(id="path-hint")
 
     def compose(self) -> ComposeResult:
         yield self._line
