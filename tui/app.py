@@ -169,10 +169,8 @@ class ChatApp(App[None]):
     def _show_loading(self, event: ModelLoading) -> None:
         from tui.screens.download import Download
 
-        if isinstance(self.screen, Download):
+        if isinstance(self.screen, Download) and self.screen.is_running:
             self.screen.show_progress(event.what, event.done_bytes, event.total_bytes)
-        share = f" {event.done_bytes / event.total_bytes:.0%}" if event.total_bytes else ""
-        self._chat.status.state, self._chat.status.is_problem = f"{_doing(event.what)}{share}", False
 
     @on(ModelReady)
     def _show_ready(self, event: ModelReady) -> None:
@@ -360,11 +358,6 @@ def _end_now(status: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def _doing(what: str) -> str:
-    verb, _, name = what.partition(" ")
-    return tr("reading {name}", name=name) if verb == "reading" and name else tr(what)
 
 
 def _short(model: str) -> str:

@@ -21,6 +21,7 @@ from tui.messages import (
     ConversationsChanged,
     ExportAsked,
     ModelFailed,
+    ModelLoading,
     ModelReady,
     TalkChanged,
 )
@@ -99,6 +100,11 @@ class ChatScreen(Screen[None]):
         self._history.set_writing([] if reply is None else [reply.conversation_id])
         if reply is not None and not reply.text:
             self.show_history()
+
+    @on(ModelLoading)
+    def _show_loading(self, event: ModelLoading) -> None:
+        share = f" {event.done_bytes / event.total_bytes:.0%}" if event.total_bytes else ""
+        self._say(f"{_doing(event.what)}{share}")
 
     @on(ModelReady)
     def _show_ready(self) -> None:
@@ -282,3 +288,8 @@ class ChatScreen(Screen[None]):
     def on_app_focus(self, _event: events.AppFocus) -> None:
         if self.focused is None:
             self.pane.prompt.focus()
+
+
+def _doing(what: str) -> str:
+    verb, _, name = what.partition(" ")
+    return tr("reading {name}", name=name) if verb == "reading" and name else tr(what)
