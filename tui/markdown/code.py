@@ -14,15 +14,18 @@ from tui.wrapping import chop
 
 _MAX_COLOURED = 100_000  # characters; more would hold the screen up for a second
 _MIN_WIDTH = 4
+_CONTEXT = 6  # lines that are read again to colour the next one
 
 
 @dataclass(eq=False)
 class CodeBlock:
-    """The lines of a block; while it grows, each piece is coloured for itself, and all together once it is closed."""
+    """The lines of a block; while it grows they are coloured one by one, and all together once it is closed."""
 
     language: str = ""
     lines: list[str] = field(default_factory=list)
     is_closed: bool = True
+    num_partial: int = 0
+    """How many of the last lines are not complete."""
     _coloured: dict[str, list[Text]] = field(default_factory=dict)
 
     @property
@@ -40,13 +43,32 @@ class CodeBlock:
         if not self.language:
             return [Text(line) for line in self.lines[start:end]]
         if not self.is_closed:
-            return _coloured(self.lines[start:end], self.language, theme)
+            return self._live(start, end, theme)
         if theme not in self._coloured:
             size = sum(map(len, self.lines)) + len(self.lines)
             if size > _MAX_COLOURED:
                 return [Text(line) for line in self.lines[start:end]]
             self._coloured = {theme: _coloured(self.lines, self.language, theme)}
         return [text.copy() for text in self._coloured[theme][start:end]]
+
+    def close(self) -> None:
+        """No more lines will come."""
+        self.is_closed, self.lines = True, self.lines or [""]
+        self._coloured.clear()
+
+    def drop_partial(self) -> None:
+        """Forget the lines that were not complete."""
+        del self.lines[len(self.lines) - self.num_partial :]
+        self.num_partial = 0
+
+    def _live(self, start: int, end: int, theme: str) -> list[Text]:
+        """Lines of a block that grows: each complete one is coloured once, with the few before it."""
+        known = self._coloured.setdefault(theme, [])
+        num_complete = len(self.lines) - self.num_partial
+        for idx in range(len(known), min(end, num_complete)):
+            known.append(_coloured(self.lines[max(idx - _CONTEXT, 0) : idx + 1], self.language, theme)[-1])
+        texts = [text.copy() for text in known[start : min(end, num_complete)]]
+        return texts + [Text(line) for line in self.lines[start + len(texts) : end]]
 
 
 @dataclass(slots=True, eq=False)

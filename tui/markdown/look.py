@@ -70,4 +70,7 @@ class Row:
     """How many characters at its beginning were not said: indents and bars of rows that go on."""
     is_said: bool = True
     """Whether it belongs to what was said, and not to the frame around it."""
-    has_hit: bool = False
+    painted: object = None
+    """What the screen made of it last, and"""
+    painted_for: object = None
+    """for which place and style."""

@@ -21,22 +21,20 @@ class OpenFence:
     block: CodeBlock
     mark: str
     indent: int
-    num_partial: int = 0
 
     def read(self, source: str, start: int, *, growing: bool) -> tuple[int, bool]:
         """Take lines from ``start`` on; returns where the rest begins, and whether the block is over."""
-        del self.block.lines[len(self.block.lines) - self.num_partial :]
-        self.num_partial = 0
+        self.block.drop_partial()
         match = self._closing().search(source, start)
         is_over = match is not None and (not growing or match.group().endswith("\n"))
         end = match.start() if match else source.rfind("\n", start) + 1 or start
         self.block.lines += self._lines(source[start:end])
         if match is None:  # a line that is not complete is shown, and read again
             partial = self._lines(source[end:]) if visible(source[end:]).strip(" ") else []
-            self.num_partial = len(partial) if growing else 0
+            self.block.num_partial = len(partial) if growing else 0
             self.block.lines += partial
         if is_over or not growing:
-            self.block.is_closed, self.block.lines = True, self.block.lines or [""]
+            self.block.close()
             return (match.end() if match else len(source)), True
         return end, False
 

@@ -19,7 +19,7 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Offset, Size
+from textual.geometry import Offset, Region, Size
 from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
@@ -152,6 +152,9 @@ class Conversation(ScrollView, can_focus=True):
         self._before_find: Place | None = None
         self._style_number = 0
         self._palette_made: Palette | None = None
+        self._styles_made: dict[str, Style] = {}
+        self._shown: list[tuple[int, Row | None]] = []  # what the view showed last, line by line
+        self._shown_at = (-1, -1)
         self._grown: set[int] = set()  # the entries with new text
         self._frame: Timer | None = None
         self._frame_s = _FRAME_S
@@ -325,12 +328,36 @@ class Conversation(ScrollView, can_focus=True):
             self._layout.fill(self._anchor, height)
             row = self._layout.row(self._anchor)
         self._is_placing = True
-        self.virtual_size = Size(self._width, self._layout.height)
+        self._set_virtual_size(Size(self._width, self._layout.height))
         self.scroll_to(y=min(row, self.max_scroll_y), animate=False, immediate=True, force=True)
         self._is_placing = False
         if self._anchor is not None and self._anchor.from_end is not None:
             self._anchor = self._layout.place(row)
-        self.refresh()
+        self._refresh_changed()
+
+    def _set_virtual_size(self, size: Size) -> None:
+        """Only where a scrollbar comes or goes must the screen be laid out again; Textual would do so every time."""
+        is_longer = size.height > self.size.height
+        if size.width != self.virtual_size.width or is_longer != self.show_vertical_scrollbar:
+            self.virtual_size = size
+        elif size != self.virtual_size:
+            self.set_reactive(Conversation.virtual_size, size)
+            self.vertical_scrollbar.window_virtual_size = size.height
+
+    def _refresh_changed(self) -> None:
+        """Paint the lines that are not as they were."""
+        top, height = self.scroll_offset.y, self.size.height
+        shown_at = (top, self._style_number)
+        before, self._shown = self._shown, self._layout.window(top, height)
+        if shown_at != self._shown_at or len(before) != height:
+            self._shown_at = shown_at
+            self.refresh()
+            return
+        for y, ((_, old), (_, new)) in enumerate(zip(before, self._shown, strict=True)):
+            if old is not new and not (old and new and old.text == new.text and old.text.style == new.text.style):
+                self.refresh(Region(0, y, self.size.width, 1))
+        if self._has_news:
+            self.refresh(Region(0, height - 1, self.size.width, 1))
 
     @property
     def _width(self) -> int:
@@ -352,6 +379,7 @@ class Conversation(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         super().notify_style_update()
         before, self._palette_made = self._palette_made, None
+        self._styles_made.clear()
         self._style_number += 1
         if before is not None and before.is_plain != self._palette.is_plain:
             self._layout.forget()
@@ -396,8 +424,13 @@ class Conversation(ScrollView, can_focus=True):
         return self._palette_made
 
     def _style(self, name: str) -> Style:
-        style = self.get_component_rich_style(f"conversation--{name}")
-        return style if name in _ON_THEIR_OWN else style.without_color + Style(color=style.color)
+        """A style of the theme, or the widget's own; Textual itself forgets them with every refresh."""
+        if (style := self._styles_made.get(name)) is None:
+            style = self.get_component_rich_style(f"conversation--{name}") if name else self.rich_style
+            if name and name not in _ON_THEIR_OWN:
+                style = style.without_color + Style(color=style.color)
+            self._styles_made[name] = style
+        return style
 
     # --- rows to the terminal
 
@@ -406,30 +439,44 @@ class Conversation(ScrollView, can_focus=True):
         if self._has_news and y == self.size.height - 1:
             return self._news()
         row = y + self.scroll_offset.y
-        line, style = self._line(row)
+        if self._shown_at == (self.scroll_offset.y, self._style_number) and 0 <= y < len(self._shown):
+            idx, drawn = self._shown[y]
+        else:
+            idx, drawn = self._layout.row_at(row) if self._width else (-1, None)
+        if idx < 0 or drawn is None:
+            return self._painted(Text(), None, row)
+        entry = self.entries[idx]
+        is_under_cursor = entry.message_id == self.cursor_id
         if (selection := self.text_selection) is not None and (span := selection.get_span(row)) is not None:
+            line, style = self._line(entry, drawn, row)
             start, end = span
             line.stylize(self.screen.get_component_rich_style("screen--selection"), start, None if end == -1 else end)
-        strip = Strip(line.render(self.app.console), cell_len(line.plain))
-        return strip.adjust_cell_length(self.size.width, style).apply_style(self.rich_style).apply_offsets(0, row)
+            return self._painted(line, style, row)
+        made_for = (row, self.size.width, self._style_number, is_under_cursor)
+        if drawn.painted_for != made_for:
+            drawn.painted, drawn.painted_for = self._painted(*self._line(entry, drawn, row), row), made_for
+        assert isinstance(drawn.painted, Strip)
+        return drawn.painted
 
-    def _line(self, row: int) -> tuple[Text, Style | None]:
+    def _painted(self, line: Text, style: Style | None, row: int) -> Strip:
+        strip = Strip(line.render(self.app.console), cell_len(line.plain))
+        behind = self._style("")
+        return strip.adjust_cell_length(self.size.width, style).apply_style(behind).apply_offsets(0, row)
+
+    def _line(self, entry: Entry, drawn: Row, row: int) -> tuple[Text, Style | None]:
         """A row with the margin before it, and the style of the rest of the line."""
-        idx, drawn = self._layout.row_at(row) if self._width else (-1, None)
-        if idx < 0 or drawn is None:
-            return Text(), None
-        entry = self.entries[idx]
         style = self._style("user") if entry.role == "user" and not self._palette.is_plain else None
-        line = Text.assemble(self._margin(entry, row == self._layout.tops[idx]), drawn.text)
+        line = Text.assemble(self._margin(entry, row), drawn.text)
         if style:
             line.style = style
         return line, style
 
-    def _margin(self, entry: Entry, is_first: bool) -> Text:
+    def _margin(self, entry: Entry, row: int) -> Text:
         """The bar at the left: of what people wrote, and of the message that keys act on."""
         is_under_cursor = entry.message_id == self.cursor_id
         if self._palette.is_plain:
-            return Text("> " if is_under_cursor and is_first else "  ")
+            is_first = is_under_cursor and self._layout.row_at(row - 1)[1] is None
+            return Text("> " if is_first else "  ")
         if is_under_cursor:
             return Text("┃ ", self._style("cursor"))
         return Text("▌ ", self._style("mark")) if entry.role == "user" else Text("  ")
@@ -440,7 +487,7 @@ class Conversation(ScrollView, can_focus=True):
         style = self._style("news") + Style.from_meta({"news": True})
         before = max((self._width - cell_len(label)) // 2, 0)
         cells = [Cells(" " * before), Cells(label, style)]
-        return Strip(cells).adjust_cell_length(self.size.width).apply_style(self.rich_style)
+        return Strip(cells).adjust_cell_length(self.size.width).apply_style(self._style(""))
 
     # --- selecting text with the mouse
 
@@ -536,6 +583,7 @@ class Conversation(ScrollView, can_focus=True):
             if idx == len(self.entries) - 1 and last - first <= height:
                 self._anchor = None
         self._lay_out()
+        self.refresh()
 
     def action_ask(self, action: MessageAction) -> None:
         """Ask for something to be done with the message under the cursor, or the last one that it fits."""

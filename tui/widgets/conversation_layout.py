@@ -201,6 +201,24 @@ class Layout:
             for at in range(start - 1, -1, -1):
                 yield idx, at
 
+    def window(self, top: int, num_rows: int) -> list[tuple[int, Row | None]]:
+        """What ``row_at`` gives for each row of a view."""
+        found: list[tuple[int, Row | None]] = []
+        idx = max(bisect_right(self.tops, top) - 1, 0)
+        skip = top - self.tops[min(idx, len(self.tops) - 1)]
+        while len(found) < num_rows and idx < len(self.entries):
+            view = self.view(idx)
+            segment_idx = max(bisect_right(view.tops, skip) - 1, 0)
+            while segment_idx < len(view.segments) and len(found) < num_rows:
+                start = skip - view.tops[segment_idx]
+                rows = self.rows(idx, segment_idx)[start:]
+                segment_idx += 1
+                found += [(idx, row) for row in rows]
+                skip = view.tops[segment_idx]
+            found.append((idx, None))
+            idx, skip = idx + 1, 0
+        return (found + [(-1, None)] * (num_rows - len(found)))[:num_rows]
+
     def row_at(self, row: int) -> tuple[int, Row | None]:
         """The entry at a row, and what is drawn there; ``None`` for the empty row below a message."""
         idx = bisect_right(self.tops, row) - 1
