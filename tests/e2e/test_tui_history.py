@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import pytest
 from history_pane import in_chinese, listing, pane_over
-from textual.binding import Binding
 from textual.widgets import Input, OptionList, TextArea
 
 from chatglm_slim_llm.storage import ConversationStore
 from tui.messages import ConversationChosen
-from tui.screens.ask_text import AskText
-from tui.screens.confirm import Confirm
-from tui.screens.folder import ChooseFolder
 from tui.screens.menu import Menu
-from tui.widgets.history import History, HistoryLeft
+from tui.widgets.history import HistoryLeft
 from tui.widgets.history_list import HistoryList
 from tui.widgets.history_search import HistorySearch
 
@@ -255,18 +251,6 @@ async def test_the_pane_speaks_chinese(tmp_path):
             for words in ("搜索", "历史", "归档", "回收站", "置顶"):
                 assert words in text.replace(" ", "")
             assert "已移到回收站" in pane.told
-
-
-async def test_every_word_of_the_pane_has_a_chinese_one(tmp_path):
-    from tui.language.zh_history import WORDS
-
-    kinds = (History, HistoryList, HistorySearch, AskText, ChooseFolder, Menu, Confirm)
-    for kind in kinds:
-        for binding in kind.BINDINGS:
-            assert isinstance(binding, Binding)
-            assert binding.id
-            assert binding.tooltip in WORDS
-            assert binding.description in WORDS
 
 
 async def test_a_thousand_conversations_make_no_widgets(tmp_path):

@@ -161,6 +161,39 @@ async def test_a_store_that_cannot_be_read_is_told_once_and_the_list_stays(tmp_p
             await pane.until(lambda: "[/index] is gone" in pane.told)
 
 
+async def test_commands_do_the_same_to_the_conversation_that_is_open(tmp_path):
+    async with listing(tmp_path, "two", "one") as pane:
+        one = pane.id_of("one")
+        pane.history.act("rename", one, " better ")
+        pane.history.act("move", one, "Work")
+        pane.history.act("pin", one)
+        pane.history.act("archive", one)
+        found = pane.store.conversation(one)
+        assert (found.title, found.folder, found.is_pinned) == ("better", "Work", True)
+        assert pane.titles("archived") == ["better"]
+        for _ in range(4):
+            pane.history.undo()
+        pane.history.act("delete", one)
+        assert pane.titles("trash") == ["one"]
+        pane.history.act("restore", one)
+        pane.history.act("export", one)
+        pane.history.act("rename", one)
+        await pane.pilot.pause()
+        assert isinstance(pane.app.screen, AskText)
+        assert pane.app.asked == [*[ConversationsChanged((one,))] * 10, ExportAsked(one)]
+        assert pane.titles() == ["two", "one"]
+
+
+async def test_a_conversation_that_has_not_begun_or_is_gone_cannot_be_changed(tmp_path):
+    async with listing(tmp_path) as pane:
+        pane.history.act("pin", None)
+        await pane.pilot.pause()
+        assert "not begun" in pane.told
+        pane.history.act("pin", 77)
+        await pane.pilot.pause()
+        assert "77" in pane.told
+
+
 # --- the shelves
 
 
@@ -237,8 +270,8 @@ async def test_deleting_for_good_and_emptying_the_trash_are_asked_first(tmp_path
         await pane.press("home", "enter")
         assert "2 conversations" in pane.screen
         await pane.press("y")
+        await pane.until(lambda: pane.shown == ["The trash is empty"])
         assert pane.titles("trash") == []
-        assert pane.shown == ["The trash is empty"]
         assert len(pane.app.asked[-1].conversation_ids) == 2
         assert not pane.history.undo()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -18,32 +18,33 @@ from textual.geometry import Offset
 from textual.message import Message
 
 from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.storage import Conversation, ConversationStore, Shelf
+from chatglm_slim_llm.storage import Conversation, ConversationStore
 from tui.language import tr
 from tui.messages import ConversationChosen, ConversationsChanged, ExportAsked
-from tui.screens.ask_text import AskText
 from tui.screens.confirm import Confirm
-from tui.screens.folder import ChooseFolder
-from tui.screens.menu import Item, Menu
+from tui.screens.menu import Menu
+from tui.widgets import history_questions as questions
 from tui.widgets.history_browser import HistoryBrowser
 from tui.widgets.history_changes import Changes, short
 from tui.widgets.history_list import HistoryList
+from tui.widgets.history_questions import CHANGES, Change
 from tui.widgets.history_rows import EmptyTrash, Found, Line
 from tui.widgets.history_search import HistorySearch
 
 _LOW = 12  # rows of a terminal that has none to spare
-_LONGEST_TITLE = 200  # to be edited; longer ones come from files
-_CHANGES: dict[Shelf, tuple[str, ...]] = {
-    "shown": ("rename", "pin", "move", "archive", "export", "delete"),
-    "archived": ("rename", "archive", "export", "delete"),
-    "trash": ("restore", "delete"),
-}
-"""What can be done to a conversation on each shelf, as the menu lists it."""
 
 
 @dataclass
 class HistoryLeft(Message):
     """Escape in the history: the keys are wanted elsewhere."""
+
+
+@dataclass
+class TrashEmptied(Message):
+    """What was in the trash is gone for good, or is not, for a reason."""
+
+    conversation_ids: tuple[int, ...]
+    failure: str = ""
 
 
 class History(Vertical):
@@ -57,19 +58,35 @@ class History(Vertical):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "search", "Search", key_display="/", id="history.search", tooltip="Search all conversations"),
-        Binding("r", "rename", "Rename", id="history.rename", tooltip="Give the conversation another title"),
-        Binding("p", "pin", "Pin", id="history.pin", tooltip="Keep the conversation on top, or no longer"),
-        Binding("m", "move", "Move", show=False, id="history.move", tooltip="Move the conversation to a folder"),
-        Binding("a", "archive", "Archive", show=False, id="history.archive", tooltip="Archive it, or bring it back"),
+        Binding("r", "change('rename')", "Rename", id="history.rename", tooltip="Give the conversation another title"),
+        Binding("p", "change('pin')", "Pin", id="history.pin", tooltip="Keep the conversation on top, or no longer"),
+        Binding(
+            "m", "change('move')", "Move", show=False, id="history.move", tooltip="Move the conversation to a folder"
+        ),
+        Binding(
+            "a",
+            "change('archive')",
+            "Archive",
+            show=False,
+            id="history.archive",
+            tooltip="Archive it, or bring it back",
+        ),
         Binding(
             "d,delete",
-            "delete",
+            "change('delete')",
             "Delete",
             id="history.delete",
             tooltip="Move the conversation to the trash; in the trash, delete it for good",
         ),
-        Binding("u", "restore", "Undo", id="history.undo", tooltip="Take the last change back; in the trash, restore"),
-        Binding("x", "export", "Export", show=False, id="history.export", tooltip="Write the conversation to a file"),
+        Binding("u", "undo", "Undo", id="history.undo", tooltip="Take the last change back; in the trash, restore"),
+        Binding(
+            "x",
+            "change('export')",
+            "Export",
+            show=False,
+            id="history.export",
+            tooltip="Write the conversation to a file",
+        ),
         Binding("t", "next_shelf", "Shelves", id="history.shelves", tooltip="History, archive, trash"),
         Binding("space", "menu", "Menu", show=False, id="history.menu", tooltip="What can be done with it"),
         Binding("escape", "leave", "Back", id="history.leave", tooltip="End the search, then back to the prompt"),
@@ -123,9 +140,9 @@ class History(Vertical):
     def _choose(self, event: HistoryBrowser.Chosen) -> None:
         match event.row:
             case EmptyTrash():
-                self._ask_to_empty_trash(event.row.count)
-            case Line() | Found() if self._browser.shelf == "trash":
-                self._ask_to_restore(event.row.conversation)
+                self._if_yes(questions.emptying(event.row.count), self._empty_trash)
+            case Line(conversation=one) | Found(conversation=one) if self._browser.shelf == "trash":
+                self._if_yes(questions.restoring(one), lambda: self._restore_and_open(one))
             case Line():
                 self.post_message(ConversationChosen(event.row.conversation.id))
             case Found(hit=hit, words=words):
@@ -162,97 +179,122 @@ class History(Vertical):
         """Only what can be done on the shelf that is shown is offered."""
         if action == "search":
             return not self._browser.has_search_focus
-        return action not in _CHANGES["shown"] or action in _CHANGES[self._browser.shelf]
+        return action != "change" or parameters[0] in CHANGES[self._browser.shelf]
 
-    def action_rename(self) -> None:
-        if (one := self._browser.marked) is None:
+    def act(self, change: Change, conversation_id: int | None, argument: str = "") -> None:
+        """Do to a conversation what a key does to the marked one; ``argument`` is the title or folder, if it is known.
+
+        Where something is to be asked it is asked, and what was done can be taken back.
+        """
+        if conversation_id is None:
+            self._tell(tr("This conversation has not begun yet"))
             return
-        title = " ".join(one.title.split())[:_LONGEST_TITLE]
+        try:
+            one = self._store.conversation(conversation_id)
+        except StorageError as error:
+            self._report(str(error))
+        else:
+            self._act(change, one, argument)
 
+    def _act(self, change: Change, one: Conversation | None, argument: str = "") -> None:
+        match change:
+            case _ if one is None:
+                pass  # no row is marked
+            case "rename" if argument.strip():
+                self._rename(one, argument.strip())
+            case "rename":
+                self._ask_for_title(one)
+            case "pin":
+                told = tr("No longer pinned") if one.is_pinned else tr("Pinned")
+                self._do(one, lambda: self._changes.pin(one, not one.is_pinned), told)
+            case "move" if argument.strip():
+                self._move(one, argument.strip())
+            case "move":
+                self._ask_for_folder(one)
+            case "archive":
+                archives = one.archived_at is None
+                told = tr("Archived — u or Ctrl+Z brings it back") if archives else tr("Back in the history")
+                self._do(one, lambda: self._changes.archive(one, archives), told)
+            case "export":
+                self.post_message(ExportAsked(one.id))
+            case "restore":
+                self._do(one, lambda: self._changes.restore(one), tr("Back in the history"))
+            case "delete" if one.deleted_at is not None:
+                self._if_yes(questions.deletion(one), lambda: self._delete(one))
+            case "delete":
+                told = tr("Moved to the trash — u or Ctrl+Z brings it back")
+                self._do(one, lambda: self._changes.trash(one), told)
+
+    def action_change(self, change: Change) -> None:
+        """Do something to the marked conversation."""
+        self._act(change, self._browser.marked)
+
+    def action_undo(self) -> None:
+        """In the trash, bring back what is marked; elsewhere take the last change back."""
+        if self._browser.shelf == "trash":
+            self._act("restore", self._browser.marked)
+        elif not self.undo():
+            self._tell(tr("There is nothing to take back."))
+
+    # --- what is asked first
+
+    def _ask_for_title(self, one: Conversation) -> None:
         def rename(answer: str | None) -> None:
             if answer is not None:
-                self._do(one, lambda: self._changes.rename(one, answer))
+                self._rename(one, answer)
 
-        ask = AskText(
-            tr("Rename the conversation"),
-            value=title,
-            yes=tr("Rename"),
-            refusal=tr("A title needs at least one letter."),
-        )
-        self.app.push_screen(ask, rename)
+        self.app.push_screen(questions.title(one), rename)
 
-    def action_pin(self) -> None:
-        if (one := self._browser.marked) is not None:
-            self._do(one, lambda: self._changes.pin(one, not one.is_pinned))
+    def _rename(self, one: Conversation, title: str) -> None:
+        self._do(one, lambda: self._changes.rename(one, title), tr("Renamed"))
 
-    def action_move(self) -> None:
-        if (one := self._browser.marked) is None:
-            return
-
+    def _ask_for_folder(self, one: Conversation) -> None:
         def move(folder: str | None) -> None:
-            if folder is not None and folder != one.folder:
-                told = tr("Moved to “{folder}”", folder=short(folder)) if folder else tr("Taken out of its folder")
-                self._do(one, lambda: self._changes.move(one, folder), told)
+            if folder is not None:
+                self._move(one, folder)
 
         try:
             folders = self._store.folders()
         except StorageError as error:
             self._report(str(error))
-            return
-        question = tr("Move “{title}” to a folder", title=short(one.title))
-        self.app.push_screen(ChooseFolder(question, folders=folders, current=one.folder), move)
-
-    def action_archive(self) -> None:
-        if (one := self._browser.marked) is not None:
-            archives = self._browser.shelf == "shown"
-            told = tr("Archived — u or Ctrl+Z brings it back") if archives else tr("Back in the history")
-            self._do(one, lambda: self._changes.archive(one, archives), told)
-
-    def action_delete(self) -> None:
-        if (one := self._browser.marked) is None:
-            return
-        if self._browser.shelf == "trash":
-            question = tr("Delete “{title}” for good? Nothing brings it back.", title=short(one.title))
-            self._confirm(question, tr("Delete"), lambda: self._do(one, lambda: self._changes.delete(one)))
         else:
-            told = tr("Moved to the trash — u or Ctrl+Z brings it back")
-            self._do(one, lambda: self._changes.trash(one), told)
+            self.app.push_screen(questions.folder(one, folders), move)
 
-    def action_restore(self) -> None:
-        """In the trash, bring back what is marked; elsewhere take the last step back."""
-        if self._browser.shelf != "trash":
-            if not self.undo():
-                self._tell(tr("There is nothing to take back"))
-        elif (one := self._browser.marked) is not None:
-            self._do(one, lambda: self._changes.restore(one), tr("Back in the history"))
+    def _move(self, one: Conversation, folder: str) -> None:
+        told = tr("Moved to “{folder}”", folder=short(folder)) if folder else tr("Taken out of its folder")
+        self._do(one, lambda: self._changes.move(one, folder), told)
 
-    def action_export(self) -> None:
-        if (one := self._browser.marked) is not None:
-            self.post_message(ExportAsked(one.id))
+    def _restore_and_open(self, one: Conversation) -> None:
+        if self._do(one, lambda: self._changes.restore(one)):
+            self.post_message(ConversationChosen(one.id))
 
-    def _ask_to_restore(self, one: Conversation) -> None:
-        def restore() -> None:
-            if self._do(one, lambda: self._changes.restore(one)):
-                self.post_message(ConversationChosen(one.id))
+    def _delete(self, one: Conversation) -> None:
+        self._do(one, lambda: self._changes.delete(one))
 
-        question = tr("“{title}” is in the trash. Restore and open it?", title=short(one.title))
-        self._confirm(question, tr("Restore"), restore, is_harmless=True)
-
-    def _ask_to_empty_trash(self, count: int) -> None:
-        question = tr("Empty the trash? One conversation is deleted for good.")
-        if count > 1:
-            question = tr("Empty the trash? {count} conversations are deleted for good.", count=count)
-        self._confirm(question, tr("Empty"), self._empty_trash)
+    def _if_yes(self, question: Confirm, act: Callable[[], None]) -> None:
+        self.app.push_screen(question, lambda answer: act() if answer else None)
 
     def _empty_trash(self) -> None:
         ids = self._browser.listed_ids
-        try:
-            self._store.empty_trash()
-        except StorageError as error:
-            self._report(str(error))
+
+        def empty() -> None:
+            try:
+                self._store.empty_trash()
+            except StorageError as error:
+                self.post_message(TrashEmptied(ids, str(error)))
+            else:
+                self.post_message(TrashEmptied(ids))
+
+        self.run_worker(empty, thread=True, group="trash", exit_on_error=False)  # thousands take their time
+
+    @on(TrashEmptied)
+    def _follow_emptying(self, event: TrashEmptied) -> None:
+        event.stop()
+        if event.failure:
+            self._report(event.failure)
         else:
             self._changes.forget()
-        self._changed(*ids)
+        self._changed(*event.conversation_ids)
 
     # --- the menu of a row
 
@@ -267,10 +309,10 @@ class History(Vertical):
     def _open_menu(self, at: Offset) -> None:
         def act(action: str | None) -> None:
             if action is not None:
-                getattr(self, f"action_{action}")()
+                self._act(cast(Change, action), one)
 
         if (one := self._browser.marked) is not None:
-            self.app.push_screen(Menu(_menu_of(one, self._browser.shelf), at), act)
+            self.app.push_screen(Menu(questions.menu_of(one, self._browser.shelf), at), act)
 
     # --- saying and asking
 
@@ -290,28 +332,8 @@ class History(Vertical):
         self._browser.show_again()
         self.post_message(ConversationsChanged(conversation_ids))
 
-    def _confirm(self, question: str, yes: str, act: Callable[[], object], *, is_harmless: bool = False) -> None:
-        def answered(answer: bool | None) -> None:
-            if answer:
-                act()
-
-        self.app.push_screen(Confirm(question, yes=yes, no=tr("Cancel"), is_harmless=is_harmless), answered)
-
     def _tell(self, text: str, *, title: str = "") -> None:
         self.app.notify(text, title=title, markup=False)
 
     def _report(self, reason: str) -> None:
         self.app.notify(reason, title=tr("The history"), severity="error", timeout=15, markup=False)
-
-
-def _menu_of(one: Conversation, shelf: Shelf) -> list[Item]:
-    labels = {
-        "rename": (tr("Rename"), "r"),
-        "pin": (tr("Unpin") if one.is_pinned else tr("Pin"), "p"),
-        "move": (tr("Move to a folder"), "m"),
-        "archive": (tr("Archive") if shelf == "shown" else tr("Bring back"), "a"),
-        "export": (tr("Export"), "x"),
-        "restore": (tr("Restore"), "u"),
-        "delete": (tr("Delete for good") if shelf == "trash" else tr("Delete"), "d"),
-    }
-    return [Item(action, *labels[action]) for action in _CHANGES[shelf]]
