@@ -48,13 +48,18 @@ class Recording:
     def end(self, reason: FinishReason, failure: str = "") -> None:
         """Keep how it ended."""
         self._save(reason, failure)
-        if self._store is not None and self._answer is not None and self.last.sources:
-            self._store.add_sources(self._answer.id, self.last.sources)
 
     def _save(self, reason: FinishReason | None, failure: str) -> None:
-        if self._store is not None and self._answer is not None:
-            figures = self.last.figures
+        if self._store is None or self._answer is None:
+            return
+        figures = self.last.figures
+        try:
             self._store.update(self._answer.id, self.text, finish_reason=reason, failure=failure, figures=figures)
+            if self.last.sources:
+                self._store.add_sources(self._answer.id, self.last.sources)
+        except StorageError as error:  # the answer is more than its copy
+            self._store = None
+            _say_not_kept(error)
 
 
 @contextmanager
@@ -86,8 +91,12 @@ def _begun(store: ConversationStore | None, past: Past, prompt: str) -> Message 
     except StorageError as error:
         if past.conversation_id is not None:
             raise
-        print(f"(this is not kept in the history: {error})", file=sys.stderr)
+        _say_not_kept(error)
         return None
+
+
+def _say_not_kept(error: StorageError) -> None:
+    print(f"(this is not kept in the history: {error})", file=sys.stderr)
 
 
 def _forget(store: ConversationStore, past: Past, answer: Message) -> None:

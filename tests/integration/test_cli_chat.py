@@ -17,7 +17,7 @@ from fake_hub import FakeHub
 
 from chatglm_slim_llm.checkpoint.pull import DEMO_FOLDER
 from chatglm_slim_llm.cli import main
-from chatglm_slim_llm.storage import ChatSettings, ConversationStore, history_path
+from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore, history_path
 
 TINY = Path(__file__).parent.parent / "data" / "reference" / "tiny_v11"
 COMMAND = [sys.executable, "-m", "chatglm_slim_llm", "chat"]
@@ -250,6 +250,18 @@ def test_what_a_conversation_has_of_its_own_holds_unless_the_command_says_otherw
     ]
     assert used == [2, 5]
     assert history.chat_settings(chat_id).parameters["max_tokens"] == 2
+
+
+def test_files_that_were_sent_before_are_read_again(chat, history):
+    from chatglm_slim_llm import ChatGLMSlim
+
+    _, answer = history.begin(None, None, "what is in it?", attachments=[Attachment("a.md", "x\n```\ny\n")])
+    history.update(answer.id, "x and y", finish_reason="stop")
+    reply = json.loads(chat("-c", "你好", "--json", "--max-tokens", "1")[1])
+    asked = "a.md:\n````\nx\n```\ny\n````\n\nwhat is in it?"
+    messages = [("human", asked), ("ai", "x and y"), ("human", "你好")]
+    usage = ChatGLMSlim(model=str(TINY)).invoke(messages, max_tokens=1).usage_metadata
+    assert reply["usage"]["input_tokens"] == usage["input_tokens"]
 
 
 @pytest.mark.parametrize(

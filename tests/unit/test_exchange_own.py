@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -131,3 +133,18 @@ def test_a_backup_is_imported_and_stays_as_it_is(store, other, tmp_path):
     report = import_file(other, backup)
     assert (report.conversations, report.messages, other.count(), other.count("archived")) == (2, 1, 1, 1)
     assert backup.read_bytes() == before
+
+
+def test_a_history_of_a_later_version_or_a_damaged_one_is_one_clear_error(store, other, tmp_path):
+    store.create("kept")
+    newer = store.backup(tmp_path / "newer.db")
+    with closing(sqlite3.connect(newer)) as db:
+        db.execute("pragma user_version = 999")
+    with pytest.raises(StorageError, match=r"newer\.db was written by a newer version of this program"):
+        import_file(other, newer)
+    damaged = store.backup(tmp_path / "damaged.db")
+    with closing(sqlite3.connect(damaged)) as db:
+        db.execute("drop table messages")
+    with pytest.raises(StorageError, match=r"damaged\.db is damaged"):
+        import_file(other, damaged)
+    assert other.count() == 0

@@ -66,7 +66,7 @@ def _id(entry: Mapping[str, Any]) -> str:
 
 def _title(entry: Mapping[str, Any], first: WholeMessage) -> str:
     title = entry.get("title")
-    return title if isinstance(title, str) and title.strip() else title_of(first.content)
+    return title_of(title if isinstance(title, str) and title.strip() else first.content)
 
 
 def _first_moment(mapping: Mapping[str, Any]) -> datetime | None:

@@ -10,6 +10,7 @@ from chatglm_slim_llm.storage.records import Attachment
 from chatglm_slim_llm.storage.sources import Source
 
 _MARK = re.compile("\ue200[^\ue201]*\ue201|【[^【】\n]{0,80}†[^【】\n]{0,200}】")
+_MAX_ITEMS = 1000  # each is looked for in a text; a file made to do harm has millions
 _STRAY = re.compile("[\ue200-\ue206]")
 _WORDLESS = {
     "thoughts",
@@ -112,7 +113,7 @@ def _object(value: object) -> Mapping[str, Any]:
 
 
 def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else []
+    return value[:_MAX_ITEMS] if isinstance(value, list) else []
 
 
 def _text(value: object) -> str:

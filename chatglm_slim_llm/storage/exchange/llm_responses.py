@@ -66,7 +66,7 @@ def conversation(db: sqlite3.Connection, tables: Tables, key: Key) -> WholeConve
         return None
     return WholeConversation(
         uid=f"llm:{key.conversation_id or key.response_id}",
-        title=_title(db, tables, key) or title_of(messages[0].content),
+        title=title_of(_title(db, tables, key) or messages[0].content),
         created_at=messages[0].created_at,
         updated_at=messages[-1].created_at,
         messages=tuple(messages),

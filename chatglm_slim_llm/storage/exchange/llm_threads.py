@@ -57,7 +57,7 @@ def conversation(db: sqlite3.Connection, thread_id: str) -> WholeConversation | 
     systems = (said[row["hash"]].text for row in rows if row["role"] == "system")
     return WholeConversation(
         uid=f"llm:{thread_id}",
-        title=text(thread["name"]).strip() or title_of(tree.messages[0].content),
+        title=title_of(text(thread["name"]).strip() or tree.messages[0].content),
         created_at=min(message.created_at for message in tree.messages),
         updated_at=max(message.created_at for message in tree.messages),
         messages=tree.messages,
