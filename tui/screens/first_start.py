@@ -42,6 +42,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
     FirstStart.-folder #first-folder, FirstStart.-folder Buttons { display: block; }
     FirstStart.-folder #first-cards { display: none; }
     FirstStart.-short #first-cards { margin-top: 0; }
+    FirstStart.-short .muted { display: none; }
     FirstStart.-short #first-folder { margin-top: 0; }
     """
     VERTICAL_BREAKPOINTS = HEIGHTS

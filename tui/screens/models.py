@@ -124,6 +124,10 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
             await self.action_load()
 
     @on(Input.Changed, "#hub")
+    def _forgive(self) -> None:
+        self.query_one("#said", Said).say("")
+        self._offer_levels()
+
     def _offer_levels(self) -> None:
         needs = self._needs
         level = self.query_one("#level", Choice)

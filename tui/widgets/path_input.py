@@ -100,7 +100,13 @@ class _Line(Input):
     ]
 
     def __init__(self, value: str, only_folders: bool) -> None:
-        super().__init__(value, compact=True, suggester=_Paths(only_folders), placeholder=tr("Path; Tab completes"))
+        super().__init__(
+            value,
+            compact=True,
+            suggester=_Paths(only_folders),
+            placeholder=tr("Path; Tab completes"),
+            select_on_focus=False,
+        )
         self.only_folders = only_folders
 
     async def action_complete(self) -> None:
