@@ -22,11 +22,18 @@ from chatglm_slim_llm.hosting.work import Job, Work
 def main() -> None:
     """Answer requests until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_first()
     requests, replies = _take_pipes()
     server = _Server(replies)
     for line in _lines(requests):
         server.take(decode(line))
     os._exit(0)  # whatever the threads are at, nobody waits for it any more
+
+
+def _die_first() -> None:
+    """Where memory runs out, the system is to end this process and not the terminal."""
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800")
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -70,7 +77,7 @@ class _Server:
         try:
             end = {"id": number, "end": self._work.do(message["do"], message["with"], job)}
         except BaseException as error:  # a model, and what reads files, may raise anything
-            end = {"id": number, "error": error_to_wire(error)}
+            end = {"id": number, "error": error_to_wire(error, self._work.who(message["do"]))}
         del self._jobs[number]
         self._send(end)
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatglm_slim_llm.hosting.files import read_attachment
 from chatglm_slim_llm.hosting.process import Call, ChildProcess
 from chatglm_slim_llm.hosting.wire import Message
 from chatglm_slim_llm.storage import Attachment
@@ -117,6 +116,8 @@ class Library:
         Raises:
             UnreadableFileError: it holds no text, is of a kind that has none, or is too large.
         """
+        from chatglm_slim_llm.hosting.files import read_attachment
+
         return read_attachment(Path(path).expanduser().absolute())
 
     def close(self) -> None:

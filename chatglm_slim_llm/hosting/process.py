@@ -146,9 +146,9 @@ class ChildProcess:
         """Why it is gone, in a sentence."""
         status = self._process.returncode
         if self._is_closing or status is None:
-            return f"{self._name} was stopped; send again to start it anew"
+            return f"{self._name} was stopped; try again to start it anew"
         if self._is_strange:
-            return f"{self._name} said what cannot be understood, and was ended; send again to start it anew"
+            return f"{self._name} said what cannot be understood, and was ended; try again to start it anew"
         if status == -getattr(signal, "SIGKILL", 9):
             return (
                 f"{self._name} was ended by the system, most likely for lack of memory (signal 9); {self._advice},"
@@ -156,7 +156,7 @@ class ChildProcess:
             )
         words = self._last_words()
         how = f"crashed ({_signal_name(-status)})" if status < 0 else f"ended by itself (exit status {status})"
-        return f"{self._name} {how}{f': {words}' if words else ''}; send again to start it anew"
+        return f"{self._name} {how}{f': {words}' if words else ''}; try again to start it anew"
 
     def _last_words(self) -> str:
         lines = self._tail.decode(errors="replace").split("\n")

@@ -71,10 +71,10 @@ def piece_from_wire(given: str | Message) -> Piece:
     return Piece(given["text"], given["finish_reason"], figures, sources, given["dropped_rounds"])
 
 
-def error_to_wire(error: BaseException) -> Message:
+def error_to_wire(error: BaseException, who: str = "The model") -> Message:
     """An error as JSON takes it: the kinds that it is of, its sentence, and its plain attributes."""
     if not isinstance(error, ChatGLMSlimError):
-        return {"kinds": ["GenerationError"], "text": foreign(error), "about": {}}
+        return {"kinds": ["GenerationError"], "text": _foreign(error, who), "about": {}}
     return {
         "kinds": [kind.__name__ for kind in type(error).__mro__],
         "text": str(error),
@@ -96,11 +96,12 @@ def error_from_wire(given: Message) -> ChatGLMSlimError:
     return error
 
 
-def foreign(error: BaseException) -> str:
+def _foreign(error: BaseException, who: str) -> str:
     """An error that is not ours, in one sentence."""
     detail = (str(error).strip().splitlines() or [""])[0]
-    advice = "; choose a smaller level such as int4, or a smaller model" if isinstance(error, MemoryError) else ""
-    return f"The model failed with {type(error).__name__}" + (f": {detail}" if detail else "") + advice
+    is_memory = isinstance(error, MemoryError) or "memory" in detail.lower()
+    advice = "; choose a smaller level such as int4, or close other programs" if is_memory else ""
+    return f"{who} failed with {type(error).__name__}" + (f": {detail}" if detail else "") + advice
 
 
 def _plain(value: object) -> Any:

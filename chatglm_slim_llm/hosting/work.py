@@ -62,6 +62,10 @@ class Work:
             return self._shelves.do(what, given, job)
         return do(given, job)
 
+    def who(self, what: str) -> str:
+        """Who does it, for a sentence about its failure."""
+        return "The model" if what in self._model_work else "The library"
+
     @property
     def _model_work(self) -> dict[str, Callable[[Message, Job], Any]]:
         return {"load": self._load, "count": self._count, "stream": self._stream}

@@ -169,6 +169,13 @@ def test_it_ends_with_the_program_that_was_killed(tmp_path):
     wait_until(lambda: is_gone(pid))
 
 
+def test_where_memory_runs_out_it_goes_before_the_program(child):
+    with pytest.raises(RetrievalError):
+        facts(child).result()
+    own = int(Path("/proc/self/oom_score_adj").read_text())
+    assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) >= max(own, 500)
+
+
 def test_a_line_that_is_no_talk_of_ours_ends_it(tmp_path, monkeypatch):
     (tmp_path / "sitecustomize.py").write_text("import os, time\nos.write(1, b'hello\\n')\ntime.sleep(60)")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -103,6 +103,8 @@ def test_any_other_error_becomes_a_sentence():
     assert isinstance(back, ChatGLMSlimError)
     assert str(back) == "The model failed with RuntimeError: first"
     assert "smaller" in str(error_from_wire(error_to_wire(MemoryError())))
+    assert "smaller" in str(error_from_wire(error_to_wire(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))))
+    assert str(error_from_wire(error_to_wire(KeyError(1), "The library"))) == "The library failed with KeyError: 1"
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[1]\n", b"hello\n", b"\xff\n"])
