@@ -98,5 +98,8 @@ def moment(seconds: float) -> datetime:
 
 
 def _read(stored: str) -> dict[str, Any]:
-    found = json.loads(stored)
+    try:
+        found = json.loads(stored)
+    except ValueError:  # another program has changed it; what was said is worth more than how it was made
+        return {}
     return found if isinstance(found, dict) else {}

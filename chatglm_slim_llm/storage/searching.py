@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import islice
+from sqlite3 import Row
 
 from chatglm_slim_llm.storage import index
 from chatglm_slim_llm.storage.connection import Database
@@ -18,6 +19,7 @@ _BEFORE = 24
 _EXCERPT_LENGTH = 120
 _AT_ONCE = 50
 """Conversations that are looked at together."""
+_FEW = 500
 _GAP = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -57,12 +59,22 @@ def _best_first(database: Database, wanted: Search, found: list[int], shelf: She
     """Conversations of the shelf in the order in which their hits are shown."""
     if not found:
         return []
-    titles = index.titles_of(found)
-    whole = index.conversations_of(_indexed(database, wanted.whole) if wanted.may_begin_so else found)
-    conversations = index.conversations_of(found)
-    rows = database.query(f"select id, updated_at from conversations where {ON_SHELF[shelf]}")
-    ranked = [(i in titles, i in whole, updated_at, i) for i, updated_at in rows if i in conversations]
+    titles, conversations = index.titles_of(found), index.conversations_of(found)
+    whole = index.conversations_of(_indexed(database, wanted.whole)) if wanted.may_begin_so else conversations
+    ranked = [
+        (row_id in titles, row_id in whole, updated_at, row_id)
+        for row_id, updated_at in _on_shelf(database, shelf, conversations)
+        if row_id in conversations
+    ]
     return [conversation_id for *_, conversation_id in sorted(ranked, reverse=True)]
+
+
+def _on_shelf(database: Database, shelf: Shelf | None, wanted: set[int]) -> list[Row]:
+    """Conversations of a shelf and when they were touched; a few are asked for one by one."""
+    sql = f"select id, updated_at from conversations where {ON_SHELF[shelf]}"
+    if len(wanted) > _FEW:
+        return database.query(sql)
+    return database.query(f"{sql} and id in ({', '.join('?' * len(wanted))})", list(wanted))
 
 
 def _hits(database: Database, wanted: Search, found: list[int], ranked: list[int]) -> Iterator[Hit]:

@@ -17,10 +17,12 @@ _UNSPACED = "\u0e00-\u0eff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u
 _PIECE = re.compile(rf"([{_UNSPACED}]+)|[^\W_{_UNSPACED}]+")
 _NOT_INSIDE_WORD = re.compile(rf"(?<![^\W_{_UNSPACED}])")
 _LONGEST_TERM = 64
+_LONGEST_QUERY = 10_000
 _MOST_TERMS = 48
 """Of one search; more are left to the comparison with the text."""
 _BEGINS = "…"
-"""After a single letter: a word of the text begins with it. No word holds this character."""
+"""After one or two letters: a word of the text begins with them. As terms they are found sooner than by what so many
+words begin with. No word holds this character."""
 
 
 class _Folds(dict[int, str]):
@@ -94,13 +96,13 @@ def terms(text: str) -> str:
             found.update(term)
             found.update(map("".join, pairwise(term)))
         else:
-            found.update((term[:_LONGEST_TERM], term[0] + _BEGINS))
+            found.update((term[:_LONGEST_TERM], term[0] + _BEGINS, term[:2] + _BEGINS))
     return " ".join(sorted(found))
 
 
 def search_for(query: str) -> Search | None:
     """What ``query`` asks for: texts with all its words, in any order; ``None`` if there is no word."""
-    words = fold(query).split()
+    words = fold(query[:_LONGEST_QUERY]).split()
     if not words:
         return None
     parts = tuple(map(_word, words))
@@ -108,7 +110,7 @@ def search_for(query: str) -> Search | None:
         words=parts,
         match=" ".join([term for part in parts for term in part.loose][:_MOST_TERMS]),
         whole=" ".join([term for part in parts for term in part.whole][:_MOST_TERMS]),
-        longest=max(query.split(), key=len),
+        longest=max(query[:_LONGEST_QUERY].split(), key=len),
     )
 
 
@@ -135,4 +137,4 @@ def _quoted(piece: str, *, is_unspaced: bool, may_go_on: bool) -> list[str]:
         return [f'"{pair}"' for pair in pairs]
     if not may_go_on:
         return [f'"{piece[:_LONGEST_TERM]}"']
-    return [f'"{piece}{_BEGINS}"' if len(piece) == 1 else f'"{piece[:_LONGEST_TERM]}"*']
+    return [f'"{piece}{_BEGINS}"' if len(piece) <= 2 else f'"{piece[:_LONGEST_TERM]}"*']

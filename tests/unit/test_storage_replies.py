@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
-from chatglm_slim_llm.storage import ConversationStore, Figures
+from chatglm_slim_llm.storage import ChatSettings, ConversationStore, Figures
 from chatglm_slim_llm.storage.marks import is_alive
 
 BEGINS_AND_WAITS = """
@@ -184,3 +186,15 @@ def test_only_the_growing_answer_has_no_reason_to_have_ended(store):
     done = store.append(chat.id, "assistant", "x", finish_reason="stop")
     assert not store.is_being_written(done.id)
     assert not store.is_being_written(store.append(chat.id, "user", "x").id)
+
+
+@pytest.mark.parametrize("figures", ["{", "[]", '{"from": "a later version", "output_tokens": 3}'])
+def test_figures_that_cannot_be_read_hide_no_message(store, figures):
+    _, answer = store.begin(None, None, "q")
+    store.update(answer.id, "a", finish_reason="stop", figures=Figures(output_tokens=3))
+    with closing(sqlite3.connect(store.path)) as db, db:
+        db.execute("update messages set figures = ?", (figures,))
+        db.execute("update conversations set settings = ?", (figures,))
+    kept = store.messages(answer.conversation_id)[-1]
+    assert (kept.content, kept.figures) == ("a", Figures(3) if "3" in figures else Figures())
+    assert store.chat_settings(answer.conversation_id) == ChatSettings()
