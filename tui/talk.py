@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields
 
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.hosting.assistant import Request
+from chatglm_slim_llm.hosting.turns import system_of, turns_of, with_attachments
 from chatglm_slim_llm.storage import Attachment, ChatSettings, Conversation, ConversationStore, Message
 from tui.language import tr
-from tui.transcript import ending, figures_line, system_of, turns_of, with_attachments
+from tui.transcript import ending, figures_line
 from tui.widgets.conversation import Entry
 
 

@@ -8,7 +8,8 @@ from pathlib import PurePath
 
 from chatglm_slim_llm.cli.documents import printable
 from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.hosting.assistant import Request, Turn
+from chatglm_slim_llm.hosting.assistant import Request
+from chatglm_slim_llm.hosting.turns import turns_of
 from chatglm_slim_llm.storage import Attachment, ChatSettings, Conversation, ConversationStore, Message, Source
 
 
@@ -20,12 +21,13 @@ class Past:
     conversation_id: int | None = None
     head_id: int | None = None
     """The message that the next one follows."""
-    turns: Sequence[Turn] = field(default_factory=tuple)
+    messages: Sequence[Message] = ()
+    attachments: Mapping[int, Sequence[Attachment]] = field(default_factory=dict)
 
     def request(self, prompt: str, parameters: Mapping[str, object]) -> Request:
         """The next question; ``parameters`` go before those of the conversation."""
         return Request(
-            turns=[*self.turns, Turn("human", prompt)],
+            turns=turns_of(self.messages, self.attachments, prompt),
             system=self.settings.system,
             parameters={**self.settings.parameters, **parameters},
             knowledge_base=self.settings.knowledge_base,
@@ -54,8 +56,7 @@ def past_of(store: ConversationStore, wanted: int | str | None, *, system: str |
     settings = store.chat_settings(chat.id)
     if system is not None:
         settings = replace(settings, system=system)
-    turns = _rounds(messages, store.attachments_of_path(chat.id))
-    return Past(settings, chat.id, chat.head_id, turns)
+    return Past(settings, chat.id, chat.head_id, messages, store.attachments_of_path(chat.id))
 
 
 def last_of(store: ConversationStore) -> Conversation:
@@ -68,32 +69,6 @@ def last_of(store: ConversationStore) -> Conversation:
     if not chats:
         raise StorageError("the history has no conversation yet; begin one with: chatglm-slim chat")
     return max(chats, key=lambda chat: (chat.updated_at, chat.id))
-
-
-def _rounds(messages: Sequence[Message], attachments: Mapping[int, Sequence[Attachment]]) -> list[Turn]:
-    """The rounds that were answered, as the model reads them."""
-    rounds: list[tuple[str, list[str]]] = []
-    for message in messages:
-        if message.role == "user":
-            rounds.append((_with_files(message.content, attachments.get(message.id, ())), []))
-        elif message.role == "assistant" and message.content and rounds:
-            rounds[-1][1].append(message.content)  # an agent may speak several times before it is asked again
-    return [
-        turn
-        for question, answers in rounds
-        if answers
-        for turn in (Turn("human", question), Turn("ai", "\n".join(answers)))
-    ]
-
-
-def _with_files(text: str, attachments: Sequence[Attachment]) -> str:
-    parts = []
-    for attachment in attachments:
-        fence = "```"
-        while fence in attachment.text:
-            fence += "`"
-        parts.append(f"{attachment.name}:\n{fence}\n{attachment.text.rstrip()}\n{fence}")
-    return "\n\n".join([*parts, text])
 
 
 def source_line(source: Source) -> str:
