@@ -133,6 +133,35 @@ async def test_when_the_marked_conversation_is_gone_the_next_one_is_marked(tmp_p
         assert pane.marked == "three"
 
 
+async def test_the_next_one_is_marked_though_headings_go_with_the_one_that_is_gone(tmp_path):
+    async with listing(tmp_path, "two", "one", "pinned") as pane:
+        pane.store.pin(pane.id_of("pinned"), True)
+        pane.history.show(None)
+        await pane.mark("pinned")
+        await pane.press("d")
+        assert pane.marked == "two"
+
+
+async def test_the_mark_is_in_view_wherever_a_change_takes_it(tmp_path):
+    async with listing(tmp_path, *[f"chat {number}" for number in range(60)]) as pane:
+        await pane.press("end", "p")
+        assert pane.marked == "chat 59"
+        assert pane.shown[:2] == ["Pinned", "chat 59"]
+        await pane.press("u")
+        assert pane.marked == "chat 59"
+        assert pane.shown[-1] == "chat 59"
+
+
+async def test_the_wheel_scrolls_and_marks_nothing(tmp_path):
+    async with listing(tmp_path, *[f"chat {number}" for number in range(60)]) as pane:
+        pane.list.scroll_to(y=20, animate=False)
+        await pane.pilot.pause()
+        assert "chat 25" in pane.shown
+        assert pane.marked == ""
+        await pane.press("down")
+        assert pane.marked == "chat 1"
+
+
 async def test_a_new_conversation_is_seen_by_who_looks_at_the_top(tmp_path):
     async with listing(tmp_path, *[f"chat {number}" for number in range(50)]) as pane:
         pane.store.create("new")

@@ -102,6 +102,7 @@ class HistoryBrowser(Vertical):
             self._find(self._words)
         else:
             self._list_shelf(self._conversations())
+            self._list.keep_mark_in_view()
 
     def show_shelf(self, shelf: Shelf) -> None:
         """Look at another shelf; what is searched for stays."""

@@ -102,8 +102,9 @@ class HistoryList(ScrollView, can_focus=True):
 
     def show(self, rows: Sequence[Row], *, nothing: str, current_id: int | None) -> None:
         """Replace the rows; the marked one and the place in view stay where they still exist."""
-        marked, anchor = self.marked, self._row_at(self.scroll_offset.y) if self.scroll_offset.y else None
-        was_at, shift = self._cursor or 0, self.scroll_offset.y - self._top_of(anchor)
+        marked, was = self.marked, self._rows[self._cursor or 0 :] + self._rows[: self._cursor or 0][::-1]
+        anchor = self._row_at(self.scroll_offset.y) if self.scroll_offset.y else None
+        shift = self.scroll_offset.y - self._top_of(anchor)
         self._rows, self._nothing, self._current_id = list(rows), nothing, current_id
         self._tops = list(accumulate((row.height for row in rows), initial=0))
         self._index = {row.key: idx for idx, row in enumerate(rows) if row.key is not None}
@@ -111,8 +112,12 @@ class HistoryList(ScrollView, can_focus=True):
         self._lay_out()
         if anchor is not None and anchor.key in self._index:
             self.scroll_to(y=self._top_of(anchor) + shift, animate=False, immediate=True, force=True)
-        if marked is not None and marked.key is not None:
-            self._cursor = self._nearest(self._index.get(marked.key, was_at))
+        if marked is not None:  # else the one below it, or the one above
+            self._cursor = next((self._index[row.key] for row in was if row.key in self._index), self._nearest(0))
+
+    def keep_mark_in_view(self) -> None:
+        """Scroll to the marked row, wherever it is now."""
+        self._go(self._cursor)
 
     def mark(self, key: Key | None) -> bool:
         """Put the mark on a row and bring it into view; returns False if there is no such row."""
@@ -203,6 +208,10 @@ class HistoryList(ScrollView, can_focus=True):
     def on_leave(self) -> None:
         self._hovered = None
         self.refresh()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._hovered = None  # what is below the mouse is another row now
 
     def on_click(self, event: events.Click) -> None:
         idx = self._index_at(event.y + self.scroll_offset.y)
