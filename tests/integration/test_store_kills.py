@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from chatglm_slim_llm.storage import ConversationStore
+from chatglm_slim_llm.storage.connection import Database, FileKind
+from chatglm_slim_llm.storage.migrations import MIGRATIONS
 
 CHATS_FOR_EVER = """
 import sys
@@ -104,3 +106,41 @@ def test_nothing_is_lost_by_kills_at_random_moments(tmp_path):
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_by_hundreds_of_kills(tmp_path):
     kill_often(tmp_path / "history.db", kills=200)
+
+
+OPENS = """
+import sys
+from pathlib import Path
+from chatglm_slim_llm.storage import ConversationStore
+print("ready", flush=True)
+ConversationStore.open(Path(sys.argv[1])).close()
+print("done", flush=True)
+"""
+
+
+def test_an_old_file_that_programs_are_killed_over_keeps_everything(tmp_path):
+    path = tmp_path / "history.db"
+    database = Database(path, FileKind("history file", 0x43474C4D, MIGRATIONS[:4]))
+    texts = [f"message {number} 天气很好" for number in range(2000)]
+    with database.transaction() as db:
+        db.execute("insert into conversations (title, created_at, updated_at) values ('t', 0, 0)")
+        db.executemany(
+            "insert into messages (conversation_id, parent_id, role, content, created_at) values (1, ?, 'user', ?, 0)",
+            [(number or None, text) for number, text in enumerate(texts)],
+        )
+        db.execute("update conversations set head_id = ?", (len(texts),))
+    database.close()
+    source = random.Random(0)
+    for _ in range(10):
+        with subprocess.Popen([sys.executable, "-c", OPENS, str(path)], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            process.stdout.readline()
+            time.sleep(source.uniform(0, 0.1))
+            process.send_signal(signal.SIGKILL)
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("pragma integrity_check").fetchone() == ("ok",)
+            assert [row[0] for row in db.execute("select content from messages order by id")] == texts
+    with ConversationStore.open(path) as store:
+        assert [each.content for each in store.messages(1)] == texts
+        assert store.search("message 1999")[0].message_id == 2000
+    assert len(list(tmp_path.glob("history.db.backup-*Z"))) <= 3

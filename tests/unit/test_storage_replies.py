@@ -135,6 +135,7 @@ def test_the_mark_of_a_process_that_was_killed_in_between_answers_is_removed(sto
     assert marks(store) == []
 
 
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of threads that the test's runner has
 def test_a_child_is_not_taken_for_its_parent(store):
     _, answer = store.begin(None, None, "q")
     [mark] = marks(store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from contextlib import closing
@@ -109,6 +110,16 @@ def test_the_three_newest_backups_are_kept(tmp_path):
     assert len(before) == len(after) == 3
     assert len(after - before) == 1
     assert min(before) not in after
+
+
+def test_the_half_backup_of_a_process_that_was_killed_is_removed_in_the_end(tmp_path):
+    old, new = (tmp_path / f"history.db.backup-4-{name}.part" for name in ("old", "new"))
+    old.touch()
+    new.touch()
+    os.utime(old, (0, 0))
+    with ConversationStore.open(copied("4", tmp_path)):
+        pass
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_a_backup_that_cannot_be_written_leaves_the_file_at_its_schema(tmp_path, monkeypatch):
