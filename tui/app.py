@@ -30,6 +30,7 @@ from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.screens.chat import ChatScreen
 from tui.settings import LoadedSettings, Settings
 from tui.talk import Talk
+from tui.telling import complain
 from tui.widgets.prompt_input import read_pastes_whole
 from tui.worker import ModelWorker
 
@@ -108,7 +109,7 @@ class ChatApp(App[None]):
         self._name_model()
         self.push_screen(self._chat)
         for problem in problems:
-            self._tell_problem(problem, tr("Settings"))
+            complain(self._chat, problem, tr("Settings"))
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -141,10 +142,14 @@ class ChatApp(App[None]):
             if days and self.store.path.exists():
                 self.store.empty_trash(older_than_days=days)
         except StorageError as error:
-            self._tell_problem(str(error), tr("Trash"))
+            complain(self._chat, str(error), tr("Trash"))
+
+    async def action_quit(self) -> None:
+        """Quit; everything is saved."""
+        self._chat.pane.keep_draft()
+        await super().action_quit()
 
     def on_unmount(self) -> None:
-        self._chat.pane.keep_draft()
         self.threads_ended = self._worker.close()
         self._library.close()
 
@@ -225,29 +230,25 @@ class ChatApp(App[None]):
         self.push_screen(SettingsScreen(self.loaded, self._settings_file))
 
     def on_setting_changed(self, event: Any) -> None:
-        """A setting is to have another value: from the settings screen or the palette."""
+        """A setting is to have another value: it is saved, and holds from now on."""
         self._save(event.key, event.value)
-        self._take(event.key, self.loaded)
-
-    def _take(self, key: str, loaded: LoadedSettings) -> None:
-        self.loaded = loaded
-        group = key.partition(".")[0]
+        group = event.key.partition(".")[0]
         if group == "interface":
             for problem in self._apply_theme():
-                self._tell_problem(problem, tr("Settings"))
+                complain(self._chat, problem, tr("Settings"))
             self._apply_interface()
         elif group == "keys":
-            keys.apply(self, loaded.settings.keys)
-        elif group == "load" or key == "program.process":
+            keys.apply(self, self.loaded.settings.keys)
+        elif group == "load" or event.key == "program.process":
             self._replace_model()
-        elif key == "program.editor":
-            self._chat.pane.prompt.editor = loaded.settings.program.editor
+        elif event.key == "program.editor":
+            self._apply_interface()
 
     def _save(self, key: str, value: object) -> None:
         try:
             settings.save(self._settings_file, key, value)
         except ConfigError as error:
-            self._tell_problem(str(error), tr("Not saved"))
+            complain(self._chat, str(error), tr("Not saved"))
         self.loaded = self.loaded.with_value(key, value)
 
     def _apply_theme(self) -> list[str]:
@@ -299,9 +300,6 @@ class ChatApp(App[None]):
 
     def on_app_blur(self, _event: events.AppBlur) -> None:
         self._chat.pane.keep_draft()
-
-    def _tell_problem(self, problem: str, title: str) -> None:
-        self.notify(problem, title=title, severity="error", timeout=15, markup=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
