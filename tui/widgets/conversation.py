@@ -329,7 +329,7 @@ class Conversation(ScrollView, can_focus=True):
             row = self._layout.row(self._anchor)
         self._is_placing = True
         self._set_virtual_size(Size(self._width, self._layout.height))
-        self.scroll_to(y=min(row, self.max_scroll_y), animate=False, immediate=True, force=True)
+        self.scroll_to(y=min(row, self.max_scroll_y), immediate=True, force=True)
         self._is_placing = False
         if self._anchor is not None and self._anchor.from_end is not None:
             self._anchor = self._layout.place(row)
@@ -371,6 +371,20 @@ class Conversation(ScrollView, can_focus=True):
             self._anchor, self._has_news = None, False
         else:
             self._anchor = self._layout.place(round(new_value))
+        self._lay_out()
+
+    def scroll_to(self, x: float | None = None, y: float | None = None, **options: Any) -> None:
+        """Scroll at once: while heights become exact on the way, an animation would run to a wrong place."""
+        super().scroll_to(x, y, **options | {"animate": False})
+
+    def scroll_end(self, **_options: Any) -> None:
+        """Go to the end, and follow it."""
+        self._anchor, self._has_news = None, False
+        self._lay_out()
+
+    def scroll_home(self, **_options: Any) -> None:
+        """Go to the beginning."""
+        self._anchor = Place(0, 0, 0)
         self._lay_out()
 
     def on_resize(self, _event: events.Resize) -> None:
@@ -526,7 +540,7 @@ class Conversation(ScrollView, can_focus=True):
         idx = self._layout.row_at(self._clicked_row)[0] if self._width else -1
         meta = event.style.meta
         if "news" in meta:
-            self.scroll_end(animate=False)
+            self.scroll_end()
         elif idx >= 0 and event.chain == 1 and not self.screen.get_selected_text():
             self._click(self.entries[idx], idx, meta)
 
@@ -553,14 +567,6 @@ class Conversation(ScrollView, can_focus=True):
         self.styles.pointer = "pointer" if is_active else "default"
 
     # --- the keys
-
-    def action_scroll_end(self) -> None:
-        self._anchor, self._has_news = None, False
-        self._lay_out()
-
-    def action_scroll_home(self) -> None:
-        self._anchor = Place(0, 0, 0)
-        self._lay_out()
 
     def action_cursor(self, by: int) -> None:
         """Move the message cursor; from nowhere, it comes to the last message in view."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events, on
@@ -22,11 +23,9 @@ class FindBar(Horizontal):
     DEFAULT_CSS = """
     FindBar {
         height: 1; padding: 0 1; background: $panel; display: none;
-        & > Static { width: auto; height: 1; color: $text-muted; }
+        & > Static { width: auto; color: $text-muted; }
         & > #find-words { width: 1fr; background: $panel; }
         & > #find-words:focus { background: $panel; background-tint: $panel 0%; }
-        & > .find-button { padding: 0 1; pointer: pointer; }
-        & > .find-button:hover { color: $foreground; background: $boost; }
         & > #find-count { padding: 0 1; }
         & > #find-count.-none { color: $text-warning; }
     }
@@ -53,10 +52,9 @@ class FindBar(Horizontal):
         yield Static(tr("Find: "), markup=False)
         yield Input(id="find-words", compact=True)
         yield Static("", id="find-count", markup=False)
-        is_plain = self.app.has_class("-accessible")
-        yield Static(tr("previous") if is_plain else "↑", id="find-previous", classes="find-button", markup=False)
-        yield Static(tr("next") if is_plain else "↓", id="find-next", classes="find-button", markup=False)
-        yield Static(tr("close") if is_plain else "✕", id="find-close", classes="find-button", markup=False)
+        yield _Sign("↑", tr("previous"), lambda: self.action_step(-1))
+        yield _Sign("↓", tr("next"), lambda: self.action_step(1))
+        yield _Sign("✕", tr("close"), self.action_close)
 
     def on_mount(self) -> None:
         self.watch(self._conversation, "found", self._show_count)
@@ -113,11 +111,22 @@ class FindBar(Horizontal):
         count.update(f"{position}/{total}" if total else tr("not found") if self._words else "")
         count.set_class(bool(self._words) and not total, "-none")
 
+
+class _Sign(Static):
+    """One sign, or one word, to click on."""
+
+    DEFAULT_CSS = """
+    _Sign { width: auto; padding: 0 1; color: $text-muted; pointer: pointer; }
+    _Sign:hover { color: $foreground; background: $boost; }
+    """
+
+    def __init__(self, sign: str, word: str, do: Callable[[], None]) -> None:
+        super().__init__(markup=False)
+        self._sign, self._word, self._do = sign, word, do
+
+    def render(self) -> str:
+        return self._word if self.app.has_class("-accessible") else self._sign
+
     def on_click(self, event: events.Click) -> None:
-        match event.widget.id if event.widget else None:
-            case "find-previous":
-                self.action_step(-1)
-            case "find-next":
-                self.action_step(1)
-            case "find-close":
-                self.action_close()
+        event.stop()
+        self._do()
