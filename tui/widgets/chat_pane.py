@@ -49,6 +49,7 @@ class ChatPane(Vertical):
         self._find_bar = FindBar(self.conversation, id="find")
         self.prompt = PromptBox(id="prompt")
         self._kept: dict[int | None, tuple[Attachment, ...]] = {}
+        self._is_open = False
         self.notice = ""
         """What the line below the prompt says while there is nothing else to say."""
 
@@ -62,7 +63,9 @@ class ChatPane(Vertical):
 
     def open(self, conversation_id: int | None, *, at: int | None = None, words: str = "") -> None:
         """Turn to a conversation, with what was being typed in it; ``None`` begins one."""
-        self._leave_draft()
+        if self._is_open:  # else what is kept would be overwritten by a prompt that is still empty
+            self._leave_draft()
+        self._is_open = True
         tried(self, partial(self.talk.open, conversation_id))
         self.show(at=at, words=words)
         self.prompt.text = tried(self, lambda: self._store.draft(self.talk.conversation_id)) or ""
