@@ -7,7 +7,7 @@ WORDS: dict[str, str] = {
     "Pasted text {number}": "粘贴的文本 {number}",
     "no name": "未命名",
     # hints
-    "A long paste is attached, {size}; Backspace removes it": "长文本已转为附件（{size}），按退格键移除",
+    "A long paste is attached; Backspace removes it": "长文本已转为附件，按退格键移除",
     "Type what is to be done with the attachments": "请说明要如何处理附件",
     "There is no command {word}; two slashes send it as text": "没有命令 {word}；以两个斜杠开头可按文本发送",
     "/{name} takes nothing after it; two slashes send it as text": "/{name} 后面不带内容；以两个斜杠开头可按文本发送",

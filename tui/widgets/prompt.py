@@ -21,7 +21,7 @@ from chatglm_slim_llm.storage import Attachment
 from tui.language import tr
 from tui.messages import CommandGiven, PromptEdited, PromptSubmitted
 from tui.widgets.prompt_area import PromptArea
-from tui.widgets.prompt_chips import ChipRemoved, Chips, size_of
+from tui.widgets.prompt_chips import ChipRemoved, Chips
 from tui.widgets.prompt_commands import Completions, given, hint_of, is_unknown, matching, unescaped
 from tui.widgets.prompt_editor import EditorProblem, edit, editor_command
 from tui.widgets.prompt_files import dropped_files
@@ -298,9 +298,8 @@ class PromptBox(Vertical):
             return False
         number = 1 + sum(each.path is None for each in self.attachments)
         name = tr("Pasted text") if number == 1 else tr("Pasted text {number}", number=number)
-        attachment = Attachment(name, text)
-        self.attach(attachment)
-        self._say(tr("A long paste is attached, {size}; Backspace removes it", size=size_of(attachment)))
+        self.attach(Attachment(name, text))
+        self._say(tr("A long paste is attached; Backspace removes it"))
         return True
 
     @on(ChipRemoved)

@@ -9,7 +9,7 @@ from textual.widget import Widget
 
 
 class HintLine(Widget):
-    """Always one row, so nothing moves when it has something to say; the hint goes first when room is short."""
+    """Always one row, so nothing moves when it has something to say; what passes comes before counts, a hint after."""
 
     hint: reactive[str] = reactive("")
     passing: reactive[str] = reactive("")
@@ -19,9 +19,9 @@ class HintLine(Widget):
 
     def render(self) -> RenderResult:
         width = self.content_size.width
-        right = Content.styled(self.count, "$text-warning" if self.is_warning else "")
-        right = right.truncate(width, ellipsis=True)
-        room = max(width - right.cell_length - 2 * bool(self.count), 0)
+        right = Content.styled(self.count, "$text-warning" if self.is_warning else "").truncate(width, ellipsis=True)
         left = Content.styled(self.passing or self.hint, "$foreground" if self.passing else "")
-        left = left.truncate(room, ellipsis=True)
+        if self.passing and left.cell_length + 2 + right.cell_length > width:
+            right = Content()
+        left = left.truncate(max(width - right.cell_length - 2 * bool(right), 0), ellipsis=True)
         return Content.assemble(left, " " * max(width - left.cell_length - right.cell_length, 0), right)
