@@ -22,10 +22,11 @@ _COLOURS = (
 )
 
 
-def _on(colour: str, *, muted: str) -> dict[str, str]:
+def _on(colour: str, *, muted: str, faint: str) -> dict[str, str]:
     """What lies on the bright colours, and quiet text, which Textual would make by guess."""
     return {
         "text-muted": muted,
+        "text-disabled": faint,
         "foreground-muted": muted,
         "block-cursor-foreground": colour,
         "button-color-foreground": colour,
@@ -47,7 +48,7 @@ OWN = (
         surface="#181d25",
         panel="#232a35",
         variables={
-            **_on("#11151b", muted="#9aa7b8"),
+            **_on("#11151b", muted="#9aa7b8", faint="#8793a4"),
             "boost": "#1d232c",
             "footer-background": "#181d25",
             "footer-description-foreground": "#9aa7b8",
@@ -70,7 +71,7 @@ OWN = (
         panel="#e4e8ec",
         dark=False,
         variables={
-            **_on("#ffffff", muted="#55606e"),
+            **_on("#ffffff", muted="#55606e", faint="#626d7a"),
             "boost": "#eef1f4",
             "footer-background": "#f1f2f3",
             "footer-description-foreground": "#55606e",
@@ -92,7 +93,7 @@ OWN = (
         surface="#000000",
         panel="#1c1c1c",
         variables={
-            **_on("#000000", muted="#d6d6d6"),
+            **_on("#000000", muted="#d6d6d6", faint="#bdbdbd"),
             "boost": "#141414",
             "footer-background": "#000000",
             "footer-description-foreground": "#ffffff",

@@ -138,7 +138,10 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
     def action_close(self) -> None:
         """Leave; what stands in a field is taken first."""
         self.set_focus(None)
-        self.call_after_refresh(lambda: self.dismiss(self._loaded))
+        self.call_after_refresh(self._leave)
+
+    def _leave(self) -> None:
+        self.dismiss(self._loaded)
 
     def action_group(self, by: int) -> None:
         """Another tab, wherever the keyboard is."""
