@@ -19,6 +19,7 @@ from chatglm_slim_llm.storage import ConversationStore, Draft, Shelf
 from tui.language import use
 from tui.messages import ConversationChosen, ConversationsChanged, ExportAsked
 from tui.widgets.history import History, HistoryLeft
+from tui.widgets.history_browser import HistoryBrowser
 from tui.widgets.history_list import HistoryList
 
 
@@ -109,10 +110,11 @@ class Pane:
         raise AssertionError(f"{title!r} is not among {self.shown}")
 
     async def look_for(self, words: str, expected: str) -> None:
-        """Type into the search box until what is expected is listed."""
+        """Type into the search box until what is expected is found."""
         self.history.focus_search()
         await self.pilot.press(*words)
-        await self.until(lambda: expected in self.shown and "Today" not in self.shown)
+        await self.until(lambda: self.history.query_one(HistoryBrowser)._words == words)
+        assert expected in self.shown
 
     async def click(self, text: str, *, button: int = 1, x: int = 5) -> None:
         y = next(y for y, line in enumerate(self.lines_of(self.list)) if text in line)

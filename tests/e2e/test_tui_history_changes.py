@@ -127,6 +127,15 @@ async def test_a_failing_store_is_told_and_the_pane_lives_on(tmp_path):
         assert pane.shown == ["Today", "two"]
 
 
+async def test_what_is_gone_for_good_cannot_be_taken_back_and_that_is_told(tmp_path):
+    async with listing(tmp_path, "two", "one") as pane:
+        await pane.press("p")
+        pane.store.delete(pane.id_of("two"))  # as another process would
+        await pane.press("u")
+        assert "deleted" in pane.told
+        assert not pane.history.undo()
+
+
 class BrokenStore(ConversationStore):
     """A file that cannot be read any more, with a reason that looks like markup."""
 
@@ -139,6 +148,9 @@ class BrokenStore(ConversationStore):
 
     def search(self, query: str, *, shelf: Shelf | None = "shown", limit: int = 200) -> list[Hit]:
         raise StorageError("[/index] is gone")
+
+    def empty_trash(self, older_than_days: float | None = None) -> int:
+        raise StorageError("[/trash] is locked")
 
     def folders(self) -> list[str]:
         raise StorageError("[/folders] are gone")
@@ -159,6 +171,15 @@ async def test_a_store_that_cannot_be_read_is_told_once_and_the_list_stays(tmp_p
             pane.history.focus_search()
             await pane.pilot.press("x")
             await pane.until(lambda: "[/index] is gone" in pane.told)
+
+
+async def test_a_trash_that_cannot_be_emptied_is_told(tmp_path):
+    with BrokenStore.open(tmp_path / "history.db") as store:
+        store.create("one")
+        async with pane_over(store) as pane:
+            await pane.press("d", "t", "t", "home", "enter", "y")
+            await pane.until(lambda: "[/trash] is locked" in pane.told)
+            assert pane.titles("trash") == ["one"]
 
 
 async def test_commands_do_the_same_to_the_conversation_that_is_open(tmp_path):
@@ -213,6 +234,18 @@ async def test_t_goes_round_the_shelves_and_a_click_picks_one(tmp_path):
         await pane.pilot.click(Shelves, offset=(2 + len("History  A"), 0))
         await pane.pilot.pause()
         assert pane.shown == ["Today", "stored"]
+
+
+async def test_where_the_shelves_do_not_fit_the_one_looked_at_is_named(tmp_path):
+    async with listing(tmp_path, "one", size=(80, 24)) as pane:
+        pane.history.styles.width = 18
+        await pane.pilot.pause()
+        assert "Archive" not in pane.screen
+        await pane.pilot.click(Shelves, offset=(3, 0))
+        await pane.pilot.pause()
+        assert "Archive" in pane.screen
+        assert "History" not in pane.screen
+        assert pane.shown == ["Nothing is", "archived"]
 
 
 async def test_each_shelf_is_searched_by_itself(tmp_path):
