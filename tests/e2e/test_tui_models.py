@@ -143,6 +143,17 @@ async def test_without_symbols_the_words_say_what_is_chosen(home):
         assert "●" not in shown.text.replace("● demo", "")
 
 
+async def test_a_click_marks_and_two_clicks_load(home):
+    folder = write_checkpoint(home / "home/data/models/six-b")
+    async with showing(picker()) as shown:
+        await shown.pilot.click("#models", offset=(5, 1))
+        assert "13.8 GB" in shown.text
+        assert not shown.results
+        await shown.pilot.double_click("#models", offset=(5, 1))
+        await shown.until(lambda: shown.results)
+        assert shown.results[0].model == str(folder)
+
+
 async def test_a_choice_can_be_clicked(home):
     write_checkpoint(home / "home/data/models/six-b")
     async with showing(picker()) as shown:

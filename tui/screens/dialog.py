@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import OptionList
 
 from tui.widgets.prose import Prose
 
@@ -51,6 +53,18 @@ class Buttons(Horizontal):
         Binding("left", "app.focus_previous", "Previous", show=False, id="dialog.left", tooltip="Previous button"),
         Binding("right", "app.focus_next", "Next", show=False, id="dialog.right", tooltip="Next button"),
     ]
+
+
+class MarkList(OptionList):
+    """A list in which a click only marks, since what is marked can still be changed below; two clicks choose."""
+
+    async def _on_click(self, event: events.Click) -> None:
+        event.prevent_default()  # the base class would choose at once
+        place = event.style.meta.get("option")
+        if place is not None:
+            self.highlighted = place
+            if event.chain > 1:
+                self.action_select()
 
 
 class Said(Prose):

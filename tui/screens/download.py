@@ -86,7 +86,7 @@ class Download(ModalScreen[None]):
 
     def show_progress(self, what: str, done: int, total: int) -> None:
         """Move the bar; ``what`` is being done, bytes are counted."""
-        self.add_class("-fetching")
+        self._show_fetching()
         speed = self._pace.per_s(what, done)
         self.query_one(ProgressBar).update(total=total or None, progress=done)
         self.query_one("#download-figures", Static).update(progress_text(what, done, total, speed))
@@ -94,11 +94,15 @@ class Download(ModalScreen[None]):
     @on(Button.Pressed, "#yes")
     def action_download(self) -> None:
         if not self.is_fetching:
+            self._show_fetching()
+            self._answer(True)
+
+    def _show_fetching(self) -> None:
+        if not self.is_fetching:
             self.add_class("-fetching")
             self.query_one("#no", Button).label = self._no
             self.query_one("#download-promise", Prose).update(_promise(is_fetching=True))
             self.query_one("#hide").focus()
-            self._answer(True)
 
     @on(Button.Pressed, "#no")
     def action_cancel(self) -> None:

@@ -24,7 +24,7 @@ from tui.amounts import size_text
 from tui.language import tr
 from tui.local_models import short_path
 from tui.screens.confirm import Confirm
-from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
+from tui.screens.dialog import HEIGHTS, Buttons, MarkList, Panel, Said
 from tui.screens.new_knowledge import NewBase, NewKnowledge
 from tui.screens.open_path import OpenPath
 from tui.widgets.prose import Prose
@@ -130,7 +130,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
         with Panel() as panel:
             panel.border_title = tr("Knowledge bases")
             panel.border_subtitle = tr("Space switches on or off · Esc closes")
-            yield OptionList(id="bases", markup=False)
+            yield MarkList(id="bases", markup=False)
             yield Prose(id="base-about", classes="muted")
             yield ProgressBar(total=None, show_eta=False)
             yield Said()

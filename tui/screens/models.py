@@ -22,7 +22,7 @@ from chatglm_slim_llm.hosting.assistant import ModelFacts
 from tui.amounts import size_text
 from tui.language import tr
 from tui.local_models import LocalModel, devices, find_models, free_memory_bytes, hub_model, look_at
-from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
+from tui.screens.dialog import HEIGHTS, Buttons, MarkList, Panel, Said
 from tui.widgets.choice import Choice
 from tui.widgets.path_input import PathInput
 from tui.widgets.prose import Prose
@@ -65,7 +65,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
     def compose(self) -> ComposeResult:
         with Panel() as panel:
             panel.border_title = tr("Model")
-            yield OptionList(id="models", markup=False)
+            yield MarkList(id="models", markup=False)
             with Horizontal(id="below"):
                 yield Static(id="below-label", classes="label", markup=False)
                 yield PathInput(only_folders=True, id="folder")
