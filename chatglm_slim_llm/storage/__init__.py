@@ -1,9 +1,13 @@
 """What was said, on disk: one SQLite file that threads and processes may share.
 
-``connection.py`` opens the file and turns SQLite's errors into ours, ``migrations.py`` holds the
-numbered steps of its schema, ``place.py`` says where it is. ``conversations.py`` and ``threads.py``
-are what the rest of the program uses: talks that people read, and the states of LangGraph's threads;
-``sources.py`` keeps what a reply rests on.
+``connection.py`` opens the file and turns SQLite's errors into ours, ``migrations.py`` holds the numbered steps of its
+schema, ``backups.py`` copies it, ``place.py`` says where it is. ``conversations.py`` and ``threads.py`` are what the
+rest of the program uses: talks that people read, and the states of LangGraph's threads.
+
+What a ``ConversationStore`` does is in the modules it asks: ``shelves.py`` (lists), ``tree.py`` (messages, branches),
+``replies.py`` and ``marks.py`` (answers that grow, and who writes them), ``drafts.py`` (what is typed), ``sources.py``
+(what a reply rests on), ``copies.py`` (forks, whole conversations), ``searching.py``, ``index.py`` and ``words.py``.
+``exchange/`` writes and reads the files of other programs.
 """
 
 from __future__ import annotations

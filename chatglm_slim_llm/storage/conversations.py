@@ -1,7 +1,7 @@
 """Conversations and their messages, as dataclasses in and out.
 
 A conversation is a tree: a message hangs below the one it follows, and the conversation's head is
-the last message of the path that is shown. A reply is appended empty, then updated while it grows,
+the last message of the path that is shown. A reply is begun empty, then updated while it grows,
 so that what was shown is what a killed process leaves behind.
 
 A message may carry more than its text, such as a tool's call: ``original`` keeps it as its writer had it.
@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from chatglm_slim_llm.storage import backups, copies, index, replies, searching, shelves, tree
-from chatglm_slim_llm.storage import drafts as drafts_
+from chatglm_slim_llm.storage import drafts as stored_drafts
 from chatglm_slim_llm.storage import sources as stored_sources
 from chatglm_slim_llm.storage.connection import Database, FileKind
 from chatglm_slim_llm.storage.marks import WritingMark
@@ -181,7 +181,10 @@ class ConversationStore:
         self._change(conversation_id, "deleted_at", None)
 
     def delete(self, conversation_id: int) -> None:
-        """Delete a conversation and its messages for good; deleting one that is gone changes nothing."""
+        """Delete a conversation and its messages for good; deleting one that is gone changes nothing.
+
+        Its words vanish from the file and from the index, which may take a second where there are 50,000 messages.
+        """
         self._delete([conversation_id])
 
     def empty_trash(self, older_than_days: float | None = None) -> int:
@@ -379,7 +382,7 @@ class ConversationStore:
 
     def draft(self, conversation_id: int | None) -> str:
         """What was typed and not sent; ``None`` for a conversation that has not begun."""
-        return drafts_.read(self._database, conversation_id)
+        return stored_drafts.read(self._database, conversation_id)
 
     def set_draft(self, conversation_id: int | None, text: str) -> None:
         """Keep what is typed; an empty text takes the draft away.
@@ -389,11 +392,11 @@ class ConversationStore:
         """
         if text != self.draft(conversation_id):
             with self._database.transaction() as db:
-                drafts_.write(db, conversation_id, text)
+                stored_drafts.write(db, conversation_id, text)
 
     def prompts(self, limit: int = 200) -> list[str]:
         """The last prompts of all conversations outside the trash, the newest first, no two neighbours equal."""
-        return drafts_.prompts(self._database, limit)
+        return stored_drafts.prompts(self._database, limit)
 
     # --- the file
 
