@@ -16,7 +16,7 @@ from typing import Any
 
 from textual.app import App
 from textual.binding import Binding
-from textual.keys import Keys, format_key, key_to_character
+from textual.keys import REPLACED_KEYS, Keys, format_key, key_to_character
 from textual.screen import Screen
 
 import tui
@@ -114,7 +114,7 @@ def _problem(binding: str, keys: str, known: Mapping[str, Action]) -> str:
     for key in each(keys):
         if not _is_key(key):
             return tr("“{key}” of {name} is not a key; write it like ctrl+n, alt+enter or f5", key=key, name=binding)
-        if known[binding].priority and key_to_character(key):
+        if known[binding].priority and _character(key):
             return tr("“{key}” of {name} could not be typed any more; add ctrl or alt", key=key, name=binding)
     return ""
 
@@ -158,7 +158,13 @@ def _spelled(name: str) -> str:
 def _is_key(key: str) -> bool:
     *modifiers, name = key.split("+")
     known = {value.rpartition("+")[2] for value in (key.value for key in Keys)}
-    return set(modifiers) <= set(_MODIFIERS) and (name in known or key_to_character(name) is not None)
+    return set(modifiers) <= set(_MODIFIERS) and (name in known or _character(name) != "")
+
+
+def _character(key: str) -> str:
+    """What a key types; empty for one that does something else."""
+    character = key_to_character(REPLACED_KEYS.get(key, key)) or ""
+    return character if character.isprintable() and character != " " else ""
 
 
 def _meet(a: Action, b: Action) -> bool:

@@ -71,7 +71,7 @@ OWN = (
         panel="#e4e8ec",
         dark=False,
         variables={
-            **_on("#ffffff", muted="#55606e", faint="#626d7a"),
+            **_on("#ffffff", muted="#55606e", faint="#59636f"),
             "boost": "#eef1f4",
             "footer-background": "#f1f2f3",
             "footer-description-foreground": "#55606e",

@@ -21,6 +21,9 @@ from tui import keys
 from tui.commands import COMMANDS
 from tui.language import tr
 
+_MANY = 12
+"""What a place has more of, such as the keys of editing, comes after everything else."""
+
 
 @dataclass(frozen=True)
 class Section:
@@ -120,14 +123,14 @@ class Help(ModalScreen[None]):
 
 def sections(screen: Screen[Any]) -> tuple[Section, ...]:
     """What the keys of a screen do, as they are now; what has the keyboard comes first."""
-    chain = [
-        (node, bindings) for node, bindings in screen._binding_chain if node is not screen and node is not screen.app
-    ]
-    focused = [_section(bindings) for _node, bindings in chain]
+    chain = [pair for pair in screen._binding_chain if pair[0] is not screen and pair[0] is not screen.app]
     nodes = {node for node, _bindings in chain}
-    others = [_section(_bindings_of(widget)) for widget in screen.query("*") if widget not in nodes]
-    found = [*focused, _section(_bindings_of(screen)), _section(_bindings_of(screen.app)), *others, _commands()]
-    return tuple(section for section in dict.fromkeys(found) if section.rows)
+    others = [_bindings_of(widget) for widget in screen.query("*") if widget not in nodes]
+    maps = [*(bindings for _node, bindings in chain), _bindings_of(screen), _bindings_of(screen.app), *others]
+    found = [_section(bindings) for bindings in maps]
+    short = [Section(section.title, section.rows[:_MANY]) for section in found]
+    rest = [Section(section.title, section.rows[_MANY:]) for section in found]
+    return tuple(section for section in dict.fromkeys([*short, _commands(), *rest]) if section.rows)
 
 
 def _bindings_of(node: DOMNode) -> BindingsMap:
@@ -144,7 +147,8 @@ def _section(bindings: BindingsMap) -> Section:
             ours.setdefault(binding.id, []).append(binding)
     area = next(iter(ours), "").partition(".")[0]
     title = tr(area.replace("_", " ").capitalize()) if area else ""
-    return Section(title, tuple((_keys(same), tr(same[0].tooltip or same[0].description)) for same in ours.values()))
+    first = sorted(ours.values(), key=lambda same: not same[0].show)
+    return Section(title, tuple((_keys(same), tr(same[0].tooltip or same[0].description)) for same in first))
 
 
 def _keys(bindings: Iterable[Binding]) -> str:

@@ -51,7 +51,16 @@ def _of_variable(loaded: LoadedSettings, key: str, variable: str, value: str) ->
 def _parsed(key: str, value: object) -> object:
     """A value out of the text of a variable or an argument, as the setting's type wants it."""
     if isinstance(value, str) and hints().get(key) is bool:
-        spelled = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
+        spelled = {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }
         return spelled.get(value.lower(), value)
     return value
 
