@@ -65,7 +65,7 @@ class Answering:
         options, limit = self._checked(request), self._limit(request)
         request, left_out = trimmed(request, self._context)
         question = request.turns[-1].text if request.turns else ""
-        question_tokens = len(self._llm.get_token_ids(question)) if question else 0
+        question_tokens = self._count_tokens(question) if question else 0
         if request.knowledge_base:  # the passages are chosen to fit; rounds only tell what a follow-up is about
             return ContextUse(question_tokens, limit, 0, question_tokens)
         conversation = _conversation(request)
@@ -81,7 +81,11 @@ class Answering:
             )
         except PromptTooLongError as error:
             return ContextUse(error.prompt_tokens, limit, left_out + len(conversation.history), question_tokens)
-        return ContextUse(len(fitted.input_ids), limit, left_out + fitted.dropped_rounds, question_tokens)
+        tokens = len(fitted.input_ids) - (0 if query is conversation.query else self._count_tokens(_UNWRITTEN))
+        return ContextUse(tokens, limit, left_out + fitted.dropped_rounds, question_tokens)
+
+    def _count_tokens(self, text: str) -> int:
+        return len(self._llm.get_token_ids(text))
 
     # --- answering
 

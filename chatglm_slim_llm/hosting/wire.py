@@ -19,6 +19,7 @@ from chatglm_slim_llm.storage import Figures, Source
 MAX_LINE_BYTES = 64 << 20
 """A longer line is no talk of ours."""
 
+_SHORT_OF_MEMORY = ("memory", "bad_alloc", "failed to map segment")
 Message = dict[str, Any]
 
 
@@ -99,7 +100,7 @@ def error_from_wire(given: Message) -> ChatGLMSlimError:
 def _foreign(error: BaseException, who: str) -> str:
     """An error that is not ours, in one sentence."""
     detail = (str(error).strip().splitlines() or [""])[0]
-    is_memory = isinstance(error, MemoryError) or "memory" in detail.lower()
+    is_memory = isinstance(error, MemoryError) or any(word in detail.lower() for word in _SHORT_OF_MEMORY)
     advice = "; choose a smaller level such as int4, or close other programs" if is_memory else ""
     return f"{who} failed with {type(error).__name__}" + (f": {detail}" if detail else "") + advice
 

@@ -129,6 +129,7 @@ def test_what_is_not_typed_yet_is_counted_too(assistant):
     assert empty.question_tokens == 0
     assert 0 < typed.question_tokens < 15
     assert empty.tokens < typed.tokens
+    assert assistant.count(ask("")).tokens <= 2  # the marks that end a prompt
 
 
 def test_a_question_that_is_too_long_is_counted_and_refused(assistant):
