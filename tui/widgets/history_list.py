@@ -45,8 +45,8 @@ class HistoryList(ScrollView, can_focus=True):
     }
     DEFAULT_CSS = """
     HistoryList { width: 100%; height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; background: $background; }
-    HistoryList > .history--heading { color: $foreground 60%; text-style: bold; }
-    HistoryList > .history--muted { color: $foreground 60%; }
+    HistoryList > .history--heading { color: $text-muted; text-style: bold; }
+    HistoryList > .history--muted { color: $text-muted; }
     HistoryList > .history--mark { color: $primary; text-style: bold; }
     HistoryList > .history--current { color: $foreground; text-style: bold; }
     HistoryList > .history--writing { color: $text-accent; }

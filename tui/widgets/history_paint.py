@@ -42,9 +42,14 @@ Styles = Callable[[str], Style]
 def painted(row: Row, width: int, look: Look, style: Styles) -> list[Text]:
     """The lines of a row, a gap above it included."""
     ground = style("cursor") if look.is_cursor else style("hover") if look.is_hovered else Style.null()
-    lines = _lines(row, width, look, style)
+    lines = _lines(row, width, look, _clear(style) if look.is_cursor else style)
     gap = row.height - len(lines)
     return [Text(" " * width)] * gap + [_grounded(line, width, ground) for line in lines]
+
+
+def _clear(style: Styles) -> Styles:
+    """What is muted elsewhere is not on the ground of the marked row."""
+    return lambda name: Style(bold=style(name).bold) if name in ("heading", "muted") else style(name)
 
 
 def menu_column(width: int) -> int:

@@ -24,7 +24,10 @@ class Shelves(Widget):
 
     ALLOW_SELECT = False
     SCOPED_CSS = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"shelves--other", "shelves--this"}
     DEFAULT_CSS = """
+    Shelves > .shelves--other { color: $text-muted; }
+    Shelves > .shelves--this { color: $primary; text-style: bold; }
     Shelves { height: 1; margin-bottom: 1; padding: 0 2; }
     .-accessible Shelves { margin: 0; }
     History.-low Shelves { display: none; }
@@ -75,8 +78,10 @@ class Shelves(Widget):
     def _named(self, shelf: Shelf) -> Content:
         name = tr(_NAMES[shelf])
         if shelf != self._shelf:
-            return Content.styled(name, "$foreground 60%")
-        return Content.styled(f"[{name}]" if self.app.has_class("-accessible") else name, "bold $primary")
+            return Content.styled(name, self.get_visual_style("shelves--other"))
+        return Content.styled(
+            f"[{name}]" if self.app.has_class("-accessible") else name, self.get_visual_style("shelves--this")
+        )
 
     def _places(self) -> Iterator[tuple[Shelf, int, int]]:
         """The shelves that are named, and the columns of each name."""
