@@ -7,7 +7,9 @@ segments are a function of the source alone, however it was cut on its way.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from tui.markdown.blocks import Flattener, first_line, language_of, parse, table_of
@@ -22,6 +24,19 @@ if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
 
 _WINDOW = 16_000  # characters that are read at once
+_LONG = 100_000
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """All that is made of a long text is kept: looking for garbage in it would take as long as reading it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Document:
@@ -49,12 +64,16 @@ class Document:
             self._forget()
         self._source = source
         del self.segments[self._num_settled :]
-        references: Mapping[str, Any] | None = None
-        while references is None and (self._open or self._cut < len(source)):
-            references = self._read_open(growing) if self._open else self._read_blocks(growing)
-        references = self._settled_references if references is None else references
+        with _no_collecting() if len(source) - self._cut > _LONG else nullcontext():
+            references = self._read(growing)
         if references != self.references:
             self.references = dict(references)
+
+    def _read(self, growing: bool) -> Mapping[str, Any]:
+        references: Mapping[str, Any] | None = None
+        while references is None and (self._open or self._cut < len(self._source)):
+            references = self._read_open(growing) if self._open else self._read_blocks(growing)
+        return self._settled_references if references is None else references
 
     def rows(self, width: int, palette: Palette) -> list[Row]:
         """All rows at once."""
