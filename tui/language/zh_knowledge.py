@@ -7,6 +7,7 @@ WORDS: dict[str, str] = {
         "知识库存放您的文档：回答会引用原文并注明出处。"
     ),
     "None yet: “New…” makes one.": "还没有知识库，点“新建…”创建一个。",
+    "Esc stops": "Esc 停止",
     "{count} passage": "{count} 个段落",
     "{count} passages": "{count} 个段落",
     "{count} file": "{count} 个文件",

@@ -38,7 +38,7 @@ class Panel(VerticalScroll, can_focus=False):
     .-short Panel Buttons { margin-top: 0; }
     .-short Panel Said { margin-top: 0; max-height: 2; }
     .-short Panel Button { height: 1; border: none; }
-    .-accessible Panel { border: none; }
+    .-accessible Panel { border: none; border-top: blank; border-bottom: blank; }
     """
 
 

@@ -68,7 +68,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
         & ProgressBar { width: 1fr; margin-top: 1; display: none; }
         & Bar { width: 1fr; }
         & Button { min-width: 8; margin-left: 1; }
-        & #new { margin-left: 0; }
+        & #new, & #stop { margin-left: 0; }
         & #space { width: 1fr; height: 1; }
         & #stop { display: none; }
     }
@@ -129,7 +129,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Panel() as panel:
             panel.border_title = tr("Knowledge bases")
-            panel.border_subtitle = tr("Space switches on or off · Esc closes")
+            panel.border_subtitle = _keys()
             yield MarkList(id="bases", markup=False)
             yield Prose(id="base-about", classes="muted")
             yield ProgressBar(total=None, show_eta=False)
@@ -243,6 +243,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
     def _work(self, marked: str, do: Callable[[Progress], str]) -> None:
         self._stop = stop = threading.Event()
         self.add_class("-working")
+        self.query_one(Panel).border_subtitle = tr("Esc stops")
         self.query_one(ProgressBar).update(total=None, progress=0)
         self._say(tr("Starting…"))
         self.query_one("#stop").focus()
@@ -276,6 +277,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
     def _show_end(self, event: Ended) -> None:
         self._stop = None
         self.remove_class("-working")
+        self.query_one(Panel).border_subtitle = _keys()
         self._say(event.said, is_problem=event.is_problem)
         self.query_one("#bases").focus()
         self._look(event.marked)
@@ -352,6 +354,10 @@ class KnowledgeScreen(ModalScreen[str | None]):
 
 class _StoppedError(Exception):
     """Someone pressed Stop."""
+
+
+def _keys() -> str:
+    return tr("Space switches on or off · Esc closes")
 
 
 def _counts(facts: LibraryFacts) -> str:
