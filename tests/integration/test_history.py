@@ -29,8 +29,8 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from chatglm_slim_llm import ChatGLMSlim
 from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.history import ConversationHistory
+from chatglm_slim_llm.hosting.turns import turns_of
 from chatglm_slim_llm.storage import ConversationStore
-from tui.transcript import turns_of
 
 CALL = {"name": "weather", "args": {"city": "北京", "days": [1, 2.5, None]}, "id": "call_1", "type": "tool_call"}
 MESSAGES = [
@@ -152,7 +152,7 @@ def test_the_terminal_shows_what_was_said_and_not_how_tools_were_used(path):
     assert shown(path, history.conversation_id) == [("user", "Beijing?"), ("assistant", "It is 20 °C.")]
     with ConversationStore.open(path) as store:
         store.append(1, "user", "And tomorrow?")
-        turns = turns_of(store.messages(1))
+        turns = [(turn.role, turn.text) for turn in turns_of(store.messages(1), {})]
     assert turns == [("human", "Beijing?"), ("ai", "It is 20 °C."), ("human", "And tomorrow?")]
 
 
