@@ -227,7 +227,7 @@ class ConversationStore:
             conversation_id: where the prompt goes; ``None`` begins a conversation.
             parent_id: the message that the prompt follows; ``None`` makes it a first message.
             prompt: what was asked.
-            title: of a conversation that begins; its first words are made of the prompt by default.
+            title: of a conversation that begins; by default the first words of the prompt, or its files' names.
             attachments: files that go with the prompt; their text is not in its content.
             settings: what the conversation has of its own from now on; ``None`` leaves them.
 
@@ -237,7 +237,8 @@ class ConversationStore:
         Raises:
             StorageError: the conversation or the parent is gone.
         """
-        title = title_of(prompt) if title is None else title
+        if title is None:
+            title = title_of(prompt) or title_of(" ".join(each.name for each in attachments))
         question = replies.Question(conversation_id, parent_id, prompt, title, attachments, settings)
         with self._database.transaction() as db:
             return replies.begin(db, question, self._mark.name())

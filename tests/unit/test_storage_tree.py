@@ -50,6 +50,11 @@ def test_a_title_can_be_given(store):
     assert store.conversation(question.conversation_id).title == "题"
 
 
+def test_files_without_a_word_give_their_names_as_title(store):
+    question, _ = store.begin(None, None, " ", attachments=[CSV, NOTE])
+    assert store.conversation(question.conversation_id).title == "a.csv note"
+
+
 def test_a_prompt_follows_its_parent_and_takes_its_draft_away_but_no_other(store):
     first, answer = answered(store, None, None, "a", "b")
     chat = first.conversation_id
