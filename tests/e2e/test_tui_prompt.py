@@ -150,24 +150,31 @@ def chinese() -> Iterator[None]:
 # --- sending
 
 
-async def test_enter_hands_over_the_text_and_clearing_keeps_what_was_typed_since():
+async def test_enter_hands_over_the_text_and_keys_wait_until_it_is_taken():
     async with typing() as person:
-        await person.type("hi")
-        await person.press("enter")
+        await person.burst(
+            *letters("hi"), key("enter"), *letters("mo"), events.Paste("re"), key("enter"), *letters("x")
+        )
         assert person.told(PromptSubmitted) == [PromptSubmitted("hi")]
         assert person.box.text == "hi"  # whoever takes it clears it
-        await person.type(" more")
         person.box.clear()
-        assert person.box.text == " more"
+        await person.type("y")
+        assert person.told(PromptSubmitted)[1:] == [PromptSubmitted("more")]
+        person.box.clear()
+        await person.type("z")
+        assert person.box.text == "xyz"
 
 
-async def test_a_prompt_that_was_not_taken_is_cleared_whole_later(monkeypatch):
+async def test_a_prompt_that_is_not_taken_stays_and_can_be_changed(monkeypatch):
     monkeypatch.setattr(prompt, "_TAKEN_S", 0.01)
     async with typing() as person:
-        await person.type("refused")
-        await person.press("enter")
+        await person.burst(*letters("a"), key("enter"), *letters("b"))
         await person.pilot.pause(0.05)
-        await person.type(" and changed")
+        assert person.box.text == "ab"
+        await person.burst(key("enter"), *letters("c"))
+        person.box.keep()
+        await person.pilot.pause()
+        assert person.box.text == "abc"
         person.box.clear()
         assert person.box.text == ""
 
@@ -193,7 +200,7 @@ async def test_keys_act_in_the_order_they_were_pressed():
             *letters("abx"), key("backspace"), *letters("d"), key("left"), *letters("c"), key("end"), *letters("e")
         )
         assert person.box.text == "abcde"
-        await person.burst(*letters("!"), key("enter"), *letters("late"))
+        await person.burst(*letters("!"), key("enter"))
         assert person.told(PromptSubmitted) == [PromptSubmitted("abcde!")]
 
 
@@ -419,6 +426,8 @@ async def test_a_text_that_only_begins_with_a_slash_is_sent():
         for typed in ("//new is a command", "/etc/hosts 是什么", "/nope and more"):
             person.box.text = typed
             await person.press("enter")
+            person.box.clear()
+            await person.pilot.pause()
         sent = ["/new is a command", "/etc/hosts 是什么", "/nope and more"]
         assert person.told(PromptSubmitted) == [PromptSubmitted(text) for text in sent]
 

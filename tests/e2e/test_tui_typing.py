@@ -5,53 +5,40 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import pexpect
-import pyte
+from real_terminal import PASTE, terminal
 
-ROOT = Path(__file__).parents[2]
-TINY = ROOT / "tests" / "data" / "reference" / "tiny_v11"
+from chatglm_slim_llm.storage import ConversationStore
 
-
-def start(tmp_path):
-    environ = os.environ | {"CHATGLM_SLIM_HOME": str(tmp_path), "TERM": "xterm-256color", "PYTHONUTF8": "1"}
-    command = Path(sys.executable).parent / "chatglm-tui"
-    return pexpect.spawn(str(command), ["--model", str(TINY)], env=environ, dimensions=(24, 90), encoding="utf-8")
+LEFT, BACKSPACE, UP = "\x1b[D", "\x7f", "\x1b[A"
 
 
-class Terminal:
-    """What a person sees."""
-
-    def __init__(self, child):
-        self.child, self.screen = child, pyte.Screen(90, 24)
-        self.stream = pyte.Stream(self.screen)
-
-    def wait_for(self, text, timeout_s=60):
-        deadline = time.monotonic() + timeout_s
-        while text not in "\n".join(self.screen.display).replace(" ", ""):
-            assert time.monotonic() < deadline, "\n".join(self.screen.display)
-            try:
-                self.stream.feed(self.child.read_nonblocking(65536, timeout=0.2))
-            except pexpect.TIMEOUT:
-                continue
+def questions(home: Path) -> list[str]:
+    with ConversationStore.open(home / "data" / "history.db") as store:
+        return [message.content for message in store.messages(store.conversations()[0].id) if message.role == "user"]
 
 
-def test_enter_sends_what_was_typed_just_before_it_in_the_same_burst(tmp_path):
-    child = start(tmp_path)
-    try:
-        terminal = Terminal(child)
-        terminal.wait_for("ready")
-        child.send("a\nb\r")  # Ctrl+J between the letters, then Enter
-        terminal.wait_for("❯a")
-        terminal.wait_for("tokens/s")
-        rows = [row.strip("│ ") for row in terminal.screen.display]
-        shown = [row.rpartition("│")[2].strip() for row in rows]
-        assert "❯ a" in shown
-        assert shown[shown.index("❯ a") + 1] == "b"
-    finally:
-        child.close(force=True)
+def test_a_burst_of_keys_is_sent_as_it_was_typed_and_what_follows_enter_stays(tmp_path):
+    with terminal(tmp_path, "--model", "demo") as screen:
+        screen.until_shown("Ask anything")
+        screen.send(f"ax{BACKSPACE}\nd{LEFT}c{PASTE[0]}1\r2{PASTE[1]}\rlater")
+        screen.until_shown("│ later")
+        screen.quit()
+    assert questions(tmp_path) == ["a\nc1\n2d"]
+
+
+def test_a_command_and_an_earlier_prompt_in_one_burst(tmp_path):
+    with terminal(tmp_path, "--model", "demo") as screen:
+        screen.until_shown("Ask anything")
+        screen.send("你好\r/new\r")
+        screen.until_shown("Type below", "Today")
+        screen.send(UP)
+        screen.until_shown("│ /new")
+        screen.send(UP)
+        screen.until_shown("│ 你好")
+        screen.quit()
+    assert questions(tmp_path) == ["你好"]
 
 
 def test_without_a_terminal_it_says_so_at_once(tmp_path):

@@ -147,6 +147,8 @@ class ChatPane(Vertical):
     def _submit(self, event: PromptSubmitted) -> None:
         if self._send(event.text, event.attachments):
             self.prompt.clear()
+        else:
+            self.prompt.keep()
 
     @on(ExampleChosen)
     def _submit_example(self, event: ExampleChosen) -> None:

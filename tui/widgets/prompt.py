@@ -126,7 +126,6 @@ class PromptBox(Vertical):
         self._line = HintLine()
         self._past = PastPrompts()
         self._rest: Timer | None = None
-        self._sent = ""
         self._said_for = ""
         self._is_hidden = False
 
@@ -171,12 +170,15 @@ class PromptBox(Vertical):
         self._wait_for_rest()
 
     def clear(self) -> None:
-        """Take away what was sent; letters typed while it was being taken stay."""
-        sent, self._sent = self._sent, ""
-        later = self.text.removeprefix(sent) if sent and self.text.startswith(sent) else ""
+        """Take away what was sent; keys pressed since then come after it."""
         self._chips.attachments = ()
         self._past.leave()
-        self._area.set_text(later)
+        self._area.set_text("")
+        self._area.release()
+
+    def keep(self) -> None:
+        """What was sent is not taken: it stays, and keys pressed since then change it."""
+        self._area.release()
 
     def focus(self, scroll_visible: bool = True) -> Self:
         """Put the keyboard into the text."""
@@ -213,13 +215,10 @@ class PromptBox(Vertical):
     def _submit(self, text: str) -> None:
         if not text.strip():
             return
-        self._sent = self.text
-        self.set_timer(_TAKEN_S, self._forget_sent)
+        self._area.hold()  # until it is cleared: a fast hand types the next one already
+        self.set_timer(_TAKEN_S, self.keep)
         self._past.remember(self.text.strip("\n"))
         self.post_message(PromptSubmitted(text, self.attachments))
-
-    def _forget_sent(self) -> None:
-        self._sent = ""  # it was not taken: the text stays, and clearing it later clears all of it
 
     def _give(self, name: str, argument: str, *, takes_argument: bool) -> None:
         if argument and not takes_argument:

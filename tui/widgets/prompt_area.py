@@ -11,12 +11,13 @@ from typing import ClassVar
 
 from rich.style import StyleType
 from rich.text import Text
-from textual import events
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.document._document import Location
 from textual.document._document_navigator import DocumentNavigator
 from textual.document._wrapped_document import WrappedDocument
 from textual.geometry import Region
+from textual.message import Message
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
@@ -68,8 +69,28 @@ class PromptArea(TextArea, inherit_bindings=False):
     def __init__(self, take_paste: Callable[[str], bool], *, id: str | None = None) -> None:
         super().__init__(id=id, show_line_numbers=False, highlight_cursor_line=False)
         self._take_paste = take_paste
+        self._held: list[events.Key | events.Paste] | None = None
 
     # --- keys
+
+    class Released(Message):
+        """What was held may go on; a message, so that it comes after the keys that have arrived before it."""
+
+    def hold(self) -> None:
+        """Let keys and pastes wait until ``release``."""
+        self._held = self._held or []
+
+    def release(self) -> None:
+        """Do what was pressed since ``hold``, in order; another ``hold`` on the way lets the rest wait again."""
+        if self._held is not None:
+            self.post_message(self.Released())
+
+    @on(Released)
+    async def _on_released(self, event: Released) -> None:
+        event.stop()
+        held, self._held = self._held or [], None
+        for each in held:
+            await (self._on_paste(each) if isinstance(each, events.Paste) else self._on_key(each))
 
     def check_consume_key(self, key: str, character: str | None = None) -> bool:
         return _is_letter(key, character)
@@ -77,6 +98,10 @@ class PromptArea(TextArea, inherit_bindings=False):
     async def _on_key(self, event: events.Key) -> None:
         self._restart_blink()
         event.prevent_default()
+        if self._held is not None:
+            self._held.append(event)
+            event.stop()
+            return
         key = _SAME_KEYS.get(event.key, event.key)
         if event.character and _is_letter(key, event.character):
             event.stop()
@@ -100,7 +125,10 @@ class PromptArea(TextArea, inherit_bindings=False):
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
-        self.paste(event.text)
+        if self._held is None:
+            self.paste(event.text)
+        else:
+            self._held.append(event)
 
     def action_paste(self) -> None:
         """Paste what was last cut or copied in this program."""
