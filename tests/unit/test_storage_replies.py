@@ -136,7 +136,7 @@ def test_the_mark_of_a_process_that_was_killed_in_between_answers_is_removed(sto
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of threads that the test's runner has
-def test_a_child_is_not_taken_for_its_parent(store):
+def test_the_lock_is_the_parents_whoever_looks(store):
     _, answer = store.begin(None, None, "q")
     [mark] = marks(store)
     name = mark.rpartition("-")[2]
@@ -145,6 +145,9 @@ def test_a_child_is_not_taken_for_its_parent(store):
         alive = is_alive(store.path, name)
         os._exit(0 if alive else 1)
     assert os.waitpid(child, 0)[1] == 0
+    with ConversationStore.open(store.path) as beside:
+        assert beside.is_being_written(answer.id)
+        assert beside.mark_interrupted() == 0
     command = [sys.executable, "-c", LOOKS, str(store.path), name]
     looked = subprocess.run(command, capture_output=True, text=True, check=True)
     assert looked.stdout.strip() == "True"
