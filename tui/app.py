@@ -86,7 +86,8 @@ class ChatApp(App[None]):
     ) -> None:
         super().__init__()
         self.loaded = loaded
-        self.code_theme = loaded.settings.interface.code_theme
+        self.code_theme = ""
+        """The Pygments style of code in answers; empty for one that fits the theme."""
         self.store = store
         self._settings_file = settings_file or settings.settings_path()
         self._assistants = assistants
@@ -94,6 +95,7 @@ class ChatApp(App[None]):
         self._worker = ModelWorker(assistants(loaded.settings), store, self._post_to_chat)
         self._chat = ChatScreen(store, self._worker, self._library, Talk(store, self._sampling))
         self._idle: Timer | None = None
+        self._is_downloading = False
         self.threads_ended = True
 
     def _post_to_chat(self, message: Any) -> None:
@@ -118,7 +120,7 @@ class ChatApp(App[None]):
         if self._is_first_start():
             from tui.screens.first_start import FirstStart
 
-            self.push_screen(FirstStart(), self._use_first)
+            self.push_screen(FirstStart(self.loaded.settings.load), self._use_first)
         else:
             self._load_when_idle()
 
@@ -130,8 +132,9 @@ class ChatApp(App[None]):
         )
 
     def _use_first(self, options: LoadOptions | None) -> None:
-        self._save("load.model", (options or LoadOptions()).model)
-        if options is None or options == self.loaded.settings.load:
+        wanted = self.loaded.settings.load
+        if options is None or options == wanted:
+            self._save("load.model", wanted.model)  # a choice is not asked for twice
             self._load_when_idle()
         else:
             self._use_model(options)
@@ -174,7 +177,8 @@ class ChatApp(App[None]):
     def _show_loading(self, event: ModelLoading) -> None:
         from tui.screens.download import Download
 
-        if isinstance(self.screen, Download) and self.screen.is_running:
+        self._is_downloading = event.what in ("downloading", "checking")
+        if isinstance(self.screen, Download) and self.screen.is_fetching:
             self.screen.show_progress(event.what, event.done_bytes, event.total_bytes)
 
     @on(ModelReady)
@@ -198,13 +202,19 @@ class ChatApp(App[None]):
     def _close_download(self) -> None:
         from tui.screens.download import Download
 
+        self._is_downloading = False
         if isinstance(self.screen, Download):
             self.pop_screen()
 
     def action_model(self) -> None:
-        """Choose the model, its level and its device."""
+        """Choose the model, its level and its device; while one is fetched, see how far it is, or stop that."""
+        from tui.screens.download import Download
         from tui.screens.models import ModelPicker
 
+        if self._is_downloading:
+            model, answer = self.loaded.settings.load.model, self._worker.answer_download
+            self.push_screen(Download(model, answer, is_fetching=True))
+            return
         self.push_screen(ModelPicker(self.loaded.settings.load, self._worker.facts), self._use_model)
 
     def _use_model(self, options: LoadOptions | None) -> None:
@@ -270,7 +280,7 @@ class ChatApp(App[None]):
         language.use(language.of_environment() if interface.language == "auto" else interface.language)
         self.set_class(interface.accessible, "-accessible")
         self.animation_level = "none" if interface.accessible or not interface.animation else "full"
-        self.code_theme = interface.code_theme
+        self.code_theme = "" if interface.code_theme == "auto" else interface.code_theme
         self._chat.pane.prompt.editor = self.loaded.settings.program.editor
 
     # --- the frame

@@ -87,7 +87,7 @@ class Chat:
         await self.pilot.press("enter")
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not holds():
                 await self.pilot.pause(0.01)
 

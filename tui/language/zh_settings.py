@@ -30,7 +30,9 @@ WORDS: dict[str, str] = {
         "界面配色；把自己的主题文件放进设置文件旁的 themes 文件夹即可使用。"
     ),
     "Code theme": "代码配色",
-    "The colours of code in answers, by their Pygments name.": "回答中代码的配色，填 Pygments 的样式名。",
+    "The colours of code in answers, by their Pygments name; auto fits the theme.": (
+        "回答中代码的配色，填 Pygments 的样式名；auto 表示与主题相配。"
+    ),
     "Accessible": "无障碍",
     "Plain for screen readers: no boxes, no animation, no signs that mean something alone.": (
         "适合读屏软件的朴素界面：没有边框和动画，也不单靠符号表意。"

@@ -102,7 +102,7 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
         if key == "interface.code_theme":
             from pygments.styles import get_all_styles
 
-            return sorted(get_all_styles())
+            return ["auto", *sorted(get_all_styles())]
         return ()
 
     # --- one setting

@@ -34,8 +34,8 @@ class Interface:
     """The language of the interface; auto follows the system."""
     theme: str = "chatglm-dark"
     """The colours; files in the folder themes beside the settings add your own."""
-    code_theme: str = "monokai"
-    """The colours of code in answers, by their Pygments name."""
+    code_theme: str = "auto"
+    """The colours of code in answers, by their Pygments name; auto fits the theme."""
     accessible: bool = False
     """Plain for screen readers: no boxes, no animation, no signs that mean something alone."""
     animation: bool = True
