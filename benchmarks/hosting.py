@@ -54,8 +54,8 @@ def _measure(name: str, assistant: Assistant, replies: int) -> None:
     close_s = _seconds(assistant.close)
     print(
         f"{name}: load {load_s:.1f} s, {statistics.median(rates):.0f} tokens/s,"
-        f" {cpu_us:.0f} µs of this process a piece, count {1e3 * small_s:.1f} ms, of 5,001 messages {1e3 * long_s:.1f} ms, stop {1e3 * stop_s:.0f} ms,"
-        f" close {1e3 * close_s:.0f} ms"
+        f" {cpu_us:.0f} µs of this process a piece, count {1e3 * small_s:.1f} ms,"
+        f" of 5,001 messages {1e3 * long_s:.1f} ms, stop {1e3 * stop_s:.0f} ms, close {1e3 * close_s:.0f} ms"
     )
 
 

@@ -168,7 +168,7 @@ class ChildProcess:
 
     def _read(self) -> None:
         pipe = cast(BinaryIO, self._process.stdout)
-        with suppress(OSError, ValueError), pipe:
+        with suppress(OSError, ValueError, KeyError, TypeError), pipe:  # a line may be anything
             while (line := pipe.readline(MAX_LINE_BYTES)).endswith(b"\n"):
                 self._deliver(decode(line))
         self._reap()

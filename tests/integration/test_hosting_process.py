@@ -176,8 +176,12 @@ def test_where_memory_runs_out_it_goes_before_the_program(child):
     assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) >= max(own, 500)
 
 
-def test_a_line_that_is_no_talk_of_ours_ends_it(tmp_path, monkeypatch):
-    (tmp_path / "sitecustomize.py").write_text("import os, time\nos.write(1, b'hello\\n')\ntime.sleep(60)")
+@pytest.mark.parametrize("line", ["hello", "[1]", "{}", '{"id": [], "say": 1}', "x" * 100])
+def test_a_line_that_is_no_talk_of_ours_ends_it(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(process, "_DYING_S", 0.1)
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, time\nos.write(1, {line!r}.encode() + b'\\n')\ntime.sleep(60)"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     child = ChildProcess("The model's process", ADVICE)
     wait_until(lambda: not child.is_alive())
