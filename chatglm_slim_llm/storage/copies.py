@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from sqlite3 import Connection, Row
 from typing import TypeVar, cast
@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage import index, sources, tree
 from chatglm_slim_llm.storage.connection import Database
-from chatglm_slim_llm.storage.records import Attachment, Conversation
+from chatglm_slim_llm.storage.records import Attachment, Conversation, Message
 from chatglm_slim_llm.storage.rows import (
     CONVERSATION,
     MESSAGE,
@@ -40,8 +40,8 @@ def whole(database: Database, conversation_id: int) -> WholeConversation:
             f"select {MESSAGE} from messages where conversation_id = ? order by id", (conversation_id,)
         )
         ours = "where message_id in (select id from messages where conversation_id = ?) order by message_id, number"
-        attachments = grouped(database.query(f"select * from attachments {ours}", (conversation_id,)), attachment_of)
-        cited = grouped(database.query(f"select * from sources {ours}", (conversation_id,)), sources.source_of)
+        attachments = _grouped(database.query(f"select * from attachments {ours}", (conversation_id,)), attachment_of)
+        cited = _grouped(database.query(f"select * from sources {ours}", (conversation_id,)), sources.source_of)
     messages = [message_of(row) for row in rows]
     places = {message.id: place for place, message in enumerate(messages)}
     *columns, settings = found[0]
@@ -52,18 +52,7 @@ def whole(database: Database, conversation_id: int) -> WholeConversation:
         created_at=of.created_at,
         updated_at=of.updated_at,
         messages=[
-            WholeMessage(
-                None if each.parent_id is None else places[each.parent_id],
-                each.role,
-                each.content,
-                each.created_at,
-                each.finish_reason,
-                each.original,
-                each.failure,
-                each.figures,
-                tuple(attachments.get(each.id, ())),
-                tuple(cited.get(each.id, ())),
-            )
+            _whole(each, places, tuple(attachments.get(each.id, ())), tuple(cited.get(each.id, ())))
             for each in messages
         ],
         head=None if of.head_id is None else places[of.head_id],
@@ -75,61 +64,79 @@ def whole(database: Database, conversation_id: int) -> WholeConversation:
     )
 
 
+def _whole(
+    message: Message, places: Mapping[int, int], attachments: tuple[Attachment, ...], cited: tuple[Source, ...]
+) -> WholeMessage:
+    return WholeMessage(
+        parent=None if message.parent_id is None else places[message.parent_id],
+        role=message.role,
+        content=message.content,
+        created_at=message.created_at,
+        finish_reason=message.finish_reason,
+        original=message.original,
+        failure=message.failure,
+        figures=message.figures,
+        attachments=attachments,
+        sources=cited,
+    )
+
+
 def add_whole(db: Connection, copy: WholeConversation) -> Conversation | None:
     """Add a conversation as it is given; ``None`` if one with its ``uid`` is there."""
     if db.execute("select 1 from conversations where uid = ?", (storable(copy.uid),)).fetchone():
         return None
-    conversation_id = cast(
-        int,
-        db.execute(
-            "insert into conversations (title, created_at, updated_at, folder, is_pinned, archived_at, deleted_at,"
-            " settings, uid) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                storable(copy.title),
-                copy.created_at.timestamp(),
-                copy.updated_at.timestamp(),
-                storable(copy.folder),
-                copy.is_pinned,
-                None if copy.archived_at is None else copy.archived_at.timestamp(),
-                None if copy.deleted_at is None else copy.deleted_at.timestamp(),
-                settings_text(copy.settings),
-                storable(copy.uid),
-            ),
-        ).lastrowid,
-    )
-    index.add(db, conversation_id, index.TITLE, storable(copy.title))
+    conversation_id = _add_conversation(db, copy)
     ids: list[int] = []
     for place, each in enumerate(copy.messages):
         if each.parent is not None and not 0 <= each.parent < place:
             raise StorageError(
                 f"message {place} of {copy.title!r} follows message {each.parent}, which is not before it"
             )
-        ids.append(_add(db, conversation_id, None if each.parent is None else ids[each.parent], each))
+        ids.append(_add_message(db, conversation_id, None if each.parent is None else ids[each.parent], each))
     if copy.head is not None:
         db.execute("update conversations set head_id = ? where id = ?", (ids[copy.head], conversation_id))
         tree.choose_above(db, ids[copy.head])
     return tree.conversation(db, conversation_id)
 
 
-def _add(db: Connection, conversation_id: int, parent_id: int | None, each: WholeMessage) -> int:
-    message_id = cast(
-        int,
-        db.execute(
-            "insert into messages (conversation_id, parent_id, role, content, created_at, finish_reason, original,"
-            " failure, figures, is_indexed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-            (
-                conversation_id,
-                parent_id,
-                each.role,
-                storable(each.content),
-                each.created_at.timestamp(),
-                each.finish_reason,
-                None if each.original is None else storable(each.original),
-                storable(each.failure),
-                figures_text(each.figures),
-            ),
-        ).lastrowid,
+def _add_conversation(db: Connection, copy: WholeConversation) -> int:
+    added = db.execute(
+        "insert into conversations (title, created_at, updated_at, folder, is_pinned, archived_at, deleted_at,"
+        " settings, uid) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            storable(copy.title),
+            copy.created_at.timestamp(),
+            copy.updated_at.timestamp(),
+            storable(copy.folder),
+            copy.is_pinned,
+            None if copy.archived_at is None else copy.archived_at.timestamp(),
+            None if copy.deleted_at is None else copy.deleted_at.timestamp(),
+            settings_text(copy.settings),
+            storable(copy.uid),
+        ),
     )
+    conversation_id = cast(int, added.lastrowid)
+    index.add(db, conversation_id, index.TITLE, storable(copy.title))
+    return conversation_id
+
+
+def _add_message(db: Connection, conversation_id: int, parent_id: int | None, each: WholeMessage) -> int:
+    added = db.execute(
+        "insert into messages (conversation_id, parent_id, role, content, created_at, finish_reason, original,"
+        " failure, figures, is_indexed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+        (
+            conversation_id,
+            parent_id,
+            each.role,
+            storable(each.content),
+            each.created_at.timestamp(),
+            each.finish_reason,
+            None if each.original is None else storable(each.original),
+            storable(each.failure),
+            figures_text(each.figures),
+        ),
+    )
+    message_id = cast(int, added.lastrowid)
     index.add(db, conversation_id, message_id, storable(each.content))
     tree.attach(db, message_id, each.attachments)
     sources.insert(db, message_id, each.sources)
@@ -186,12 +193,12 @@ def attachments(database: Database, message_id: int) -> list[Attachment]:
 
 def attachments_of_path(database: Database, conversation_id: int) -> dict[int, list[Attachment]]:
     """Attachments by message."""
-    return grouped(_of_path(database, "attachments", conversation_id), attachment_of)
+    return _grouped(_of_path(database, "attachments", conversation_id), attachment_of)
 
 
 def sources_of_path(database: Database, conversation_id: int) -> dict[int, list[Source]]:
     """Sources by message."""
-    return grouped(_of_path(database, "sources", conversation_id), sources.source_of)
+    return _grouped(_of_path(database, "sources", conversation_id), sources.source_of)
 
 
 def _of_path(database: Database, table: str, conversation_id: int) -> list[Row]:
@@ -201,8 +208,7 @@ def _of_path(database: Database, table: str, conversation_id: int) -> list[Row]:
     )
 
 
-def grouped(rows: list[Row], read: Callable[[Row], T]) -> dict[int, list[T]]:
-    """Rows by their message."""
+def _grouped(rows: list[Row], read: Callable[[Row], T]) -> dict[int, list[T]]:
     found: dict[int, list[T]] = defaultdict(list)
     for row in rows:
         found[row["message_id"]].append(read(row))
