@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.style import Style
-from rich.text import Text
+from rich.text import Span, Text
 
 from tui.markdown.look import PIECE_LINES, Look, Row
 from tui.wrapping import chop
 
-_MAX_COLOURED = 100_000  # characters; more would hold the screen up for a second
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer
+
+_TokenType = tuple[Any, ...]
+_COLOURED_WHOLE = 200  # lines; longer blocks are coloured piece by piece
+_CONTEXT = 80  # lines before a piece that are read with it
+_LIVE_CONTEXT = 6  # lines before a line that has just come in
 _MIN_WIDTH = 4
-_CONTEXT = 6  # lines that are read again to colour the next one
 
 
 @dataclass(eq=False)
@@ -44,10 +51,10 @@ class CodeBlock:
             return [Text(line) for line in self.lines[start:end]]
         if not self.is_closed:
             return self._live(start, end, theme)
+        if len(self.lines) > _COLOURED_WHOLE:
+            first = max(start - _CONTEXT, 0)
+            return _coloured(self.lines[first:end], self.language, theme)[start - first :]
         if theme not in self._coloured:
-            size = sum(map(len, self.lines)) + len(self.lines)
-            if size > _MAX_COLOURED:
-                return [Text(line) for line in self.lines[start:end]]
             self._coloured = {theme: _coloured(self.lines, self.language, theme)}
         return [text.copy() for text in self._coloured[theme][start:end]]
 
@@ -66,7 +73,7 @@ class CodeBlock:
         known = self._coloured.setdefault(theme, [])
         num_complete = len(self.lines) - self.num_partial
         for idx in range(len(known), min(end, num_complete)):
-            known.append(_coloured(self.lines[max(idx - _CONTEXT, 0) : idx + 1], self.language, theme)[-1])
+            known.append(_coloured(self.lines[max(idx - _LIVE_CONTEXT, 0) : idx + 1], self.language, theme)[-1])
         texts = [text.copy() for text in known[start : min(end, num_complete)]]
         return texts + [Text(line) for line in self.lines[start + len(texts) : end]]
 
@@ -127,18 +134,46 @@ class CodeLines:
 
 
 def _coloured(lines: list[str], language: str, theme: str) -> list[Text]:
-    from rich.syntax import Syntax  # Pygments: only needed for code
-
-    source = "\n".join(lines)
-    coloured = Syntax(source, language, theme=theme).highlight(source)
-    if coloured.plain.rstrip("\n") != source.rstrip("\n") or coloured.plain[: len(source)] != source:
+    lexer = _lexer(language)
+    if lexer is None:
         return [Text(line) for line in lines]
-    text = Text(source)
-    for span in coloured.spans:
-        if isinstance(span.style, Style):  # the theme's colours on the block's own background
-            text.stylize(_without_background(span.style), span.start, min(span.end, len(source)))
-    return list(text.split("\n", allow_blank=True)) if source else [Text()]
+    style_of = _styles(theme)
+    words: list[str] = []
+    spans: list[Span] = []
+    texts: list[Text] = []
+    end = 0
+    for kind, value in lexer.get_tokens("\n".join(lines)):
+        for idx, part in enumerate(value.split("\n")):
+            if idx:
+                texts.append(Text("".join(words), spans=spans))
+                words, spans, end = [], [], 0
+            if part:
+                words.append(part)
+                spans.append(Span(end, end := end + len(part), style_of(kind)))
+    return texts if [text.plain for text in texts] == lines else [Text(line) for line in lines]
 
 
-def _without_background(style: Style) -> Style:
-    return Style(color=style.color, bold=style.bold, italic=style.italic, underline=style.underline)
+@cache
+def _lexer(language: str) -> Lexer | None:
+    from pygments.lexers import get_lexer_by_name  # only needed for code
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=True)
+    except ClassNotFound:
+        return None
+
+
+@cache
+def _styles(theme: str) -> Callable[[_TokenType], Style]:
+    from rich.syntax import Syntax
+
+    wanted = Syntax.get_theme(theme)
+
+    @cache
+    def style_of(kind: _TokenType) -> Style:
+        """The theme's colours, on the block's own background."""
+        style = wanted.get_style_for_token(kind)
+        return Style(color=style.color, bold=style.bold, italic=style.italic, underline=style.underline)
+
+    return style_of

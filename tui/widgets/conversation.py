@@ -40,6 +40,7 @@ _MAX_TEXT_WIDTH = 100  # longer lines are hard to read
 _MARGIN = 2
 _MAY_HOLD_CODE = re.compile("```|~~~|^[^\\n]*(?: {4}|\t)", re.MULTILINE)
 _FRAME_S = 0.05
+_MAX_FRAME_S = 0.3
 _ON_THEIR_OWN = ("user", "code", "code-block", "found", "found-now", "news")  # the others keep what is behind them
 _FRAME_SHARE = 0.04  # of one core, for what streams in
 
@@ -158,6 +159,7 @@ class Conversation(ScrollView, can_focus=True):
         self._grown: set[int] = set()  # the entries with new text
         self._frame: Timer | None = None
         self._frame_s = _FRAME_S
+        self._frame_began = (0.0, 0.0)  # by the clock, and in CPU time
         self._is_placing = False
         self._has_news = False
         self._code_copied: tuple[int, int] = (-1, -1)
@@ -297,12 +299,19 @@ class Conversation(ScrollView, can_focus=True):
     # --- layout
 
     def _draw_frame(self) -> None:
-        """Show what has come since the last frame; frames that cost much come less often."""
-        began = time.thread_time()
+        """Show what has come since the last frame."""
         self._frame = None
+        self._frame_s = self._next_frame_s()
         self._catch_up()
         self._lay_out()
-        self._frame_s = max(_FRAME_S, (time.thread_time() - began) / _FRAME_SHARE)
+
+    def _next_frame_s(self) -> float:
+        """Frames come less often where they, or what else this thread does, take much of a core."""
+        now, used = time.monotonic(), time.thread_time()
+        (before, used_before), self._frame_began = self._frame_began, (now, used)
+        if now - before > 1:  # it was not frames that took the time between
+            return _FRAME_S
+        return min(max((used - used_before) / _FRAME_SHARE, _FRAME_S), _MAX_FRAME_S)
 
     def _catch_up(self) -> None:
         for idx in self._grown:
