@@ -329,6 +329,18 @@ async def test_any_attachment_can_be_removed_by_keys_and_by_mouse():
         assert person.app.focused is person.area
 
 
+async def test_of_many_attachments_the_chosen_one_is_seen():
+    async with typing((40, 24)) as person:
+        person.box.attach(*(Attachment(f"number {number}.txt", "x") for number in range(20)))
+        await person.pilot.pause()
+        assert "number 19.txt" in "\n".join(person.lines())
+        await person.press("shift+tab")
+        assert "number 0.txt" in "\n".join(person.lines())
+        await person.press("left")
+        assert "number 19.txt" in "\n".join(person.lines())
+        assert sum("number" in line for line in person.lines()) == 3
+
+
 async def test_escape_goes_from_the_attachments_back_to_the_text():
     async with typing() as person:
         person.box.attach(Attachment("a.txt", "x"))
@@ -630,6 +642,7 @@ async def test_in_a_tiny_terminal_one_still_sees_what_one_types():
         person.box.attach(Attachment("a very long name.txt", "x"), Attachment("b", "x"))
         person.box.show_hint("a hint")
         await person.type("/")
+        assert [line.strip() for line in person.lines()[-2:]] == ["/new", "/"]
         await person.press("escape", "backspace")
         await person.type("一二三四五六七八九十一二三")
         assert any("一二三" in line for line in person.lines())

@@ -69,7 +69,8 @@ class PromptBox(Vertical):
     PromptBox.-plain HintLine { padding: 0; }
     PromptBox.-plain Completions { border: none; padding: 0; }
     PromptBox.-short .frame, PromptBox.-short .frame:focus-within { border: none; }
-    PromptBox.-short Completions { border: none; }
+    PromptBox.-short Completions { border: none; max-height: 1; }
+    PromptBox.-short.-completing Chips { display: none; }
     PromptBox.-short HintLine { display: none; }
     PromptBox.-short HintLine.-said { display: block; }
     """
@@ -249,7 +250,7 @@ class PromptBox(Vertical):
         if not self._completions.is_open:
             raise SkipAction  # Escape means something else to the screen
         self._is_hidden = True
-        self._completions.offer(())
+        self._offer()
 
     def _complete(self) -> None:
         if command := self._completions.command:
@@ -260,7 +261,8 @@ class PromptBox(Vertical):
     def _offer(self) -> None:
         commands = matching(self.text)
         self._is_hidden = self._is_hidden and bool(commands)
-        self._completions.offer(() if self._is_hidden else commands)
+        self._completions.offer(() if self._is_hidden else commands, room=self.size.width)
+        self.set_class(self._completions.is_open, "-completing")
 
     # --- keys that mean something else at the edge of the text
 

@@ -52,17 +52,25 @@ class Chips(Widget, can_focus=True):
         return len(self._rows(width))
 
     def render(self) -> RenderResult:
-        return Content("\n").join(Content(" ").join(row) for row in self._rows(self.content_size.width))
+        width, height = self.content_size.width, max(self.content_size.height, 1)
+        rows = self._rows(width)
+        wanted = self.chosen if self.has_focus else len(self.attachments) - 1
+        first = next(number for number, row in enumerate(rows) if not row or wanted in row)
+        first = max(min(first, len(rows) - height), 0)
+        chips = ([self._chip(place, width) for place in row] for row in rows[first : first + height])
+        return Content("\n").join(Content(" ").join(row) for row in chips)
 
-    def _rows(self, width: int) -> list[list[Content]]:
-        rows: list[list[Content]] = [[]]
+    def _rows(self, width: int) -> list[list[int]]:
+        """Which attachments stand in which row."""
+        rows: list[list[int]] = [[]]
         used = 0
-        for chip in (self._chip(place, width) for place in range(len(self.attachments))):
-            if used and used + 1 + chip.cell_length > width:
+        for place in range(len(self.attachments)):
+            cells = self._chip(place, width).cell_length
+            if used and used + 1 + cells > width:
                 rows.append([])
                 used = 0
-            rows[-1].append(chip)
-            used += chip.cell_length + bool(used)
+            rows[-1].append(place)
+            used += cells + bool(used)
         return rows
 
     def _chip(self, place: int, width: int) -> Content:

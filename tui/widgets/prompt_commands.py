@@ -17,6 +17,7 @@ from tui.language import tr
 _SLASH = "[/／、]"  # Chinese keyboards give the latter two on the same key
 _WORD = re.compile(rf"{_SLASH}([^\s/]*)\Z")
 _LINE = re.compile(rf"{_SLASH}([^\s/]+)(?:\s+(.*))?\Z", re.DOTALL)
+_LEAST_HELP = 24
 _BY_NAME = {command.name: command for command in COMMANDS}
 
 
@@ -61,9 +62,9 @@ class Completions(OptionList, can_focus=False):
 
     DEFAULT_CSS = """
     Completions {
-        display: none; overlay: screen; constrain: none inside; offset: 0 -100%; width: 100%; max-width: 72;
-        height: auto; max-height: 10; border: round $primary; background: $surface; padding: 0 1;
-        scrollbar-size-vertical: 1;
+        display: none; width: 100%; max-width: 72; height: auto; max-height: 10; padding: 0 1;
+        border: round $primary; background: $surface; scrollbar-size-vertical: 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
     }
     Completions.-open { display: block; }
     Completions > .option-list--option-highlighted {
@@ -81,14 +82,15 @@ class Completions(OptionList, can_focus=False):
     def is_open(self) -> bool:
         return bool(self._commands)
 
-    def offer(self, commands: Iterable[Command]) -> None:
-        """Show these; none closes the list."""
+    def offer(self, commands: Iterable[Command], room: int = 80) -> None:
+        """Show these in so many cells; none closes the list."""
         commands = list(commands)
         if commands == self._commands:
             return
         self._commands, self.is_chosen = commands, False
         self.clear_options()
         names = max((cell_len(_usage(command)) for command in commands), default=0)
+        names = names if names + _LEAST_HELP < room else 0
         self.add_options(Option(_row(command, names), id=command.name) for command in commands)
         self.highlighted = 0 if commands else None
         self.set_class(bool(commands), "-open")
@@ -117,5 +119,8 @@ def _usage(command: Command) -> str:
 
 
 def _row(command: Command, width: int) -> Content:
+    """The command and what it does, ``width`` cells from the beginning; without that where there is no room."""
     usage = _usage(command)
+    if not width:
+        return Content.styled(usage, "bold")
     return Content.assemble((usage, "bold"), " " * (width - cell_len(usage) + 3), tr(command.help))
