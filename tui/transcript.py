@@ -23,10 +23,15 @@ def figures_line(figures: Figures | None) -> str:
         return ""
     parts = []
     if figures.output_tokens is not None:
-        parts.append(tr("{count} tokens", count=f"{figures.output_tokens:,}"))
+        parts.append(tokens(figures.output_tokens))
     if figures.tokens_per_s is not None:
         digits = 1 if figures.tokens_per_s < 100 else 0
         parts.append(tr("{rate} tokens/s", rate=f"{figures.tokens_per_s:.{digits}f}"))
     if figures.first_token_s is not None:
         parts.append(tr("first after {seconds} s", seconds=f"{figures.first_token_s:.1f}"))
     return " · ".join(parts)
+
+
+def tokens(count: int) -> str:
+    """So many tokens, in words."""
+    return tr("1 token") if count == 1 else tr("{count} tokens", count=f"{count:,}")

@@ -24,7 +24,7 @@ from chatglm_slim_llm.hosting.assistant import Piece
 from chatglm_slim_llm.storage import ConversationStore
 from tui.app import ChatApp
 from tui.screens.download import Download
-from tui.settings import LoadedSettings, Settings
+from tui.settings import LoadedSettings, Settings, load
 from tui.widgets.conversation import Conversation
 from tui.widgets.history import History
 from tui.widgets.prompt import PromptBox
@@ -99,14 +99,30 @@ async def chatting(
     *,
     options: LoadOptions | None = None,
     settings: Settings | None = None,
+    then: ScriptedAssistant | None = None,
+    is_first: bool = False,
     size: tuple[int, int] = (100, 30),
 ) -> AsyncIterator[Chat]:
+    """Run the app.
+
+    Args:
+        folder: where its history and its settings are.
+        model: what answers.
+        options: what the command line names.
+        settings: what is set; ``options`` are its default.
+        then: what answers after another model was chosen.
+        is_first: whether the program may be new to this person.
+        size: of the terminal.
+    """
     model = model or ScriptedAssistant()
+    models = iter([model, then or model])
+    folder.mkdir(exist_ok=True)
+    loaded = LoadedSettings(settings or Settings(load=options or LoadOptions()), {"load.model": "argument"})
     with ConversationStore.open(folder / "history.db") as store:
         app = ChatApp(
-            LoadedSettings(settings or Settings(load=options or LoadOptions()), {"load.model": "argument"}),
+            load(folder / "settings.toml") if is_first else loaded,
             store,
-            assistants=lambda _settings: model,
+            assistants=lambda _settings: next(models),
             settings_file=folder / "settings.toml",
         )
         async with app.run_test(size=size) as pilot:

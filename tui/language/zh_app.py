@@ -98,6 +98,7 @@ WORDS: dict[str, str] = {
     "There is nothing to take back.": "没有可以撤销的操作。",
     "The history cannot be read": "无法读取历史",
     # figures and endings
+    "1 token": "1 个词元",
     "{count} tokens": "{count} 个词元",
     "{rate} tokens/s": "{rate} 词元/秒",
     "first after {seconds} s": "首字 {seconds} 秒",

@@ -30,7 +30,7 @@ from tui.messages import (
 )
 from tui.talk import LiveReply, Talk
 from tui.telling import complain, tell, tried
-from tui.transcript import ending, figures_line
+from tui.transcript import ending, figures_line, tokens
 from tui.widgets.conversation import Conversation, Entry, LinkChosen
 from tui.widgets.find_bar import FindBar
 from tui.widgets.prompt import MessagesWanted, PromptBox
@@ -68,10 +68,7 @@ class ChatPane(Vertical):
         self._is_open = True
         tried(self, partial(self.talk.open, conversation_id))
         self.show(at=at, words=words)
-        self.prompt.text = tried(self, lambda: self._store.draft(self.talk.conversation_id)) or ""
-        self.prompt.attach(*self._kept.pop(self.talk.conversation_id, ()))
-        self.show_hint()
-        self.count()
+        self._take_up_draft()
 
     def show(self, *, at: int | None = None, words: str = "") -> None:
         """Read the conversation from the history and show it, from a message on where one is given."""
@@ -120,7 +117,7 @@ class ChatPane(Vertical):
         """Leave the edited question as it is, or stop the answer; returns False if there is neither."""
         if self.talk.edited is not None:
             self.talk.edited = None
-            self.open(self.talk.conversation_id)
+            self._take_up_draft()
         elif self.talk.reply is not None:
             self._worker.stop()
             self._tell_state(tr("stopping…"))
@@ -131,6 +128,13 @@ class ChatPane(Vertical):
     def _show_welcome(self, visible: bool) -> None:
         self._welcome.display = visible
         self.conversation.display = not visible
+
+    def _take_up_draft(self) -> None:
+        self.prompt.clear()
+        self.prompt.text = tried(self, lambda: self._store.draft(self.talk.conversation_id)) or ""
+        self.prompt.attach(*self._kept.pop(self.talk.conversation_id, ()))
+        self.show_hint()
+        self.count()
 
     def _leave_draft(self) -> None:
         self.keep_draft()
@@ -367,4 +371,4 @@ def _count_line(use: ContextUse, is_typing: bool) -> str:
         filled = tr("the oldest {count} rounds no longer fit", count=use.dropped_rounds) + f" · {filled}"
     if not is_typing:
         return filled
-    return tr("{count} tokens", count=f"{use.question_tokens:,}") + f" · {filled}"
+    return f"{tokens(use.question_tokens)} · {filled}"

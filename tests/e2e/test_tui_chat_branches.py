@@ -1,0 +1,265 @@
+"""What can be done with what was said: again, otherwise, in a copy, with files, in two windows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from scripted_assistant import DONE, ScriptedAssistant
+from test_tui_chat import Chat, asked, chatting
+
+from chatglm_slim_llm.config import GenerationOptions, LoadOptions
+from chatglm_slim_llm.hosting.assistant import ContextUse, Piece
+from chatglm_slim_llm.storage import ConversationStore, Source
+from tui.screens.chat_settings import ChatSettingsScreen
+from tui.screens.first_start import FirstStart
+from tui.screens.knowledge import KnowledgeScreen
+from tui.screens.passage import PassageScreen
+from tui.settings import Settings
+from tui.widgets.conversation import Conversation
+from tui.widgets.history import History
+from tui.widgets.prompt import PromptBox
+from tui.widgets.prompt_hint import HintLine
+
+
+async def say(chat: Chat, question: str, answer: str) -> None:
+    chat.model.say(answer, DONE)
+    await chat.send(question)
+    await chat.until(lambda: chat.is_done and chat.said[-1][1] == answer)
+
+
+def texts(chat: Chat) -> list[str]:
+    return [text for _, text, _ in chat.said]
+
+
+async def test_an_answer_is_made_again_and_the_first_one_is_a_key_away(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "q", "one")
+        chat.model.say("two", DONE)
+        await chat.pilot.press("ctrl+r")
+        await chat.until(lambda: texts(chat) == ["q", "two"] and chat.is_done)
+        assert asked(chat.model) == [[("human", "q")], [("human", "q")]]
+        await chat.pilot.press("ctrl+up", "left")
+        await chat.until(lambda: texts(chat) == ["q", "one"])
+        await chat.pilot.press("right")
+        await chat.until(lambda: texts(chat) == ["q", "two"])
+    async with chatting(tmp_path) as chat:
+        assert texts(chat) == ["q", "two"]
+        assert chat.find(Conversation).entries[1].variant == (2, 2)
+
+
+async def test_a_question_is_edited_and_its_old_branch_stays(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await say(chat, "b", "B")
+        await chat.send("/edit")
+        await chat.until(lambda: chat.prompt == "b")
+        await chat.type("!")
+        chat.model.say("B!", DONE)
+        await chat.pilot.press("enter")
+        await chat.until(lambda: texts(chat) == ["a", "A", "b!", "B!"] and chat.is_done)
+        assert asked(chat.model)[-1] == [("human", "a"), ("ai", "A"), ("human", "b!")]
+        await chat.pilot.press("ctrl+up")
+        for key in ("[", "["):
+            await chat.pilot.press(key)
+        await chat.until(lambda: chat.find(Conversation).cursor_id == 5)
+        await chat.pilot.press("left")
+        await chat.until(lambda: texts(chat) == ["a", "A", "b", "B"])
+
+
+async def test_escape_leaves_an_edited_question_as_it_was(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.type("half a thought")
+        await chat.pilot.pause(0.5)
+        chat.find(Conversation).focus()
+        await chat.pilot.press("e")
+        await chat.until(lambda: chat.prompt == "a")
+        await chat.pilot.press("x", "escape")
+        await chat.until(lambda: chat.prompt == "half a thought")
+        assert texts(chat) == ["a", "A"]
+
+
+async def test_a_fork_goes_on_in_a_copy(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.send("/fork")
+        await chat.until(lambda: len(chat.titles) == 2)
+        await say(chat, "b", "B")
+        assert texts(chat) == ["a", "A", "b", "B"]
+        first = min(chat.store.conversations(), key=lambda conversation: conversation.id)
+        assert [message.content for message in chat.store.messages(first.id)] == ["a", "A"]
+
+
+async def test_a_draft_waits_in_its_own_chat_and_outlives_the_program(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.type("for later")
+        await chat.pilot.press("ctrl+n")
+        assert chat.prompt == ""
+        await chat.type("new one")
+        await chat.pilot.press("ctrl+q")
+        await chat.until(lambda: not chat.app.is_running)
+    async with chatting(tmp_path) as chat:
+        assert chat.prompt == "for later"
+        await chat.pilot.press("ctrl+n")
+        await chat.until(lambda: chat.prompt == "new one")
+
+
+async def test_a_file_goes_with_the_question(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("Tea at four.", encoding="utf-8")
+    async with chatting(tmp_path) as chat:
+        await chat.send(f"/attach {notes}")
+        await chat.until(lambda: chat.find(PromptBox).attachments)
+        await say(chat, "When?", "At four.")
+        assert "Tea at four." in asked(chat.model)[0][0][1]
+        assert chat.said[0][1] == "When?"
+        assert chat.find(Conversation).entries[0].attachments == ("notes.md",)
+        assert chat.find(PromptBox).attachments == ()
+
+
+async def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await chat.send(f"/attach {tmp_path / 'gone.md'}")
+        await chat.until(lambda: "gone.md" in chat.told)
+        assert chat.find(PromptBox).attachments == ()
+
+
+async def test_what_a_reply_rests_on_opens_at_its_number(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        chat.model.say("At four [1].", Piece("", "stop", sources=(Source(1, "p", "notes.md", "Tea at four."),)))
+        await chat.send("q")
+        await chat.until(lambda: chat.is_done)
+        await chat.pilot.press("ctrl+up", "enter")
+        await chat.until(lambda: isinstance(chat.app.screen, PassageScreen))
+        await chat.until(lambda: any("Tea at four." in line for line in chat.lines()))
+
+
+async def test_the_context_that_is_filled_is_shown_with_a_warning_before_rounds_are_dropped(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        chat.model.use = ContextUse(1203, 2048, 0, 3)
+        await chat.type("abc")
+        line = chat.find(HintLine)
+        await chat.until(lambda: line.count == "3 tokens · 1,203 / 2,048")
+        assert not line.is_warning
+        chat.model.use = ContextUse(2000, 2048, 2, 4)
+        await chat.type("d")
+        await chat.until(lambda: "the oldest 2 rounds no longer fit" in line.count)
+        assert line.is_warning
+
+
+async def test_rounds_that_were_not_read_are_told(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        chat.model.say("A", Piece("", "stop", dropped_rounds=3))
+        await chat.send("q")
+        await chat.until(lambda: "oldest 3 rounds" in chat.told)
+
+
+async def test_a_chat_has_settings_of_its_own(tmp_path: Path) -> None:
+    settings = Settings(sampling=GenerationOptions(temperature=0.5))
+    async with chatting(tmp_path, settings=settings) as chat:
+        await chat.send("/system Be brief.")
+        await say(chat, "q", "A")
+        request = chat.model.asked[0]
+        assert request.system == "Be brief."
+        assert request.parameters == {"temperature": 0.5}
+        await chat.pilot.press("ctrl+s")
+        await chat.until(lambda: isinstance(chat.app.screen, ChatSettingsScreen))
+        await chat.until(lambda: any("Be brief." in line for line in chat.lines()))
+        await chat.pilot.press("escape")
+        await chat.pilot.press("ctrl+n")
+        await say(chat, "r", "B")
+        assert chat.model.asked[1].system == ""
+
+
+async def test_a_knowledge_base_that_is_not_there_is_told_and_the_list_is_a_key_away(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await chat.send("/kb nope")
+        await chat.until(lambda: "“nope”" in chat.told)
+        await chat.pilot.press("ctrl+k")
+        await chat.until(lambda: isinstance(chat.app.screen, KnowledgeScreen))
+
+
+async def test_another_window_sees_what_this_one_writes(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "q", "A")
+        with ConversationStore.open(tmp_path / "history.db") as other:
+            conversation_id = other.conversations()[0].id
+            other.append(conversation_id, "user", "from elsewhere")
+            other.create("begun elsewhere")
+        await chat.until(lambda: texts(chat) == ["q", "A", "from elsewhere"])
+        await chat.until(lambda: any("begun elsewhere" in line for line in chat.lines()))
+
+
+async def test_an_answer_that_a_dead_program_left_is_marked(tmp_path: Path) -> None:
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        _question, answer = store.begin(None, None, "q")
+        store.update(answer.id, "half")
+    async with chatting(tmp_path) as chat:
+        assert chat.said[1][:2] == ("assistant", "half")
+        assert "interrupted" in chat.said[1][2]
+        assert chat.store.messages(1)[1].finish_reason == "interrupted"
+
+
+async def test_a_newcomer_is_asked_which_model_and_only_once(tmp_path: Path) -> None:
+    async with chatting(tmp_path, is_first=True) as chat:
+        await chat.until(lambda: isinstance(chat.app.screen, FirstStart))
+        assert chat.model.loads == 0
+        await chat.pilot.press("escape")
+        await chat.until(lambda: chat.status == "ready")
+    assert 'model = "demo"' in (tmp_path / "settings.toml").read_text(encoding="utf-8")
+    async with chatting(tmp_path, is_first=True) as chat:
+        await chat.until(lambda: chat.status == "ready")
+        assert not isinstance(chat.app.screen, FirstStart)
+
+
+async def test_another_model_takes_the_place_and_the_first_lets_go_of_its_memory(tmp_path: Path) -> None:
+    first, second = ScriptedAssistant(), ScriptedAssistant()
+    async with chatting(tmp_path, first, then=second) as chat:
+        await chat.until(lambda: chat.status == "ready")
+        chat.app._use_model(LoadOptions(quantization="int4"))
+        await chat.until(lambda: second.loads == 1 and chat.status == "ready")
+        assert first.let_go.is_set()
+        second.say("from the second", DONE)
+        await chat.send("q")
+        await chat.until(lambda: chat.said[-1][1] == "from the second")
+    assert 'quantization = "int4"' in (tmp_path / "settings.toml").read_text(encoding="utf-8")
+
+
+async def test_a_chat_is_written_to_a_file_and_read_back(tmp_path: Path) -> None:
+    target = tmp_path / "chat.json"
+    async with chatting(tmp_path) as chat:
+        await say(chat, "你好", "你好！")
+        await chat.send(f"/export {target}")
+        await chat.until(lambda: target.exists() and "chat.json" in chat.told)
+    async with chatting(tmp_path / "other") as chat:
+        await chat.send(f"/import {target}")
+        await chat.until(lambda: chat.titles == ["你好"])
+        await chat.send(f"/import {tmp_path / 'gone.json'}")
+        await chat.until(lambda: "gone.json" in chat.told)
+
+
+async def test_commands_do_what_the_historys_keys_do(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "q", "A")
+        await chat.send("/rename Another title")
+        await chat.until(lambda: chat.titles == ["Another title"])
+        await chat.send("/pin")
+        await chat.until(lambda: chat.store.conversations()[0].is_pinned)
+        await chat.send("/delete")
+        await chat.until(lambda: chat.titles == [] and chat.said == [])
+        chat.find(History).focus()
+        await chat.pilot.press("ctrl+z")
+        await chat.until(lambda: chat.titles == ["Another title"])
+
+
+async def test_copying_takes_the_answer_the_code_or_all(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "q", "Look:\n\n```py\nx = 1\n```")
+        await chat.pilot.press("ctrl+y")
+        await chat.until(lambda: chat.app.clipboard == "Look:\n\n```py\nx = 1\n```")
+        await chat.send("/copycode")
+        await chat.until(lambda: chat.app.clipboard.strip() == "x = 1")
+        await chat.send("/copyall")
+        await chat.until(lambda: "Look:" in chat.app.clipboard and "q" in chat.app.clipboard)
