@@ -123,4 +123,4 @@ def _row(command: Command, width: int) -> Content:
     usage = _usage(command)
     if not width:
         return Content.styled(usage, "bold")
-    return Content.assemble((usage, "bold"), " " * (width - cell_len(usage) + 3), tr(command.help))
+    return Content.assemble((usage + " " * (width - cell_len(usage) + 3), "bold"), tr(command.help))
