@@ -16,6 +16,7 @@ import tui
 from tui import keys, language
 from tui.commands import COMMANDS
 from tui.language import of_environment, tr, use
+from tui.parameters import PARAMETERS
 from tui.settings import hints
 from tui.settings.docs import TITLES, explanations, label
 
@@ -65,6 +66,7 @@ def shown() -> dict[str, str]:
     found.update(dict.fromkeys(TITLES.values(), "the settings' tabs"))
     for key in hints():
         found.update(dict.fromkeys((label(key), explanations()[key]), key))
+    found.update({parameter.label: parameter.name for parameter in PARAMETERS})
     return found
 
 
