@@ -237,7 +237,10 @@ class ChatApp(App[None]):
         """Settings of the program."""
         from tui.screens.settings import SettingsScreen
 
-        self.push_screen(SettingsScreen(self.loaded, self._settings_file))
+        if isinstance(self.screen, SettingsScreen):
+            self.screen.action_close()
+        else:
+            self.push_screen(SettingsScreen(self.loaded, self._settings_file))
 
     def on_setting_changed(self, event: Any) -> None:
         """A setting is to have another value: it is saved, and holds from now on."""
@@ -289,7 +292,9 @@ class ChatApp(App[None]):
         """Keys and commands, of this place first."""
         from tui.screens.help import Help
 
-        if not isinstance(self.screen, Help):
+        if isinstance(self.screen, Help):
+            self.pop_screen()
+        else:
             self.push_screen(Help(self.screen))
 
     def action_command_palette(self) -> None:

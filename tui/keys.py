@@ -9,8 +9,8 @@ import difflib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
-from itertools import combinations
 from pkgutil import walk_packages
 from typing import Any
 
@@ -53,6 +53,7 @@ class Action:
         return tr(self.tooltip or self.description)
 
 
+@cache
 def actions() -> tuple[Action, ...]:
     """Every binding of the program; imports all its screens."""
     found = {}
@@ -86,8 +87,9 @@ def apply(app: App[Any], keys: Mapping[str, str]) -> tuple[str, ...]:
 
 def conflicts(known: Iterable[Action], keys: Mapping[str, str]) -> tuple[str, ...]:
     """The keys that the user's choice gives to two things that can be wanted at the same time."""
-    defaults = list(known)
-    now = [replace(action, keys=keys.get(action.id, action.keys)) for action in defaults]
+    now = [replace(action, keys=keys.get(action.id, action.keys)) for action in known]
+    chosen = [action for action in now if action.id in keys]
+    pairs = {frozenset((a.id, b.id)): (a, b) for a in chosen for b in now if a.id != b.id and _meet(a, b)}
     return tuple(
         tr(
             "{key} is the key of both “{one}” and “{other}”; give one of them another",
@@ -95,8 +97,7 @@ def conflicts(known: Iterable[Action], keys: Mapping[str, str]) -> tuple[str, ..
             one=a.name,
             other=b.name,
         )
-        for a, b in combinations(now, 2)
-        if (a.id in keys or b.id in keys) and _meet(a, b)
+        for a, b in pairs.values()
         for key in sorted(set(each(a.keys)) & set(each(b.keys)))
     )
 

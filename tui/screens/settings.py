@@ -133,14 +133,13 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
         if won:
             name = ENVIRONMENT.get(key, key)
             self.notify(tr("It holds until you quit; then {name} wins over the file again.", name=name), markup=False)
-        self.post_message(SettingChanged(key, value))
+        self.app.post_message(SettingChanged(key, value))  # this screen may be gone a moment later
 
     def action_close(self) -> None:
         """Leave; what stands in a field is taken first."""
-        self.set_focus(None)
-        self.call_after_refresh(self._leave)
-
-    def _leave(self) -> None:
+        for row in self.query(SettingRow):
+            if row.is_typed:
+                self._change(row.key, row.typed)
         self.dismiss(self._loaded)
 
     def action_group(self, by: int) -> None:

@@ -107,15 +107,22 @@ class SettingRow(Horizontal):
             return Select(options, value=value, allow_blank=False, compact=True, classes="setting--field")
         return Input(shown(value), compact=True, classes="setting--field")
 
-    @on(Input.Submitted)
-    def _read(self) -> None:
-        self._set(parsed(self.key, self.query_one(Input).value))
+    @property
+    def typed(self) -> object:
+        """What stands in a field of text, as a value."""
+        return parsed(self.key, self.query_one(Input).value)
 
+    @property
+    def is_typed(self) -> bool:
+        """Whether a usable value stands in a field of text and was not taken yet."""
+        now = self._loaded.settings.value(self.key)
+        return bool(self.query(Input)) and self.typed != now and self._usable(self.typed)
+
+    @on(Input.Submitted)
     @on(events.DescendantBlur)
-    def _leave(self) -> None:
-        for field in self.query(Input):
-            if field.value.strip() != shown(self._loaded.settings.value(self.key)):
-                self._read()
+    def _take(self) -> None:
+        if self.is_typed:
+            self.post_message(self.Set(self.key, self.typed))
 
     @on(Input.Changed)
     def _check(self, event: Input.Changed) -> None:

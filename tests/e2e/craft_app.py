@@ -1,0 +1,76 @@
+"""The real app over a folder of its own, for the tests of settings, help, palette, jump mode and themes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from scripted_assistant import ScriptedAssistant
+from textual.pilot import Pilot
+
+from chatglm_slim_llm.storage import ConversationStore
+from tui import language, settings
+from tui.app import ChatApp
+
+
+@dataclass
+class Running:
+    """A running app, seen as a person sees it."""
+
+    app: ChatApp
+    pilot: Pilot[None]
+    store: ConversationStore
+    file: Path
+
+    def lines(self) -> list[str]:
+        """The whole terminal as text."""
+        strips = self.app.screen._compositor.render_strips(self.app.size)
+        return ["".join(segment.text for segment in strip) for strip in strips]
+
+    @property
+    def seen(self) -> str:
+        return "\n".join(self.lines())
+
+    @property
+    def told(self) -> str:
+        """What pops up in the corner."""
+        return "\n".join(note.message for note in self.app._notifications)
+
+    async def press(self, *keys: str) -> None:
+        await self.pilot.press(*keys)
+        await self.pilot.pause()
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                await self.pilot.pause(0.01)
+
+
+@asynccontextmanager
+async def running(
+    folder: Path,
+    text: str = "",
+    *,
+    size: tuple[int, int] = (100, 30),
+    environ: dict[str, str] | None = None,
+    titles: tuple[str, ...] = (),
+) -> AsyncIterator[Running]:
+    """Run over settings with this text, and conversations with these first prompts."""
+    file = folder / "settings.toml"
+    if text:
+        file.write_text(text, "utf-8")
+    with ConversationStore.open(folder / "history.db") as store:
+        for title in titles or ("hello",):  # a history that is not empty is no first start
+            _question, answer = store.begin(None, None, title)
+            store.update(answer.id, "an answer", finish_reason="stop")
+        loaded = settings.load(file, environ=environ or {})
+        app = ChatApp(loaded, store, assistants=lambda _: ScriptedAssistant(), settings_file=file)
+        try:
+            async with app.run_test(size=size) as pilot:
+                await pilot.pause()
+                yield Running(app, pilot, store, file)
+        finally:
+            language.use("en")
