@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
 from chatglm_slim_llm.storage.backups import keep_backup, write_copy
@@ -67,6 +68,15 @@ class Database:
             if self._is_missing():
                 return []
             return self._connected().execute(sql, parameters).fetchall()
+
+    def tuples(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """What ``query`` gives, without names: sooner where there are thousands of rows."""
+        with self._lock, self._explained():
+            if self._is_missing():
+                return []
+            cursor = self._connected().cursor()
+            cursor.row_factory = None
+            return cursor.execute(sql, parameters).fetchall()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

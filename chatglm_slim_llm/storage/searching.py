@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import islice
-from sqlite3 import Row
+from typing import Any
 
 from chatglm_slim_llm.storage import index
 from chatglm_slim_llm.storage.connection import Database
@@ -69,12 +69,12 @@ def _best_first(database: Database, wanted: Search, found: list[int], shelf: She
     return [conversation_id for *_, conversation_id in sorted(ranked, reverse=True)]
 
 
-def _on_shelf(database: Database, shelf: Shelf | None, wanted: set[int]) -> list[Row]:
+def _on_shelf(database: Database, shelf: Shelf | None, wanted: set[int]) -> list[tuple[Any, ...]]:
     """Conversations of a shelf and when they were touched; a few are asked for one by one."""
     sql = f"select id, updated_at from conversations where {ON_SHELF[shelf]}"
     if len(wanted) > _FEW:
-        return database.query(sql)
-    return database.query(f"{sql} and id in ({', '.join('?' * len(wanted))})", list(wanted))
+        return database.tuples(sql)
+    return database.tuples(f"{sql} and id in ({', '.join('?' * len(wanted))})", list(wanted))
 
 
 def _hits(database: Database, wanted: Search, found: list[int], ranked: list[int]) -> Iterator[Hit]:

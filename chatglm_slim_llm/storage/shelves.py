@@ -23,7 +23,7 @@ _DAY_S = 86_400
 
 def conversations(database: Database, shelf: Shelf) -> list[Conversation]:
     """The pinned ones first, then the one touched last."""
-    rows = database.query(
+    rows = database.tuples(
         f"select {CONVERSATION} from conversations where {ON_SHELF[shelf]}"
         " order by is_pinned desc, updated_at desc, id desc"
     )

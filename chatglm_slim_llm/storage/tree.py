@@ -50,7 +50,7 @@ class NewMessage:
 
 def path(database: Database, conversation_id: int) -> list[Message]:
     """The path from the first message to the conversation's head."""
-    rows = database.query(
+    rows = database.tuples(
         f"{PATH} select {MESSAGE} from path join messages on id = message_id order by depth desc", (conversation_id,)
     )
     return [message_of(row) for row in rows]
