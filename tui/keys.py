@@ -68,6 +68,8 @@ def actions() -> tuple[Action, ...]:
 
 def _owners() -> Iterator[type[Any]]:
     for module in walk_packages(tui.__path__, "tui."):
+        if module.name.startswith("tui.serve."):  # no screens there, and it needs an extra
+            continue
         for owner in vars(import_module(module.name)).values():
             if inspect.isclass(owner) and owner.__module__ == module.name and "BINDINGS" in vars(owner):
                 yield owner

@@ -47,16 +47,16 @@ class Help(ModalScreen[None]):
     Help {
         align: center middle;
         & > Vertical {
-            width: 76; max-width: 100%; height: auto; max-height: 96%; padding: 0 1;
+            width: 76; max-width: 100%; height: 96%; padding: 0 1;
             border: round $primary; border-title-color: $primary; background: $surface;
         }
         & Input { margin: 0 0 1 0; padding: 0 1; background: $boost; }
-        & VerticalScroll { height: auto; max-height: 1fr; scrollbar-size-vertical: 1; }
+        & VerticalScroll { height: 1fr; scrollbar-size-vertical: 1; }
         & Static { padding: 0 1; }
         & .help--title { color: $primary; text-style: bold; }
         & .help--key { color: $accent; }
     }
-    Help.-short > Vertical { border: none; max-height: 100%; padding: 0; }
+    Help.-short > Vertical { border: none; height: 100%; padding: 0; }
     Help.-short Input { margin: 0; }
     .-accessible Help > Vertical { border: none; }
     """
