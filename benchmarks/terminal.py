@@ -195,6 +195,7 @@ def _latencies(path: Path) -> list[float]:
     environ = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "CHATGLM_SLIM_HOME": str(path.parent)}
     command = ["-m", "benchmarks.terminal_app", str(path)]
     child = pexpect.spawn(sys.executable, command, env=environ, dimensions=_SIZE[::-1])
+    child.delaybeforesend = None  # 50 ms unless told
 
     def read(until: float, wanted: bytes = b"") -> bytes:
         got = b""
