@@ -101,10 +101,9 @@ class Database:
         with self._lock, self._explained():
             with _begun(self._connected()) as db:
                 yield db
-            self._revision += 1
 
     def revision(self) -> int:
-        """A number that grows when this object or another process has written."""
+        """A number that grows when someone else has written: another process, or another object in this one."""
         with self._lock, self._explained():
             if not self._is_missing():
                 seen = _pragma(self._connected(), "data_version")

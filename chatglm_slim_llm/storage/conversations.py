@@ -410,7 +410,7 @@ class ConversationStore:
         return searching.search(self._database, query, shelf, limit)
 
     def revision(self) -> int:
-        """A number that grows when this store or another process has written."""
+        """A number that grows when someone else has written: another process, or another store of the same file."""
         return self._database.revision()
 
     def backup(self, path: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Self, cast
 
 from textual import events, on
@@ -40,8 +41,8 @@ class HistoryLeft(Message):
 
 
 @dataclass
-class TrashEmptied(Message):
-    """What was in the trash is gone for good, or is not, for a reason."""
+class DeletedForGood(Message):
+    """These are gone, or are not, for a reason."""
 
     conversation_ids: tuple[int, ...]
     failure: str = ""
@@ -140,7 +141,10 @@ class History(Vertical):
     def _choose(self, event: HistoryBrowser.Chosen) -> None:
         match event.row:
             case EmptyTrash():
-                self._if_yes(questions.emptying(event.row.count), self._empty_trash)
+                self._if_yes(
+                    questions.emptying(event.row.count),
+                    partial(self._delete_for_good, self._store.empty_trash, self._browser.listed_ids),
+                )
             case Line(conversation=one) | Found(conversation=one) if self._browser.shelf == "trash":
                 self._if_yes(questions.restoring(one), lambda: self._restore_and_open(one))
             case Line():
@@ -220,7 +224,10 @@ class History(Vertical):
             case "restore":
                 self._do(one, lambda: self._changes.restore(one), tr("Back in the history"))
             case "delete" if one.deleted_at is not None:
-                self._if_yes(questions.deletion(one), lambda: self._delete(one))
+                self._if_yes(
+                    questions.deletion(one),
+                    partial(self._delete_for_good, partial(self._store.delete, one.id), (one.id,)),
+                )
             case "delete":
                 told = tr("Moved to the trash — u or Ctrl+Z brings it back")
                 self._do(one, lambda: self._changes.trash(one), told)
@@ -268,32 +275,27 @@ class History(Vertical):
         if self._do(one, lambda: self._changes.restore(one)):
             self.post_message(ConversationChosen(one.id))
 
-    def _delete(self, one: Conversation) -> None:
-        self._do(one, lambda: self._changes.delete(one))
-
     def _if_yes(self, question: Confirm, act: Callable[[], None]) -> None:
         self.app.push_screen(question, lambda answer: act() if answer else None)
 
-    def _empty_trash(self) -> None:
-        ids = self._browser.listed_ids
-
-        def empty() -> None:
+    def _delete_for_good(self, delete: Callable[[], object], conversation_ids: tuple[int, ...]) -> None:
+        def run() -> None:
             try:
-                self._store.empty_trash()
+                delete()
             except StorageError as error:
-                self.post_message(TrashEmptied(ids, str(error)))
+                self.post_message(DeletedForGood(conversation_ids, str(error)))
             else:
-                self.post_message(TrashEmptied(ids))
+                self.post_message(DeletedForGood(conversation_ids))
 
-        self.run_worker(empty, thread=True, group="trash", exit_on_error=False)  # thousands take their time
+        self.run_worker(run, thread=True, group="trash", exit_on_error=False)  # long ones take their time
 
-    @on(TrashEmptied)
-    def _follow_emptying(self, event: TrashEmptied) -> None:
+    @on(DeletedForGood)
+    def _follow_deletion(self, event: DeletedForGood) -> None:
         event.stop()
         if event.failure:
             self._report(event.failure)
         else:
-            self._changes.forget()
+            self._changes.forget(event.conversation_ids)
         self._changed(*event.conversation_ids)
 
     # --- the menu of a row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from chatglm_slim_llm.storage import Conversation, ConversationStore
@@ -64,14 +64,9 @@ class Changes:
         self._store.rename(one.id, title)
         self._remember(one, lambda: self._store.rename(one.id, one.title))
 
-    def delete(self, one: Conversation) -> None:
-        """Delete a conversation for good; nothing brings it back."""
-        self._store.delete(one.id)
-        self._steps = [step for step in self._steps if step.conversation_id != one.id]
-
-    def forget(self) -> None:
-        """After the trash was emptied there may be nothing left to take back."""
-        self._steps.clear()
+    def forget(self, conversation_ids: Collection[int]) -> None:
+        """These are gone for good: nothing of them can be taken back."""
+        self._steps = [step for step in self._steps if step.conversation_id not in conversation_ids]
 
     def undo(self) -> Step | None:
         """Take the last step back; ``None`` if there is none."""
