@@ -12,7 +12,6 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import chain, groupby
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -28,10 +27,10 @@ NARROW, WIDE = "DejaVu Sans Mono", "Noto Sans Mono CJK SC"
 _CELL = (10.0, 20.0)
 _BASELINE = 15.4
 _NARROW_PX = _CELL[0] / 0.60205  # an advance of DejaVu Sans Mono
-_WIDE_PX = 18.4
+_WIDE_PX = 18.8
 _MARGIN = 14
 _ZOOM = 1.25
-_COLOURS = 64
+_COLOURS = 96
 _FOREGROUND, _BACKGROUND = ColorTriplet(221, 228, 238), ColorTriplet(17, 21, 27)
 
 
@@ -62,7 +61,7 @@ def svg(app: App[Any]) -> str:
     ground = _colours(Style(bgcolor=app.screen.styles.background.rich_color))[1]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size[0]:g} {size[1]:g}">'
-        f'<rect width="100%" height="100%" rx="10" fill="{ground}"/>'
+        f'<rect width="100%" height="100%" fill="{ground}"/>'
         f'<g transform="translate({_MARGIN} {_MARGIN})" xml:space="preserve">{"".join(shapes)}</g></svg>'
     )
 
@@ -72,15 +71,18 @@ def png(drawing: str) -> bytes:
     width = float(drawing.partition('viewBox="0 0 ')[2].split()[0])
     command = ["rsvg-convert", "--width", f"{width * _ZOOM:.0f}"]
     done = subprocess.run(command, input=drawing.encode(), capture_output=True, check=True)
-    image = Image.open(io.BytesIO(done.stdout))
-    small = io.BytesIO()
-    image.quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
-    return small.getvalue()
+    return _small(Image.open(io.BytesIO(done.stdout)).convert("RGB"))
 
 
-def write(app: App[Any], path: Path) -> None:
-    """Keep what an app shows now as a PNG."""
-    path.write_bytes(png(svg(app)))
+def _small(image: Image.Image) -> bytes:
+    """A PNG with the colours that the image has most of; those that differ little from them take their place."""
+    counted: Any = image.getcolors(image.width * image.height)
+    common = [colour for _, colour in sorted(counted, reverse=True)[:_COLOURS]]
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for colour in common for part in colour])
+    written = io.BytesIO()
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
+    return written.getvalue()
 
 
 def _line(strip: Iterable[Segment], y: int) -> Iterator[str]:

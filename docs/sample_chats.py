@@ -69,7 +69,7 @@ HANDBOOK = {
 
 ## Carrying over
 
-Up to five days of leave that were not taken go along into the next year. They are to be taken by 31 March; what is
+Up to five days of leave that were not taken go along into the next year. They are to be taken by 31 March; what is \
 left then lapses. Carried days are used first.
 
 ## Exceptions
@@ -86,8 +86,8 @@ def _sources(handbook: Path) -> tuple[Source, ...]:
     sections = HANDBOOK["leave.md"].split("\n\n")
     path = str(handbook / "leave.md")
     return (
-        Source(1, "leave-1", path, sections[2], heading="Leave › Carrying over", first_line=5, last_line=6),
-        Source(2, "leave-2", path, sections[4].strip(), heading="Leave › Exceptions", first_line=10, last_line=10),
+        Source(1, "leave-1", path, sections[2], heading="Leave › Carrying over", first_line=5, last_line=5),
+        Source(2, "leave-2", path, sections[4].strip(), heading="Leave › Exceptions", first_line=9, last_line=9),
     )
 
 

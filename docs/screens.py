@@ -63,14 +63,13 @@ class Shot:
     accessible: bool | None = None
 
 
-async def _as_it_starts(_app: ChatApp, _pilot: Pilot[None]) -> None:
-    pass
+async def _chat(app: ChatApp, _pilot: Pilot[None]) -> None:
+    _open(app, sample_chats.SORTING)
 
 
-def _open(app: ChatApp, title: str) -> int:
+def _open(app: ChatApp, title: str) -> None:
     chat = next(chat for chat in app.store.conversations() if chat.title == title)
     _chat_screen(app).post_message(ConversationChosen(chat.id))
-    return chat.id
 
 
 async def _search(app: ChatApp, pilot: Pilot[None]) -> None:
@@ -121,13 +120,18 @@ async def _help(app: ChatApp, pilot: Pilot[None]) -> None:
 async def _ask(app: ChatApp, pilot: Pilot[None]) -> None:
     """The one answer in the pictures that the model really gives."""
     await pilot.press("ctrl+n")
-    await pilot.press(*"ChatGLM-6B 有多少层？", "enter")
-    await _until(pilot, lambda: _chat_screen(app).query_one(StatusLine).state == tr("writing…"))
-    await _until(pilot, lambda: _chat_screen(app).query_one(StatusLine).state == tr("ready"))
+    _chat_screen(app).pane.prompt.text = "ChatGLM-6B 有多少层？"
+    await pilot.press("enter")
+    await _until(pilot, lambda: _is_answered(_chat_screen(app).query_one(Conversation)))
+
+
+def _is_answered(conversation: Conversation) -> bool:
+    entries = conversation.entries
+    return bool(entries) and bool(entries[-1].text) and not entries[-1].growing
 
 
 SHOTS = (
-    Shot("chat", _as_it_starts),
+    Shot("chat", _chat),
     Shot("search-zh", _search, language="zh", theme="chatglm-light"),
     Shot("variants", _variants, (110, 24)),
     Shot("passage", _passage, (110, 26)),
@@ -136,7 +140,7 @@ SHOTS = (
     Shot("settings", _settings, (110, 30)),
     Shot("help", _help, (110, 30)),
     Shot("narrow", _ask, (80, 24)),
-    Shot("accessible", _as_it_starts, (100, 36), theme="chatglm-contrast", accessible=True),
+    Shot("accessible", _chat, (100, 36), theme="chatglm-contrast", accessible=True),
 )
 
 
