@@ -178,7 +178,7 @@ class ChatApp(App[None]):
         from tui.screens.download import Download
 
         self._is_downloading = event.what in ("downloading", "checking")
-        if isinstance(self.screen, Download) and self.screen.is_fetching:
+        if self.screen_stack and isinstance(self.screen, Download) and self.screen.is_fetching:
             self.screen.show_progress(event.what, event.done_bytes, event.total_bytes)
 
     @on(ModelReady)
@@ -203,7 +203,7 @@ class ChatApp(App[None]):
         from tui.screens.download import Download
 
         self._is_downloading = False
-        if isinstance(self.screen, Download):
+        if self.screen_stack and isinstance(self.screen, Download):  # there is none while the app ends
             self.pop_screen()
 
     def action_model(self) -> None:

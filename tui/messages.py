@@ -42,8 +42,8 @@ class DownloadNeeded(Message):
 
 
 @dataclass
-class ReplyDelta(Message):
-    """A piece of a reply."""
+class ReplyDelta(Message, bubble=False):
+    """A piece of a reply; hundreds a second may come, so nobody else is told."""
 
     message_id: int
     text: str
@@ -145,6 +145,8 @@ class TalkChanged(Message):
     """A reply has begun, grows or has ended; ``state`` says so, and is empty where nothing new is to be said."""
 
     state: str = ""
+    has_begun: bool = False
+    """A question was kept: its conversation is new in the history, or goes to the top."""
 
 
 MessageAction = Literal[

@@ -98,9 +98,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Give a connection whose changes are kept together or not at all; creates the file when it is missing."""
-        with self._lock, self._explained():
-            with _begun(self._connected()) as db:
-                yield db
+        with self._lock, self._explained(), _begun(self._connected()) as db:
+            yield db
 
     def revision(self) -> int:
         """A number that grows when someone else has written: another process, or another object in this one."""

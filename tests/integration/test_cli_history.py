@@ -132,10 +132,10 @@ def test_lines_fit_the_terminal_and_a_pipe_gets_all(environ, history):
     title = "很长的标题" * 30
     said(history, title, "words 睡不着 " * 100)
     for command, words in (("list", []), ("search", ["睡不着"])):
+        narrow = ["-c", 'stty cols 50; exec "$@"', "sh"]  # the terminal has its size before the command looks
         terminal = pexpect.spawn(
-            COMMAND[0], [*COMMAND[1:], "history", command, *words], env=environ, encoding="utf-8",
-            dimensions=(24, 50), timeout=20,
-        )  # fmt: skip
+            "sh", [*narrow, *COMMAND, "history", command, *words], env=environ, encoding="utf-8", timeout=20
+        )
         terminal.expect(pexpect.EOF)
         lines = terminal.before.replace("\x1b[1m", "").replace("\x1b[22m", "").splitlines()
         assert any("…" in line for line in lines)

@@ -98,7 +98,7 @@ class ChatScreen(Screen[None]):
             self._say(event.state or tr("ready"))
         reply = self._talk.reply
         self._history.set_writing([] if reply is None else [reply.conversation_id])
-        if reply is not None and not reply.text:
+        if event.has_begun:
             self.show_history()
 
     @on(ModelLoading)

@@ -188,7 +188,7 @@ class ChatPane(Vertical):
         except StorageError as error:
             complain(self, str(error), tr("Not saved"))
             return False
-        self._tell_state(tr("thinking…"))
+        self.post_message(TalkChanged(tr("thinking…"), has_begun=True))
         return True
 
     def _tell_busy(self) -> None:
