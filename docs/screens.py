@@ -144,8 +144,8 @@ SHOTS = (
 )
 
 
-async def take(shot: Shot, store: ConversationStore) -> bytes:
-    """The picture, as a PNG."""
+async def take(shot: Shot, store: ConversationStore) -> str:
+    """The picture, as a drawing."""
     arguments = {
         "interface.language": shot.language,
         "interface.theme": shot.theme,
@@ -158,8 +158,7 @@ async def take(shot: Shot, store: ConversationStore) -> bytes:
         await _until(pilot, lambda: _chat_screen(app).query_one(StatusLine).state == tr("ready"))
         await shot.act(app, pilot)
         await pilot.pause(0.8)
-        drawing = picture.svg(app)
-    return picture.png(drawing)
+        return picture.svg(app)
 
 
 def _chat_screen(app: ChatApp) -> ChatScreen:
@@ -175,29 +174,36 @@ async def _until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def _home() -> Iterator[Path]:
-    """A home folder of a person who has used the program for a while."""
+def history() -> Iterator[ConversationStore]:
+    """What a person has who has used the program for a while, in a home folder of its own."""
     kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith(("XDG_", "CHATGLM_", "HF_"))}
     kept["HOME"] = os.environ["HOME"]
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "li"
-        os.environ |= {"HOME": str(home), "HF_HUB_OFFLINE": "1"}
-        handbook = home / "handbook"
-        handbook.mkdir(parents=True)
-        for name, text in sample_chats.HANDBOOK.items():
-            (handbook / name).write_text(text, encoding="utf-8")
-        settings.settings_path().parent.mkdir(parents=True)
-        settings.settings_path().write_text(_SETTINGS, encoding="utf-8")
-        library = Library()
-        for name, paths in (("handbook", [handbook]), ("论文", [handbook / "报销.md"])):
-            library.create(name)
-            library.add(name, paths, lambda what, done, total: None)
-        library.close()
+        os.environ |= {"HOME": f"{folder}/li", "HF_HUB_OFFLINE": "1"}
         try:
-            yield home
+            handbook = _furnish(Path(folder, "li"))
+            with ConversationStore.open(history_path()) as store:
+                sample_chats.fill(store, datetime.now().astimezone(), handbook)
+                yield store
         finally:
             del os.environ["HF_HUB_OFFLINE"]
             os.environ |= kept
+
+
+def _furnish(home: Path) -> Path:
+    """Settings and knowledge bases; returns the folder of the files."""
+    handbook = home / "handbook"
+    handbook.mkdir(parents=True)
+    for name, text in sample_chats.HANDBOOK.items():
+        (handbook / name).write_text(text, encoding="utf-8")
+    settings.settings_path().parent.mkdir(parents=True)
+    settings.settings_path().write_text(_SETTINGS, encoding="utf-8")
+    library = Library()
+    for name, paths in (("handbook", [handbook]), ("论文", [handbook / "报销.md"])):
+        library.create(name)
+        library.add(name, paths, lambda what, done, total: None)
+    library.close()
+    return handbook
 
 
 def main() -> int:
@@ -215,11 +221,10 @@ def main() -> int:
         print(f"docs.screens: {error}", file=sys.stderr)
         return 1
     IMAGES.mkdir(exist_ok=True)
-    with _home() as home, ConversationStore.open(history_path()) as store:
-        sample_chats.fill(store, datetime.now().astimezone(), home / "handbook")
+    with history() as store:
         for shot in SHOTS:
             if shot.name in (arguments.names or [shot.name]):
-                data = asyncio.run(take(shot, store))
+                data = picture.png(asyncio.run(take(shot, store)))
                 (IMAGES / f"{shot.name}.png").write_bytes(data)
                 print(f"{shot.name}.png: {len(data) / 1000:.0f} kB")
     return 0

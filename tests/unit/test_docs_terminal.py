@@ -11,7 +11,7 @@ from textual.app import App, ComposeResult
 from textual.widgets import Static
 
 from chatglm_slim_llm.cli.parser import build_parser
-from docs import picture
+from docs import picture, screens
 from docs.terminal_page import PAGE, SOURCES, filled, made, programs
 from tui import settings, themes
 
@@ -111,6 +111,21 @@ async def test_each_character_of_a_picture_stands_where_its_cells_begin():
     assert [family == picture.WIDE for _, family, _ in found] == [False, True, True, False]
     assert "#102030" in drawing
     assert "#ffeedd" in drawing
+
+
+@pytest.mark.slow
+async def test_the_pictures_can_be_taken_and_show_what_the_page_says_of_them():
+    shown = {
+        "variants": "2/2",
+        "search-zh": "排",
+        "passage": "31 March",
+        "narrow": "28",
+        "model": "int4",
+        "help": "Copy",
+    }
+    with screens.history() as store:
+        for shot in screens.SHOTS:
+            assert shown.get(shot.name, "ChatGLM") in await screens.take(shot, store), shot.name
 
 
 def test_a_missing_font_is_named(monkeypatch, tmp_path):
