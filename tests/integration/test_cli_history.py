@@ -25,6 +25,7 @@ def environ(tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("CHATGLM_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("COLUMNS", raising=False)  # it would win over the terminal's own width
     monkeypatch.setenv("TZ", "Asia/Shanghai")
     monkeypatch.chdir(tmp_path)
     time.tzset()

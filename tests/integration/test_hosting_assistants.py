@@ -86,7 +86,9 @@ def test_loading_tells_what_was_loaded(assistant):
     assert assistant.is_loaded()
     assert assistant.load(nothing) == facts
     assert (facts.name, facts.quantization, facts.device, facts.context) == ("demo", "fp16", "cpu", 2048)
-    assert facts.memory_bytes > facts.memory_before_bytes > 0
+    assert facts.memory_bytes >= facts.memory_before_bytes > 0
+    if isinstance(assistant, ProcessAssistant):  # this process may have room that earlier tests have left
+        assert facts.memory_bytes > facts.memory_before_bytes
     *_, (_, done, total) = seen
     assert done == total > 1_000_000
 
