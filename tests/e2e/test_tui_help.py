@@ -29,6 +29,8 @@ async def test_help_begins_with_what_has_the_keyboard(tmp_path):
         found = sections(below)
         titles = [section.title for section in found]
         assert titles[0] == "Prompt"
+        assert found[0].rows[0] == ("Enter", "Send what is typed")
+        assert titles.index("Editing text") > titles.index("Commands"), "what every text has comes last"
         assert titles.index("Chat") < titles.index("App") < titles.index("Commands")
         commands = next(section for section in found if section.title == "Commands")
         assert [row[0].split()[0] for row in commands.rows] == [f"/{command.name}" for command in COMMANDS]

@@ -22,6 +22,7 @@ WORDS: dict[str, str] = {
     "Passage": "引用段落",
     "Path": "路径",
     "Prompt": "输入框",
+    "Editing text": "编辑文字",
     # settings
     "Language": "语言",
     "The language of the interface; auto follows the system.": "界面语言；自动则跟随系统。",

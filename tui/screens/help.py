@@ -32,11 +32,14 @@ class Section:
     title: str
     rows: tuple[tuple[str, str], ...]
     """Keys and what they do."""
+    early: int = _MANY
+    """How many of them come before the sections of other places."""
 
     def holding(self, words: str) -> Section:
         """Only the rows in which every one of the words stands."""
         wanted = words.lower().split()
-        return Section(self.title, tuple(r for r in self.rows if all(word in " ".join(r).lower() for word in wanted)))
+        rows = (row for row in self.rows if all(word in " ".join(row).lower() for word in wanted))
+        return Section(self.title, tuple(rows))
 
 
 class Help(ModalScreen[None]):
@@ -128,8 +131,8 @@ def sections(screen: Screen[Any]) -> tuple[Section, ...]:
     others = [_bindings_of(widget) for widget in screen.query("*") if widget not in nodes]
     maps = [*(bindings for _node, bindings in chain), _bindings_of(screen), _bindings_of(screen.app), *others]
     found = [_section(bindings) for bindings in maps]
-    short = [Section(section.title, section.rows[:_MANY]) for section in found]
-    rest = [Section(section.title, section.rows[_MANY:]) for section in found]
+    short = [Section(section.title, section.rows[: section.early]) for section in found]
+    rest = [Section(section.title, section.rows[section.early :]) for section in found]
     return tuple(section for section in dict.fromkeys([*short, _commands(), *rest]) if section.rows)
 
 
@@ -148,7 +151,10 @@ def _section(bindings: BindingsMap) -> Section:
     area = next(iter(ours), "").partition(".")[0]
     title = tr(area.replace("_", " ").capitalize()) if area else ""
     first = sorted(ours.values(), key=lambda same: not same[0].show)
-    return Section(title, tuple((_keys(same), tr(same[0].tooltip or same[0].description)) for same in first))
+    rows = tuple((_keys(same), tr(same[0].tooltip or same[0].description)) for same in first)
+    if len(rows) > _MANY and not first[0][0].show:  # a text to edit: what every one of them has
+        return Section(tr("Editing text"), rows, early=0)
+    return Section(title, rows)
 
 
 def _keys(bindings: Iterable[Binding]) -> str:
