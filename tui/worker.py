@@ -47,6 +47,12 @@ class _Model:
     consent: queue.SimpleQueue[bool] = field(default_factory=queue.SimpleQueue)
     is_cancelled: threading.Event = field(default_factory=threading.Event)
 
+    def answer(self, wanted: bool) -> None:
+        """Whether its weights are to be downloaded; False also ends a download."""
+        if not wanted:
+            self.is_cancelled.set()
+        self.consent.put(wanted)
+
 
 @dataclass
 class _Reply:
@@ -91,9 +97,7 @@ class ModelWorker:
     def answer_download(self, wanted: bool) -> None:
         """Answer ``DownloadNeeded``; a later False cancels the download."""
         if self._model is not None:
-            if not wanted:
-                self._model.is_cancelled.set()
-            self._model.consent.put(wanted)
+            self._model.answer(wanted)
 
     def reply(self, message_id: int, request: Request) -> None:
         """Stream the answer into the message, loading the model first if need be."""
@@ -114,9 +118,10 @@ class ModelWorker:
     def replace(self, assistant: Assistant) -> None:
         """Stop the reply, let go of the model and its memory, then load another one."""
         self.stop()
-        self.answer_download(False)
         before, self._assistant = self._assistant, assistant
-        self._model = _Model(assistant)
+        left, self._model = self._model, _Model(assistant)
+        if left is not None:
+            left.answer(False)
         self._start(self._exchange, before, self._model, list(self._threads))
 
     def close(self, timeout_s: float = 0.5) -> bool:
@@ -239,8 +244,11 @@ class ModelWorker:
     # --- counting
 
     def _count(self, conversation_id: int | None, request: Request) -> None:
+        model = self._model
+        if model is None or self.facts is None:  # it has gone since: a count must not bring a model, nor its download
+            return
         with suppress(Exception):  # a model may raise anything; what is wrong is said when the question is sent
-            self._post(ContextCounted(self._assistant.count(request), conversation_id))
+            self._post_of(model, ContextCounted(model.assistant.count(request), conversation_id))
 
 
 def _declined() -> CheckpointNotFoundError:

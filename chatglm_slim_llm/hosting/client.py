@@ -78,8 +78,10 @@ class ProcessAssistant:
         """How much of the context this would fill.
 
         Raises:
-            ChatGLMSlimError: the model cannot be loaded, or its process died.
+            ChatGLMSlimError: no model is loaded, or its process died.
         """
+        if not self.is_loaded():  # who only counts must not start a process, nor a download
+            raise GenerationError("no model is loaded; load one first")
         child, context = self._running()
         request, left_out = trimmed(request, context)
         use = ContextUse(**child.call("count", request_to_wire(request)).result())

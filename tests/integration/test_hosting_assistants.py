@@ -63,8 +63,14 @@ def own(home):
 
 
 @pytest.fixture(scope="module", params=["inside", "own"])
-def assistant(request):
+def fresh(request):
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="module")
+def assistant(fresh):
+    fresh.load(nothing)
+    return fresh
 
 
 def ask(*texts, **more):
@@ -79,15 +85,15 @@ def reply(assistant, request):
     return "".join(piece.text for piece in pieces), pieces[-1]
 
 
-def test_loading_tells_what_was_loaded(assistant):
-    assert assistant.is_available()
+def test_loading_tells_what_was_loaded(fresh):
+    assert fresh.is_available()
     seen = []
-    facts = assistant.load(lambda *progress: seen.append(progress))
-    assert assistant.is_loaded()
-    assert assistant.load(nothing) == facts
+    facts = fresh.load(lambda *progress: seen.append(progress))
+    assert fresh.is_loaded()
+    assert fresh.load(nothing) == facts
     assert (facts.name, facts.quantization, facts.device, facts.context) == ("demo", "fp16", "cpu", 2048)
     assert facts.memory_bytes >= facts.memory_before_bytes > 0
-    if isinstance(assistant, ProcessAssistant):  # this process may have room that earlier tests have left
+    if isinstance(fresh, ProcessAssistant):  # this process may have room that earlier tests have left
         assert facts.memory_bytes > facts.memory_before_bytes
     *_, (_, done, total) = seen
     assert done == total > 1_000_000
@@ -206,6 +212,13 @@ def test_a_closed_stream_leaves_the_model_free(assistant):
 
 
 # --- only in a process of its own
+
+
+def test_a_count_starts_no_process():
+    assistant = ProcessAssistant(LoadOptions())
+    with pytest.raises(GenerationError, match="load one first"):
+        assistant.count(ask("你好"))
+    assert assistant.pid is None
 
 
 def test_a_process_killed_amid_a_reply_is_one_clear_error_and_the_next_reply_has_another(own):

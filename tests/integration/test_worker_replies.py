@@ -308,6 +308,18 @@ def test_nothing_is_counted_while_no_model_is_loaded(worker, assistant, screen):
     assert assistant.loads == 0
 
 
+def test_a_count_that_waits_does_not_bring_the_model_that_is_chosen_meanwhile(worker, assistant, screen):
+    worker.load()
+    screen.wait_for(messages.ModelReady)
+    second = ScriptedAssistant(available=False)
+    worker.count(1, HELLO)
+    worker.replace(second)
+    screen.wait_for(messages.DownloadNeeded)
+    time.sleep(0.3)
+    assert second.counted == assistant.counted == []
+    assert screen.of(messages.ModelFailed) == []
+
+
 def test_a_count_that_fails_says_nothing(worker, assistant, screen, monkeypatch):
     worker.load()
     screen.wait_for(messages.ModelReady)
