@@ -55,6 +55,20 @@ async def test_the_language_changes_where_it_is_chosen(tmp_path):
         assert "设置" in it.seen
 
 
+async def test_the_arrows_go_from_the_tabs_into_the_settings_and_back(tmp_path):
+    async with running(tmp_path) as it:
+        screen = await opened(it)
+        tabs = it.app.focused
+        await it.press("down")
+        assert it.app.focused is row(screen, "interface.language").query_one(Select)
+        await it.press("up")
+        assert it.app.focused is not tabs and it.app.focused is not None  # a list opens by the arrows
+        await it.press("escape", "tab", "tab", "tab", "down")
+        assert it.app.focused is row(screen, "interface.animation").query_one(Switch)
+        await it.press("up")
+        assert it.app.focused is row(screen, "interface.accessible").query_one(Switch)
+
+
 async def test_a_switch_by_the_keyboard_alone(tmp_path):
     async with running(tmp_path) as it:
         screen = await opened(it)

@@ -77,6 +77,8 @@ WORDS: dict[str, str] = {
     "Close the settings": "关闭设置",
     "Default": "默认",
     "Give this setting its default again": "把这项恢复为默认值",
+    "The setting above": "上一项设置",
+    "The setting below": "下一项设置",
     "Previous group": "上一组",
     "Next group": "下一组",
     "It holds until you quit; then {name} wins over the file again.": "本次运行内有效；下次启动仍以 {name} 为准。",

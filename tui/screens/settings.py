@@ -63,6 +63,8 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f2", "close", "Close", id="settings.close", tooltip="Close the settings"),
         Binding("ctrl+r", "reset", "Default", id="settings.reset", tooltip="Give this setting its default again"),
+        Binding("up", "app.focus_previous", "Previous", id="settings.up", tooltip="The setting above", show=False),
+        Binding("down", "app.focus_next", "Next", id="settings.down", tooltip="The setting below", show=False),
         Binding("ctrl+pageup", "group(-1)", "Previous", id="settings.previous", tooltip="Previous group", show=False),
         Binding("ctrl+pagedown", "group(1)", "Next", id="settings.next", tooltip="Next group", show=False),
     ]
