@@ -44,6 +44,12 @@ def test_what_is_there_is_not_added_again(store, other, tmp_path):
     assert other.count() == 2
 
 
+def test_a_name_as_long_as_file_systems_take_is_written(store, tmp_path):
+    path = tmp_path / ("山" * 84 + ".md")  # 255 bytes
+    assert write_export(store, [store.create("one").id], path).exists()
+    assert list(tmp_path.glob("*.md")) == [path]
+
+
 def test_a_conversation_that_goes_through_two_histories_is_still_the_same_one(store, other, tmp_path):
     first = write_export(store, [store.create("one").id], tmp_path / "1.json")
     import_file(other, first)

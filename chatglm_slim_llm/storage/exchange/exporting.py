@@ -71,7 +71,7 @@ def write_export(
     wanted = format or format_of(path)
     if path.exists() and not replace:
         raise _is_there(path)
-    draft = path.with_name(f".{path.name[:100]}.{token_hex(4)}")
+    draft = path.with_name(f".{path.name[:50]}.{token_hex(4)}")
     try:
         with draft.open("x", encoding="utf-8", newline="\n") as file:
             export_to(file.write, store, conversation_ids, wanted)

@@ -6,9 +6,11 @@ import re
 import sqlite3
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -23,6 +25,17 @@ _SQLITE = b"SQLite format 3\0"
 _ZIP = b"PK\x03\x04"
 _MEMBER = re.compile(r"conversations(-\d+)?\.json")
 _MAX_PROBLEMS = 100
+_BROKEN = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    zlib.error,
+    LZMAError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    NotImplementedError,
+)
+"""What unpacking raises, depending on which byte is wrong."""
 
 Found = WholeConversation | MalformedError
 
@@ -158,7 +171,7 @@ def _of_archive(file: BinaryIO) -> Iterator[Found]:
             for name in names:
                 with archive.open(name) as member:
                     yield from _of_json(member)  # type: ignore[arg-type]  # IO[bytes] is all that is needed
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, EOFError, ValueError, NotImplementedError) as error:
+    except _BROKEN as error:
         if isinstance(error, MalformedError):
             raise
         raise MalformedError(f"is a zip archive that cannot be unpacked ({error})") from error
