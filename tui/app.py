@@ -17,7 +17,7 @@ from textual.widgets import TextArea
 
 from chatglm_slim_llm import __version__
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, GenerationOptions, LoadOptions
-from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError, ConfigError, StorageError
+from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError, ConfigError
 from chatglm_slim_llm.hosting.assistant import Assistant, ModelFacts
 from chatglm_slim_llm.hosting.client import ProcessAssistant
 from chatglm_slim_llm.hosting.library import Library
@@ -25,6 +25,7 @@ from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.storage import ConversationStore, history_path
 from tui import keys, language, serve, settings, themes
 from tui.amounts import size_text
+from tui.background import in_background
 from tui.language import tr
 from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.screens.chat import ChatScreen
@@ -141,11 +142,13 @@ class ChatApp(App[None]):
 
     def _clear_trash(self) -> None:
         days = self.loaded.settings.program.trash_days
-        try:
-            if days and self.store.path.exists():
-                self.store.empty_trash(older_than_days=days)
-        except StorageError as error:
-            complain(self._chat, str(error), tr("Trash"))
+        if days and self.store.path.exists():
+            in_background(
+                self._chat,
+                lambda: self.store.empty_trash(older_than_days=days),
+                lambda _count: None,
+                lambda reason: complain(self._chat, reason, tr("Trash")),
+            )
 
     async def action_quit(self) -> None:
         """Quit; everything is saved."""

@@ -11,8 +11,6 @@ from typing import TypeVar
 
 from textual.message_pump import MessagePump
 
-from chatglm_slim_llm.errors import ChatGLMSlimError
-
 Result = TypeVar("Result")
 
 
@@ -24,8 +22,8 @@ def in_background(
     def run() -> None:
         try:
             result = work()
-        except (ChatGLMSlimError, OSError) as error:
-            reason = str(error)
+        except Exception as error:  # who reads files may raise anything, and what a thread raises nobody would see
+            reason = str(error).strip() or type(error).__name__
             node.call_later(lambda: failed(reason))
         else:
             node.call_later(lambda: then(result))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -287,6 +288,35 @@ async def test_a_prompt_that_cannot_be_saved_is_not_sent(tmp_path, monkeypatch):
         assert chat.prompt == "q"
         assert "cannot grow" in chat.told
         assert chat.model.asked == []
+
+
+async def test_a_question_that_cannot_be_read_again_fails_and_does_not_keep_the_next_one_waiting(tmp_path, monkeypatch):
+    def damaged(*_args: object) -> None:
+        raise StorageError("history.db is damaged; move it away")
+
+    async with chatting(tmp_path) as chat:
+        with monkeypatch.context() as patch:
+            patch.setattr(chat.store, "messages", damaged)
+            await chat.send("q")
+            await chat.until(lambda: chat.said[-1:] == [("assistant", "", "history.db is damaged; move it away")])
+        chat.model.say("fine", DONE)
+        await chat.send("again")
+        await chat.until(lambda: chat.is_done)
+        assert chat.said[-1] == ("assistant", "fine", "")
+        assert "still being written" not in chat.told
+
+
+async def test_what_lay_in_the_trash_long_enough_goes_for_good(tmp_path):
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        old, new = store.create("old").id, store.create("new").id
+        store.trash(old)
+        store.trash(new)
+    with closing(sqlite3.connect(tmp_path / "history.db")) as file:
+        file.execute("update conversations set deleted_at = deleted_at - 31 * 86400 where id = ?", (old,))
+        file.commit()
+    async with chatting(tmp_path) as chat:
+        await chat.until(lambda: chat.store.count("trash") == 1)
+        assert [each.title for each in chat.store.conversations("trash")] == ["new"]
 
 
 async def test_a_history_that_cannot_be_read_is_told_and_nothing_ends(tmp_path, monkeypatch):

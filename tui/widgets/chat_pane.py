@@ -184,12 +184,19 @@ class ChatPane(Vertical):
             return False
         try:
             reply = keep()
-            self._worker.reply(reply.message_id, self.talk.request())
         except StorageError as error:
             complain(self, str(error), tr("Not saved"))
             return False
         self.post_message(TalkChanged(tr("thinking…"), has_begun=True))
+        try:
+            self._worker.reply(reply.message_id, self.talk.request())
+        except StorageError as error:  # the question is kept, and cannot be read
+            self._fail_early(reply.message_id, str(error))
         return True
+
+    def _fail_early(self, message_id: int, reason: str) -> None:
+        tried(self, lambda: self._store.update(message_id, "", finish_reason="error", failure=reason), is_quiet=True)
+        self.post_message(ReplyFailed(message_id, reason))
 
     def _tell_busy(self) -> None:
         tell(self, tr("The answer is still being written. Press Escape to stop it, or send when it is done."))
