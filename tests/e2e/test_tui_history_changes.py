@@ -127,6 +127,21 @@ async def test_a_failing_store_is_told_and_the_pane_lives_on(tmp_path):
         assert pane.shown == ["Today", "two"]
 
 
+async def test_what_could_not_be_taken_back_can_be_tried_again(tmp_path, monkeypatch):
+    def locked(_conversation_id: int) -> None:
+        raise StorageError("history.db is held by another program")
+
+    async with listing(tmp_path, "one") as pane:
+        await pane.press("d")
+        with monkeypatch.context() as patch:
+            patch.setattr(pane.store, "restore", locked)
+            await pane.press("u")
+        assert "held by another program" in pane.told
+        assert pane.titles("trash") == ["one"]
+        await pane.press("u")
+        assert pane.titles() == ["one"]
+
+
 async def test_what_is_gone_for_good_cannot_be_taken_back_and_that_is_told(tmp_path):
     async with listing(tmp_path, "two", "one") as pane:
         await pane.press("p")

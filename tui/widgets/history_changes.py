@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
+from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage import Conversation, ConversationStore
 from tui.language import tr
 from tui.widgets.history_paint import cut, title_of_row
@@ -27,7 +29,7 @@ class Changes:
     """Each method changes the store at once and remembers how to take that back.
 
     Raises:
-        StorageError: of every method, and then nothing is remembered.
+        StorageError: of every method, and then nothing has changed.
     """
 
     def __init__(self, store: ConversationStore) -> None:
@@ -69,11 +71,17 @@ class Changes:
         self._steps = [step for step in self._steps if step.conversation_id not in conversation_ids]
 
     def undo(self) -> Step | None:
-        """Take the last step back; ``None`` if there is none."""
+        """Take the last step back; ``None`` if there is none. Where that fails, it can be tried again."""
         if not self._steps:
             return None
         step = self._steps.pop()
-        step.take_back()
+        try:
+            step.take_back()
+        except StorageError:
+            with suppress(StorageError):  # what is gone cannot be taken back; anything else may be tried again
+                self._store.conversation(step.conversation_id)
+                self._steps.append(step)
+            raise
         return step
 
     def _remember(self, one: Conversation, take_back: Callable[[], None]) -> None:
