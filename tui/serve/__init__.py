@@ -49,6 +49,8 @@ def run(argv: Sequence[str]) -> int:
 def _start(host: str, port: int, token: str | None, arguments: Sequence[str]) -> None:
     if "TEXTUAL_DRIVER" in os.environ:
         raise ConfigError("--serve cannot be used inside a served session", key="serve")
+    if sys.platform == "win32":  # sessions are ended as process groups, which are POSIX's
+        raise ConfigError("--serve needs Linux or macOS; on Windows run it in WSL", key="serve")
     if not 0 <= port < 65536:
         raise ConfigError(f"port {port} is not between 0 and 65535", key="port")
     try:
