@@ -19,6 +19,7 @@ from textual.message import Message
 
 from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError
 from chatglm_slim_llm.hosting.assistant import Assistant, ModelFacts, Piece, Request
+from chatglm_slim_llm.hosting.growing import GrowingAnswer
 from chatglm_slim_llm.storage import ConversationStore, FinishReason
 from tui.counting import Counter
 from tui.language import tr
@@ -33,7 +34,6 @@ from tui.messages import (
     ReplyFinished,
     SaveFailed,
 )
-from tui.saving import GrowingAnswer
 
 _POLL_S = 0.05
 

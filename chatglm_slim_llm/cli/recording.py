@@ -3,63 +3,43 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from chatglm_slim_llm.cli.past import Past
 from chatglm_slim_llm.errors import ChatGLMSlimError, PromptTooLongError, StorageError
 from chatglm_slim_llm.hosting.assistant import Piece
+from chatglm_slim_llm.hosting.growing import GrowingAnswer
 from chatglm_slim_llm.storage import ConversationStore, FinishReason, Message
-
-_SAVE_EVERY_S = 0.25
 
 
 class Recording:
-    """One answer, and where it is kept, if it is.
+    """One answer as it comes, and where it is kept, if it is.
 
     Args:
-        store: the history, or ``None`` to keep nothing.
-        answer: the message that grows in it.
+        kept: what saves it, or ``None`` to keep nothing.
+        conversation_id: the conversation that it belongs to; ``None`` if it is not kept.
     """
 
-    def __init__(self, store: ConversationStore | None, answer: Message | None) -> None:
-        self._store = store
-        self._answer = answer
-        self._next_save_s = time.monotonic() + _SAVE_EVERY_S
+    def __init__(self, kept: GrowingAnswer | None = None, conversation_id: int | None = None) -> None:
+        self._kept = kept
+        self.conversation_id = conversation_id
         self.text = ""
         self.last = Piece()
 
-    @property
-    def conversation_id(self) -> int | None:
-        """The conversation that it belongs to; ``None`` if it is not kept."""
-        return None if self._answer is None else self._answer.conversation_id
-
     def push(self, piece: Piece) -> None:
-        """Take the next piece; what has come so far is on disk a quarter of a second later at most."""
+        """Take the next piece; it is on disk soon."""
         self.text += piece.text
         self.last = piece
+        if self._kept is not None:
+            self._kept.grow(piece.text)
         if piece.finish_reason is not None:
             self.end(piece.finish_reason)
-        elif time.monotonic() >= self._next_save_s:
-            self._save(None, "")
-            self._next_save_s = time.monotonic() + _SAVE_EVERY_S
 
     def end(self, reason: FinishReason, failure: str = "") -> None:
         """Keep how it ended."""
-        self._save(reason, failure)
-
-    def _save(self, reason: FinishReason | None, failure: str) -> None:
-        if self._store is None or self._answer is None:
-            return
-        figures = self.last.figures
-        try:
-            self._store.update(self._answer.id, self.text, finish_reason=reason, failure=failure, figures=figures)
-            if self.last.sources:
-                self._store.add_sources(self._answer.id, self.last.sources)
-        except StorageError as error:  # the answer is more than its copy
-            self._store = None
-            _say_not_kept(error)
+        if self._kept is not None:
+            self._kept.finish(reason, failure=failure, figures=self.last.figures, sources=self.last.sources)
 
 
 @contextmanager
@@ -69,18 +49,32 @@ def recorded(store: ConversationStore | None, past: Past, prompt: str) -> Iterat
     A history that cannot be written keeps nobody from an answer, unless it is to go on there.
     """
     answer = _begun(store, past, prompt)
-    recording = Recording(store, answer)
-    try:
-        yield recording
-    except PromptTooLongError:
-        if store is not None and answer is not None:
+    if store is None or answer is None:
+        yield Recording()
+        return
+    with GrowingAnswer(store, answer.id, _once(_say_not_kept)) as kept:
+        recording = Recording(kept, answer.conversation_id)
+        try:
+            yield recording
+        except PromptTooLongError:
             _forget(store, past, answer)
-        raise
-    except BaseException as error:
-        if recording.last.finish_reason is None:  # a reader that went away after the end has missed nothing
-            is_failure = isinstance(error, ChatGLMSlimError)
-            recording.end("error" if is_failure else "cancelled", str(error) if is_failure else "")
-        raise
+            raise
+        except BaseException as error:
+            if recording.last.finish_reason is None:  # a reader that went away after the end has missed nothing
+                is_failure = isinstance(error, ChatGLMSlimError)
+                recording.end("error" if is_failure else "cancelled", str(error) if is_failure else "")
+            raise
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    said: list[str] = []
+
+    def say_first(reason: str) -> None:
+        if not said:
+            said.append(reason)
+            say(reason)
+
+    return say_first
 
 
 def _begun(store: ConversationStore | None, past: Past, prompt: str) -> Message | None:
@@ -91,12 +85,12 @@ def _begun(store: ConversationStore | None, past: Past, prompt: str) -> Message 
     except StorageError as error:
         if past.conversation_id is not None:
             raise
-        _say_not_kept(error)
+        _say_not_kept(str(error))
         return None
 
 
-def _say_not_kept(error: StorageError) -> None:
-    print(f"(this is not kept in the history: {error})", file=sys.stderr)
+def _say_not_kept(reason: str) -> None:
+    print(f"(this is not kept in the history: {reason})", file=sys.stderr)
 
 
 def _forget(store: ConversationStore, past: Past, answer: Message) -> None:
