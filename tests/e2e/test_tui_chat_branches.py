@@ -79,6 +79,35 @@ async def test_escape_leaves_an_edited_question_as_it_was(tmp_path: Path) -> Non
         assert texts(chat) == ["a", "A"]
 
 
+async def test_what_was_being_typed_comes_back_when_an_edited_question_is_sent(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.type("half a thought")
+        chat.find(Conversation).focus()
+        await chat.pilot.press("e")
+        await chat.until(lambda: chat.prompt == "a")
+        chat.model.say("A!", DONE)
+        await chat.pilot.press("!", "enter")
+        await chat.until(lambda: texts(chat) == ["a!", "A!"] and chat.is_done)
+        await chat.until(lambda: chat.prompt == "half a thought")
+        here = chat.store.conversations()[0].id
+        await chat.until(lambda: chat.store.draft(here) == "half a thought")
+
+
+async def test_a_question_that_is_being_edited_is_kept_with_what_was_typed_before(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.type("half a thought")
+        chat.find(Conversation).focus()
+        await chat.pilot.press("e")
+        await chat.until(lambda: chat.prompt == "a")
+        await chat.type(" better")
+        await chat.pilot.press("ctrl+n")
+    async with chatting(tmp_path) as chat:
+        assert chat.prompt == "half a thought\n\na better"
+        assert texts(chat) == ["a", "A"]
+
+
 async def test_a_fork_goes_on_in_a_copy(tmp_path: Path) -> None:
     async with chatting(tmp_path) as chat:
         await say(chat, "a", "A")

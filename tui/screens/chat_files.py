@@ -52,7 +52,7 @@ class ChatFiles:
             in_background(self._screen, write, lambda path: self._tell(tr("Written to {path}", path=path)), self._fail)
 
         question = tr("Write this chat to a file (.md, .json or .html)")
-        self._with_path(path, question, tr("Write"), export, kind="new", value=self._suggested(here))
+        self._with_path(path, question, tr("Export"), export, kind="new", value=self._suggested(here))
 
     def import_(self, path: str = "") -> None:
         """Read conversations from our JSON, ChatGPT's export or the log of ``llm``."""
@@ -62,8 +62,7 @@ class ChatFiles:
                 from chatglm_slim_llm.storage.exchange import import_file
 
                 report = import_file(self._store, source)
-                told = tr("{count} conversations came in.", count=report.conversations)
-                return "\n".join([told, *report.problems[:3]])
+                return "\n".join([_imported(report.conversations), *report.problems[:3]])
 
             def then(told: str) -> None:
                 self._tell(told)
@@ -72,7 +71,7 @@ class ChatFiles:
             in_background(self._screen, work, then, self._fail)
 
         question = tr("Read chats from a file (our JSON, ChatGPT's export, llm's logs.db)")
-        self._with_path(path, question, tr("Read"), read)
+        self._with_path(path, question, tr("Import"), read)
 
     def copy_all(self, conversation_id: int | None) -> None:
         """Copy a conversation as Markdown."""
@@ -119,3 +118,9 @@ class ChatFiles:
 
     def _fail(self, reason: str) -> None:
         self._screen.notify(reason, title=tr("That did not work"), severity="error", timeout=15, markup=False)
+
+
+def _imported(count: int) -> str:
+    if count == 1:
+        return tr("One conversation was imported.")
+    return tr("{count} conversations were imported.", count=count)

@@ -49,6 +49,8 @@ class ChatPane(Vertical):
         self._find_bar = FindBar(self.conversation, id="find")
         self.prompt = PromptBox(id="prompt")
         self._kept: dict[int | None, tuple[Attachment, ...]] = {}
+        self._draft_before = ""
+        """What was being typed when a question came back into the prompt."""
         self._is_open = False
         self.notice = ""
         """What the line below the prompt says while there is nothing else to say."""
@@ -86,10 +88,13 @@ class ChatPane(Vertical):
             self.show(at=None if self.conversation.is_following else self.conversation.top_id)
 
     def keep_draft(self) -> None:
-        """Keep what is typed, unless it takes the place of a question that is kept."""
-        if self.talk.edited is not None or not self.prompt.is_attached:
+        """Keep what is typed; what a question was changed to comes after what was being typed before."""
+        if not self.prompt.is_attached:
             return
         here, text = self.talk.conversation_id, self.prompt.text
+        if (edited := self.talk.edited) is not None:
+            changed = "" if text == edited.content else text
+            text = "\n\n".join(filter(None, [self._draft_before, changed]))
         if tried(self, lambda: self._store.draft(here), is_quiet=True) != text:
             tried(self, lambda: self._store.set_draft(here, text), is_quiet=True)
 
@@ -108,7 +113,7 @@ class ChatPane(Vertical):
         if self.talk.edited is not None:
             hint = tr("Editing a question: Enter sends it as another branch, Escape gives up")
         elif name := self.talk.settings.knowledge_base:
-            hint = tr("Answers rest on “{name}”", name=name)
+            hint = tr("Answers use “{name}”", name=name)
         else:
             hint = self.notice
         self.prompt.show_hint(hint)
@@ -117,7 +122,7 @@ class ChatPane(Vertical):
         """Leave the edited question as it is, or stop the answer; returns False if there is neither."""
         if self.talk.edited is not None:
             self.talk.edited = None
-            self._take_up_draft()
+            self._put_draft_back()
         elif self.talk.reply is not None:
             self._worker.stop()
             self._tell_state(tr("stopping…"))
@@ -136,6 +141,11 @@ class ChatPane(Vertical):
         self.show_hint()
         self.count()
 
+    def _put_draft_back(self) -> None:
+        """The edited question is done with: what was being typed before it comes back."""
+        tried(self, lambda: self._store.set_draft(self.talk.conversation_id, self._draft_before), is_quiet=True)
+        self._take_up_draft()
+
     def _leave_draft(self) -> None:
         self.keep_draft()
         if self.talk.edited is None and self.prompt.attachments:
@@ -149,10 +159,13 @@ class ChatPane(Vertical):
 
     @on(PromptSubmitted)
     def _submit(self, event: PromptSubmitted) -> None:
-        if self._send(event.text, event.attachments):
-            self.prompt.clear()
-        else:
+        is_edited = self.talk.edited is not None
+        if not self._send(event.text, event.attachments):
             self.prompt.keep()
+        elif is_edited:
+            self._put_draft_back()
+        else:
+            self.prompt.clear()
 
     @on(ExampleChosen)
     def _submit_example(self, event: ExampleChosen) -> None:
@@ -324,6 +337,7 @@ class ChatPane(Vertical):
         if question is None:
             return
         self._leave_draft()
+        self._draft_before = tried(self, lambda: self._store.draft(self.talk.conversation_id)) or ""
         self.talk.edited = question
         self.prompt.text = question.content
         self.prompt.attach(*(tried(self, lambda: self._store.attachments(question.id)) or []))
