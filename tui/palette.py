@@ -75,9 +75,14 @@ class Commands(Provider):
         others = []
         for active in self.screen.active_bindings.values():
             action = active.binding.action.removeprefix("app.").removeprefix("screen.")
+            if active.node not in (self.screen, self.app):
+                continue  # the prompt's own "copy" is not the chat's
             shown.setdefault(action, keys.short(active.binding.key))
-            own = active.node in (self.screen, self.app) and active.binding.id
-            if own and action not in {command.action for command in COMMANDS} and action != "command_palette":
+            if (
+                active.binding.id
+                and action not in {command.action for command in COMMANDS}
+                and action != "command_palette"
+            ):
                 others.append(active)
         if not self.screen.is_modal:
             for command in COMMANDS:

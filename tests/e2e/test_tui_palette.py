@@ -36,6 +36,8 @@ async def test_every_command_is_offered_with_its_key(tmp_path):
         assert "Theme: chatglm-contrast" in offered(it)
         assert "^N" in it.seen
         assert "/new" in it.seen
+        line = next(line for line in it.lines() if "Copy the last answer" in line)
+        assert "^Y" in line, "not the key that copies in the prompt"
         assert "Change theme" not in offered(it)
 
 
