@@ -19,7 +19,7 @@ async def test_three_ways_to_begin_are_offered_with_what_each_means():
     async with showing(FirstStart()) as shown:
         assert "Small, answers at once, for trying out." in shown.words
         assert "A folder on this machine" in shown.text
-        assert "13.0 GB to download. You are asked again first." in shown.words
+        assert "13.0 GB to download, after you confirm." in shown.words
 
 
 @pytest.mark.parametrize("key", ["enter", "escape"])

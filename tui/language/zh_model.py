@@ -85,7 +85,7 @@ WORDS: dict[str, str] = {
     "Downloaded and verified; the model is being loaded": "下载完成并已校验，正在载入模型",
     # first start
     "Welcome": "欢迎",
-    "Which model shall answer?": "用哪个模型来回答？",
+    "Which model should answer?": "用哪个模型来回答？",
     "Which folder holds the checkpoint?": "模型在哪个文件夹？",
     "You can change this at any time with Ctrl+T.": "以后可随时按 Ctrl+T 更换。",
     "Enter chooses · Esc takes the demo model": "Enter 选择 · Esc 使用演示模型",
@@ -96,8 +96,8 @@ WORDS: dict[str, str] = {
     "A folder on this machine": "本机上的文件夹",
     "A ChatGLM-6B checkpoint that you have: fp16, int8 or int4.": "您已有的 ChatGLM-6B 模型：fp16、int8 或 int4。",
     "Download the 6B model": "下载 6B 模型",
-    "{id}: {size} to download. You are asked again first.": "{id}：需下载 {size}，开始前会再次确认。",
-    "With the memory that is free it runs at {level}.": "按当前空闲内存，将以 {level} 运行。",
+    "{id}: {size} to download, after you confirm.": "{id}：需下载 {size}，开始前会再次确认。",
+    "With the memory free now, it runs at {level}.": "按当前空闲内存，将以 {level} 运行。",
     # settings of a chat
     "Settings of this chat": "本对话的设置",
     "Ctrl+S saves · Esc cancels": "Ctrl+S 保存 · Esc 取消",

@@ -58,7 +58,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         with Panel() as panel:
             panel.border_title = tr("Welcome")
             panel.border_subtitle = _keys()
-            yield Static(tr("Which model shall answer?"), id="first-hello", markup=False)
+            yield Static(tr("Which model should answer?"), id="first-hello", markup=False)
             yield Static(tr("You can change this at any time with Ctrl+T."), classes="muted", markup=False)
             yield OptionList(*_cards(is_roomy=self.app.size.height >= _ROOMY), id="first-cards", markup=False)
             yield PathInput(only_folders=True, id="first-folder")
@@ -103,7 +103,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
 
     def _show_folder(self, is_shown: bool) -> None:
         self.set_class(is_shown, "-folder")
-        question = tr("Which folder holds the checkpoint?") if is_shown else tr("Which model shall answer?")
+        question = tr("Which folder holds the checkpoint?") if is_shown else tr("Which model should answer?")
         self.query_one("#first-hello", Static).update(question)
         self.query_one(Panel).border_subtitle = tr("Esc goes back") if is_shown else _keys()
         (self.query_one(PathInput) if is_shown else self.query_one(OptionList)).focus()
@@ -120,8 +120,8 @@ def _cards(*, is_roomy: bool) -> list[Option]:
     hub = hub_model(DEFAULT_HUB_ID)
     free_bytes = free_memory_bytes()
     level = best_level(hub.needs, free_bytes)
-    weights = tr("{id}: {size} to download. You are asked again first.", id=hub.model, size=size_text(hub.size_bytes))
-    memory = tr("With the memory that is free it runs at {level}.", level=level)
+    weights = tr("{id}: {size} to download, after you confirm.", id=hub.model, size=size_text(hub.size_bytes))
+    memory = tr("With the memory free now, it runs at {level}.", level=level)
     cards = [
         (_DEMO, tr("The demo model"), tr("Small, answers at once, for trying out. It is here already.")),
         (_FOLDER, tr("A folder on this machine"), tr("A ChatGLM-6B checkpoint that you have: fp16, int8 or int4.")),
@@ -129,7 +129,7 @@ def _cards(*, is_roomy: bool) -> list[Option]:
     ]
     edge = "\n" if is_roomy else ""
     return [
-        Option(Content.assemble(edge, (title, "bold"), "\n", (about, "$foreground 60%"), edge), id=id)
+        Option(Content.assemble(edge, (title, "bold"), "\n", (about, "auto 70%"), edge), id=id)
         for id, title, about in cards
     ]
 

@@ -204,7 +204,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
         if is_on and self.app.has_class("-accessible"):
             about += f" ({tr('on for this chat')})"
         gap = " " * (width - cell_len(name) + 3)
-        style = "$text-error" if problem else "$foreground 60%"
+        style = "$text-error" if problem else "auto 70%"
         return Content.assemble(("● " if is_on else "  ", "$accent"), name, gap, (about, style))
 
     @property

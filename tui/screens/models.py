@@ -233,7 +233,7 @@ def _row(model: LocalModel, width: int, is_current: bool, is_plain: bool) -> Con
     about = f"{gap}   {size_text(model.size_bytes):>8}   {tr(model.place)}"
     if is_current and is_plain:
         about += f" ({tr('current')})"
-    return Content.assemble(("● " if is_current else "  ", "$accent"), name, (about, "$foreground 60%"))
+    return Content.assemble(("● " if is_current else "  ", "$accent"), name, (about, "auto 70%"))
 
 
 def _level_label(level: str, needed: int) -> str:
