@@ -1,22 +1,18 @@
 """The conversation as one scrolling widget that draws only what is in view.
 
 A widget a message would not stay smooth. This one keeps a list of entries; ``conversation_layout.py`` knows where
-they lie and draws their pieces as they come into view, ``conversation_entry.py`` what belongs to a message, and
-``conversation_find.py`` where words stand. Here are the view, the keys and the mouse.
+they lie and draws their pieces as they come into view, ``conversation_paint.py`` how they look on the terminal,
+``conversation_entry.py`` what belongs to a message, and ``conversation_find.py`` where words stand. Here are the view,
+the keys and the mouse.
 """
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from rich.cells import cell_len
-from rich.segment import Segment as Cells
-from rich.style import Style
-from rich.text import Text
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Offset, Region, Size
@@ -27,59 +23,31 @@ from textual.strip import Strip
 from textual.timer import Timer
 
 from tui.language import tr
-from tui.markdown import CodeBlock, Document, Look, Palette, Row
+from tui.markdown import CodeBlock, Look, Row
 from tui.messages import CitationChosen, MessageAction, MessageAsked
+from tui.widgets.conversation_code import CodeCopier, blocks_of
 from tui.widgets.conversation_entry import Entry, EntryView
 from tui.widgets.conversation_find import Finder, any_word, phrase
 from tui.widgets.conversation_keys import KEYS
 from tui.widgets.conversation_layout import Layout, Place
 from tui.widgets.conversation_messages import LinkChosen
+from tui.widgets.conversation_paint import COMPONENTS, MARGIN, STYLES, Painter
+from tui.widgets.conversation_scrollbar import move_bar
+from tui.widgets.conversation_selection import selected_words
 
 __all__ = ["Conversation", "Entry", "LinkChosen"]
 
 _MAX_TEXT_WIDTH = 100  # longer lines are hard to read
-_MARGIN = 2
-_MAY_HOLD_CODE = re.compile("```|~~~|^[^\\n]*(?: {4}|\t)", re.MULTILINE)
 _FRAME_S = 0.05
-_MAX_FRAME_S = 0.3
-_ON_THEIR_OWN = ("user", "code", "code-block", "found", "found-now", "news")  # the others keep what is behind them
+_MAX_FRAME_S = 0.1
 _FRAME_SHARE = 0.04  # of one core, for what streams in
 
 
 class Conversation(ScrollView, can_focus=True):
     """The messages of one conversation, following the newest while the reader is at the bottom."""
 
-    DEFAULT_CSS = """
-    Conversation {
-        height: 1fr; padding: 1 0 0 1; scrollbar-size-vertical: 1; overflow-x: hidden; background: $background;
-        & > .conversation--user { background: $boost; color: $foreground; }
-        & > .conversation--mark { color: $accent; text-style: bold; }
-        & > .conversation--cursor { color: $primary; text-style: bold; }
-        & > .conversation--heading { color: $primary; }
-        & > .conversation--code { color: $accent; background: $boost; }
-        & > .conversation--code-block { color: $foreground; background: $surface; }
-        & > .conversation--link { color: $primary; }
-        & > .conversation--muted { color: $foreground 60%; }
-        & > .conversation--error { color: $text-error; }
-        & > .conversation--found { background: $warning 40%; color: $foreground; }
-        & > .conversation--found-now { background: $warning; color: $background; text-style: bold; }
-        & > .conversation--news { background: $primary; color: $background; text-style: bold; }
-    }
-    """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "conversation--user",
-        "conversation--mark",
-        "conversation--cursor",
-        "conversation--heading",
-        "conversation--code",
-        "conversation--code-block",
-        "conversation--link",
-        "conversation--muted",
-        "conversation--error",
-        "conversation--found",
-        "conversation--found-now",
-        "conversation--news",
-    }
+    DEFAULT_CSS = STYLES
+    COMPONENT_CLASSES: ClassVar[set[str]] = COMPONENTS
     BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     found: var[tuple[int, int]] = var((0, 0))
@@ -91,9 +59,8 @@ class Conversation(ScrollView, can_focus=True):
         self._anchor: Place | None = None  # what lies at the top; None while following the end
         self._finder: Finder | None = None
         self._before_find: Place | None = None
-        self._style_number = 0
-        self._palette_made: Palette | None = None
-        self._styles_made: dict[str, Style] = {}
+        self._painter = Painter(self)
+        self._copier = CodeCopier(self)
         self._shown: list[tuple[int, Row | None]] = []  # what the view showed last, line by line
         self._shown_at = (-1, -1)
         self._grown: set[int] = set()  # the entries with new text
@@ -102,7 +69,6 @@ class Conversation(ScrollView, can_focus=True):
         self._frame_began = (0.0, 0.0)  # by the clock, and in CPU time
         self._is_placing = False
         self._has_news = False
-        self._code_copied: tuple[int, int] = (-1, -1)
         self._clicked_row = 0
         self.cursor_id: int | None = None
         """The message that keys act on; ``None`` for the last one."""
@@ -227,7 +193,7 @@ class Conversation(ScrollView, can_focus=True):
             return
         now = self._finder.settle(self._layout.view(idx).segments)
         rows = self._layout.rows(idx, now.segment)
-        style = self._palette.found_now
+        style = self._painter.palette.found_now
         offset = next((n for n, row in enumerate(rows) if any(span.style == style for span in row.text.spans)), 0)
         row = self._layout.row(Place(idx, now.segment, offset))
         top = self.scroll_offset.y
@@ -280,6 +246,7 @@ class Conversation(ScrollView, can_focus=True):
         self._set_virtual_size(Size(self._width, self._layout.height))
         self.scroll_to(y=min(row, self.max_scroll_y), immediate=True, force=True)
         self._is_placing = False
+        self._move_bar()
         if self._anchor is not None and self._anchor.from_end is not None:
             self._anchor = self._layout.place(row)
         self._refresh_changed()
@@ -291,12 +258,15 @@ class Conversation(ScrollView, can_focus=True):
             self.virtual_size = size
         elif size != self.virtual_size:
             self.set_reactive(Conversation.virtual_size, size)
-            self.vertical_scrollbar.window_virtual_size = size.height
+
+    def _move_bar(self) -> None:
+        if self.show_vertical_scrollbar:
+            move_bar(self.vertical_scrollbar, self.virtual_size.height, self.scroll_y)
 
     def _refresh_changed(self) -> None:
         """Paint the lines that are not as they were."""
         top, height = self.scroll_offset.y, self.size.height
-        shown_at = (top, self._style_number)
+        shown_at = (top, self._painter.number)
         before, self._shown = self._shown, self._layout.window(top, height)
         if shown_at != self._shown_at or len(before) != height:
             self._shown_at = shown_at
@@ -313,7 +283,8 @@ class Conversation(ScrollView, can_focus=True):
         return self.scrollable_content_region.width
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        super().watch_scroll_y(old_value, new_value)
+        if not self._is_placing:
+            self._move_bar()
         if self._is_placing or round(old_value) == round(new_value) or not self.entries or not self._width:
             return
         if self.is_vertical_scroll_end:
@@ -341,17 +312,15 @@ class Conversation(ScrollView, can_focus=True):
 
     def notify_style_update(self) -> None:
         super().notify_style_update()
-        before, self._palette_made = self._palette_made, None
-        self._styles_made.clear()
-        self._style_number += 1
-        if before is not None and before.is_plain != self._palette.is_plain:
+        was_plain = self._painter.forget()
+        if was_plain is not None and was_plain != self._painter.palette.is_plain:
             self._layout.forget()
         self._lay_out()
 
     # --- entries to rows
 
     def _read(self, view: EntryView) -> None:
-        view.read(is_plain=self._palette.is_plain)
+        view.read(is_plain=self._painter.palette.is_plain)
 
     def _draw(self, idx: int, view: EntryView, segment_idx: int) -> list[Row]:
         segment = view.segments[segment_idx]
@@ -359,11 +328,11 @@ class Conversation(ScrollView, can_focus=True):
         number = now.number if now and (now.entry, now.segment) == (idx, segment_idx) else -1
         references = view.document.references if view.document else {}
         width = self._text_width
-        made_for = (width, self._style_number, segment.body.stamp, id(references), id(self._finder), number)
+        made_for = (width, self._painter.number, segment.body.stamp, id(references), id(self._finder), number)
         if segment.drawn is not None and segment.drawn_for == made_for:
             return segment.drawn
         look = Look(
-            self._palette,
+            self._painter.palette,
             references,
             frozenset(source.number for source in view.entry.sources),
             self._finder.pattern if self._finder else None,
@@ -375,102 +344,38 @@ class Conversation(ScrollView, can_focus=True):
 
     @property
     def _text_width(self) -> int:
-        return max(min(self._width - 2 * _MARGIN, _MAX_TEXT_WIDTH), 1)
-
-    @property
-    def _palette(self) -> Palette:
-        if self._palette_made is None:
-            names = ("heading", "code", "code-block", "link", "muted", "error", "found", "found-now")
-            styles = {name.replace("-", "_"): self._style(name) for name in names}
-            theme = getattr(self.app, "code_theme", "") or ("monokai" if self.app.current_theme.dark else "friendly")
-            self._palette_made = Palette(**styles, code_theme=theme, is_plain=self.app.has_class("-accessible"))
-        return self._palette_made
-
-    def _style(self, name: str) -> Style:
-        """A style of the theme, or the widget's own; Textual itself forgets them with every refresh."""
-        if (style := self._styles_made.get(name)) is None:
-            style = self.get_component_rich_style(f"conversation--{name}") if name else self.rich_style
-            if name and name not in _ON_THEIR_OWN:
-                style = style.without_color + Style(color=style.color)
-            self._styles_made[name] = style
-        return style
+        return max(min(self._width - 2 * MARGIN, _MAX_TEXT_WIDTH), 1)
 
     # --- rows to the terminal
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Some lines of the view; they are kept with what they show, which Textual does not when they move."""
+        strips = [self.render_line(y) for y in crop.line_range]
+        return (
+            strips if crop.column_span == (0, self.size.width) else [strip.crop(*crop.column_span) for strip in strips]
+        )
 
     def render_line(self, y: int) -> Strip:
         """One line of the view, as Textual's line API asks for it."""
         if self._has_news and y == self.size.height - 1:
-            return self._news()
+            return self._painter.news(self._width)
         row = y + self.scroll_offset.y
-        if self._shown_at == (self.scroll_offset.y, self._style_number) and 0 <= y < len(self._shown):
+        if self._shown_at == (self.scroll_offset.y, self._painter.number) and 0 <= y < len(self._shown):
             idx, drawn = self._shown[y]
         else:
             idx, drawn = self._layout.row_at(row) if self._width else (-1, None)
         if idx < 0 or drawn is None:
-            return self._painted(Text(), None, row)
-        entry = self.entries[idx]
-        is_under_cursor = entry.message_id == self.cursor_id
-        if (selection := self.text_selection) is not None and (span := selection.get_span(row)) is not None:
-            line, style = self._line(entry, drawn, row)
-            start, end = span
-            line.stylize(self.screen.get_component_rich_style("screen--selection"), start, None if end == -1 else end)
-            return self._painted(line, style, row)
-        made_for = (row, self.size.width, self._style_number, is_under_cursor)
-        if drawn.painted_for != made_for:
-            drawn.painted, drawn.painted_for = self._painted(*self._line(entry, drawn, row), row), made_for
-        assert isinstance(drawn.painted, Strip)
-        return drawn.painted
-
-    def _painted(self, line: Text, style: Style | None, row: int) -> Strip:
-        strip = Strip(line.render(self.app.console), cell_len(line.plain))
-        behind = self._style("")
-        return strip.adjust_cell_length(self.size.width, style).apply_style(behind).apply_offsets(0, row)
-
-    def _line(self, entry: Entry, drawn: Row, row: int) -> tuple[Text, Style | None]:
-        """A row with the margin before it, and the style of the rest of the line."""
-        style = self._style("user") if entry.role == "user" and not self._palette.is_plain else None
-        line = Text.assemble(self._margin(entry, row), drawn.text)
-        if style:
-            line.style = style
-        return line, style
-
-    def _margin(self, entry: Entry, row: int) -> Text:
-        """The bar at the left: of what people wrote, and of the message that keys act on."""
-        is_under_cursor = entry.message_id == self.cursor_id
-        if self._palette.is_plain:
-            is_first = is_under_cursor and self._layout.row_at(row - 1)[1] is None
-            return Text("> " if is_first else "  ")
-        if is_under_cursor:
-            return Text("┃ ", self._style("cursor"))
-        return Text("▌ ", self._style("mark")) if entry.role == "user" else Text("  ")
-
-    def _news(self) -> Strip:
-        words = tr("new text below")
-        label = words if self._palette.is_plain else f" ↓ {words} "
-        style = self._style("news") + Style.from_meta({"news": True})
-        before = max((self._width - cell_len(label)) // 2, 0)
-        cells = [Cells(" " * before), Cells(label, style)]
-        return Strip(cells).adjust_cell_length(self.size.width).apply_style(self._style(""))
+            return self._painter.blank(row)
+        selection = self.text_selection
+        span = selection.get_span(row) if selection is not None else None
+        is_first = self._painter.palette.is_plain and self._layout.row_at(row - 1)[1] is None
+        return self._painter.strip(self.entries[idx], drawn, row, span, is_first=is_first)
 
     # --- selecting text with the mouse
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """What was said in the selected place, with lines that were cut for the screen joined again."""
-        first = selection.start.y if selection.start else 0
-        last = min(selection.end.y if selection.end else self._layout.height, self._layout.height)
-        said: list[str] = []
-        for row in range(first, last + 1):
-            span = selection.get_span(row)
-            drawn = self._layout.row_at(row)[1] if self._width else None
-            if span is None or (drawn is not None and not drawn.is_said):
-                continue
-            if drawn is None:
-                said.append("\n")
-                continue
-            start, end = max(span[0] - _MARGIN, drawn.margin), span[1]
-            words = drawn.text.plain[start : None if end == -1 else max(end - _MARGIN, 0)]
-            said += [drawn.joins if drawn.joins is not None and said else "\n", words.rstrip().replace("▎", ">")]
-        return "".join(said[1:]).strip("\n"), "\n"
+        return selected_words(self._layout, selection), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
         self.refresh()
@@ -501,9 +406,9 @@ class Conversation(ScrollView, can_focus=True):
         elif "code" in meta:
             place = self._layout.place(self._clicked_row)
             body = self._layout.view(idx).segments[place.segment].body
-            numbers = [n for n, block in enumerate(self._blocks(idx)) if block is getattr(body, "block", None)]
-            if numbers:
-                self._copy_block(idx, numbers[0])
+            blocks = self._blocks(idx)
+            if (block := getattr(body, "block", None)) in blocks:
+                self._copier.copy(entry.message_id, blocks, blocks.index(block))
         elif "variant" in meta:
             action: MessageAction = "previous_variant" if meta["variant"] < 0 else "next_variant"
             self.post_message(MessageAsked(action, entry.message_id))
@@ -571,8 +476,7 @@ class Conversation(ScrollView, can_focus=True):
             idx = next((seen for seen in self._in_view() if self._blocks(seen)), idx)
         if idx is None or not (blocks := self._blocks(idx)):
             return
-        copied, number = self._code_copied
-        self._copy_block(idx, (number + 1) % len(blocks) if copied == self.entries[idx].message_id else 0)
+        self._copier.copy_next(self.entries[idx].message_id, blocks)
 
     def _in_view(self) -> list[int]:
         """The entries in view, the last one first."""
@@ -581,22 +485,4 @@ class Conversation(ScrollView, can_focus=True):
         return [idx for idx, (first, end) in spans if first < bottom and end > top][::-1]
 
     def _blocks(self, idx: int) -> list[CodeBlock]:
-        entry, view = self.entries[idx], self._layout.peek(idx)
-        if entry.role == "user" or not _MAY_HOLD_CODE.search(entry.text):
-            return []
-        document = view.document if view else None
-        if document is None:
-            document = Document()
-            document.update(entry.text, growing=entry.growing)
-        return document.code_blocks()
-
-    def _copy_block(self, idx: int, number: int) -> None:
-        from tui.clipboard import copy
-
-        blocks = self._blocks(idx)
-        self._code_copied = self.entries[idx].message_id, number
-        copy(self.app, blocks[number].source)
-        if len(blocks) == 1:
-            self.notify(tr("The code is copied."), markup=False)
-        else:
-            self.notify(tr("Block {number} of {count} is copied.", number=number + 1, count=len(blocks)), markup=False)
+        return blocks_of(self.entries[idx], self._layout.peek(idx))
