@@ -18,13 +18,13 @@ from textual.widgets import TextArea
 from chatglm_slim_llm import __version__
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError, ConfigError
+from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.assistant import Assistant, ModelFacts
 from chatglm_slim_llm.hosting.client import ProcessAssistant
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.storage import ConversationStore, history_path
 from tui import keys, language, serve, settings, themes
-from tui.amounts import size_text
 from tui.background import in_background
 from tui.language import tr
 from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady

@@ -12,13 +12,14 @@ from typing import Any, Literal
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, Folders, Quantization
 from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointFormatError, CheckpointNotFoundError
+from chatglm_slim_llm.hosting.amounts import memory_needs
 from tui.language import tr
 
 LEVELS: tuple[Quantization, ...] = ("fp16", "int8", "int4")
-_LEVEL_BYTES = {"fp16": 2.0, "int8": 1.0, "int4": 0.516}  # at int4 every 128 weights share a scale of two bytes
-_WORKING_BYTES = 500_000_000
 _SIX_B = {"hidden_size": 4096, "num_layers": 28, "vocab_size": 130528}
 _SIX_B_BYTES = 13_000_000_000
+_SIZES = ("hidden_size", "num_layers", "vocab_size")
+_OPTIONAL_SIZES = ("inner_hidden_size", "max_sequence_length", "quantization_bit", "quantization_group_size")
 
 Place = Literal["built in", "hub cache", "folder"]
 
@@ -80,35 +81,10 @@ def hub_model(repo_id: str) -> LocalModel:
     return LocalModel(repo_id, repo_id, "hub cache", _SIX_B_BYTES if is_known else 0, needs)
 
 
-def memory_needs(config: Mapping[str, Any]) -> dict[Quantization, int]:
-    """Bytes of memory at each level: linear layers, embedding, a conversation of full length, and what Python takes."""
-    hidden, layers = int(config["hidden_size"]), int(config["num_layers"])
-    linear = layers * (4 * hidden * hidden + 2 * hidden * int(config.get("inner_hidden_size") or 4 * hidden))
-    conversation = 4 * layers * hidden * int(config.get("max_sequence_length") or 2048)
-    stored = config.get("quantization_bit") or 0
-    levels = [level for level in LEVELS if not stored or level == f"int{stored}"]
-    return {
-        level: round(linear * _LEVEL_BYTES[level])
-        + int(config["vocab_size"]) * hidden * (2 if level == "fp16" else 1)
-        + conversation
-        + _WORKING_BYTES
-        for level in levels
-    }
-
-
 def best_level(needs: Mapping[Quantization, int], free_bytes: int | None) -> Quantization:
     """The finest level that fits; the smallest where none does, the finest where nobody knows."""
     fitting = [level for level, needed in needs.items() if free_bytes is None or needed <= free_bytes]
     return fitting[0] if fitting else min(needs, key=lambda level: needs[level])
-
-
-def free_memory_bytes(meminfo: Path = Path("/proc/meminfo")) -> int | None:
-    """Memory that programs may still take; ``None`` where the system does not say."""
-    try:
-        lines = meminfo.read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, IndexError, StopIteration):
-        return None
 
 
 def devices(chosen: str) -> list[str]:
@@ -165,6 +141,12 @@ def _config(folder: Path) -> dict[str, Any]:
         shown = "chatglm2" if kind == "chatglm" else kind
         text = tr("{folder} holds a {kind} model; this program runs ChatGLM-6B only", folder=folder, kind=shown)
         raise CheckpointFormatError(text, path=path, key="model_type")
-    if any(not isinstance(config.get(key), int) for key in ("hidden_size", "num_layers", "vocab_size")):
+    if any(not isinstance(config.get(key), int) for key in _SIZES) or not _is_sound(config):
         raise CheckpointFormatError(tr("{path} cannot be read", path=path), path=path)
     return dict(config)
+
+
+def _is_sound(config: Mapping[str, Any]) -> bool:
+    """Whether what may be left out is as memory is counted from it."""
+    numbers = (config.get(key) or 0 for key in _OPTIONAL_SIZES)
+    return all(isinstance(number, int) for number in numbers) and (config.get("quantization_bit") or 8) in (4, 8)

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from chatglm_slim_llm.cli.progress import ProgressLine, size_text, time_text
+from chatglm_slim_llm.cli.progress import ProgressLine, time_text
+from chatglm_slim_llm.hosting.amounts import size_text
 
 
 def add_paths(parser: argparse.ArgumentParser) -> None:

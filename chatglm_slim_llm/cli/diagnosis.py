@@ -14,14 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from chatglm_slim_llm import __version__
 from chatglm_slim_llm.checkpoint.pull import DEMO_FOLDER, find_folder, is_hub_id, missing_files
-from chatglm_slim_llm.cli.machine import find_devices, find_memory, find_processor
-from chatglm_slim_llm.cli.progress import size_text
-from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, Folders, LoadOptions
+from chatglm_slim_llm.cli.machine import find_devices, find_processor
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, Folders, LoadOptions, Quantization
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError
+from chatglm_slim_llm.hosting.amounts import memory_needs, size_text
+from chatglm_slim_llm.hosting.memory import find_memory
 
 Table = dict[str, str]
 
@@ -45,10 +46,6 @@ _TELLING_VARIABLES = re.compile(
 )
 _SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 _URL_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
-
-_LEVEL_BYTES = {"fp16": 2.0, "int8": 1.0, "int4": 0.516}  # at int4 every 128 weights share a scale of two bytes
-_WORKING_BYTES = 500_000_000
-"""Python, torch and what a layer computes, beside the weights and the conversation."""
 
 
 class Problem(TypedDict):
@@ -216,7 +213,7 @@ def _look_at_folder(finding: _Finding, model: str, folder: Path, options: LoadOp
         finding.problems.append(_too_big(model, options.quantization, needed, available, needs))
 
 
-def _too_big(model: str, level: str, needed: int, available: int, needs: Mapping[str, int]) -> Problem:
+def _too_big(model: str, level: str, needed: int, available: int, needs: Mapping[Quantization, int]) -> Problem:
     fitting = [name for name, size_bytes in needs.items() if size_bytes <= available]
     found = f"{model} at {level} needs {size_text(needed)} of memory, {size_text(available)} is available"
     if fitting:
@@ -242,27 +239,6 @@ def _find_fault(folder: Path) -> Problem | None:
         found, _, do = str(error).rpartition("; ")
         return {"found": found, "do": do} if found else {"found": do, "do": "fetch it again with: chatglm-slim pull"}
     return None
-
-
-def memory_needs(config: Mapping[str, Any], *, compiled: bool = True) -> dict[str, int]:
-    """Bytes of memory that a checkpoint with this config takes at each level that it can be loaded at.
-
-    The linear layers have 2, 1 or half a byte a weight. Embedding and head share 2, or with the compiled kernels 1
-    beside quantised layers. A conversation of full length has two fp16 numbers for each token, layer and column.
-    """
-    hidden, layers = int(config["hidden_size"]), int(config["num_layers"])
-    inner = int(config.get("inner_hidden_size") or 4 * hidden)
-    linear = layers * (4 * hidden * hidden + 2 * hidden * inner)
-    conversation = 4 * layers * hidden * int(config.get("max_sequence_length") or 2048)
-    stored_bits = config.get("quantization_bit") or 0
-    group_size = config.get("quantization_group_size") or 0
-    stored_bytes = stored_bits / 8 + (2 / group_size if group_size else 0)
-    levels = {f"int{stored_bits}": stored_bytes} if stored_bits else _LEVEL_BYTES
-    needs = {}
-    for level, bytes_each in levels.items():
-        table = int(config["vocab_size"]) * hidden * (1 if compiled and level != "fp16" else 2)
-        needs[level] = round(linear * bytes_each) + table + conversation + _WORKING_BYTES
-    return needs
 
 
 def _has_kernels() -> bool:

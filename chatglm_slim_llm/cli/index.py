@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.cli import INTERRUPTED
 from chatglm_slim_llm.cli.documents import add_kb_option, opened, printable, vectors_made_by
-from chatglm_slim_llm.cli.progress import ProgressLine, size_text, time_text
+from chatglm_slim_llm.cli.progress import ProgressLine, time_text
+from chatglm_slim_llm.hosting.amounts import size_text
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase

@@ -14,8 +14,8 @@ from chatglm_slim_llm.cli import ERROR, INTERRUPTED
 from chatglm_slim_llm.cli.asking import asks_yes, can_ask
 from chatglm_slim_llm.cli.documents import add_kb_option, check_exists, opened, printable, vectors_made_by
 from chatglm_slim_llm.cli.index import add_report_options, print_report, shown, skipped_lines, watched
-from chatglm_slim_llm.cli.progress import size_text
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError, RetrievalError
+from chatglm_slim_llm.hosting.amounts import size_text
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase

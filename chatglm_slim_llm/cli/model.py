@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 
 from chatglm_slim_llm.cli.asking import asks_yes, can_ask
-from chatglm_slim_llm.cli.progress import size_text
 from chatglm_slim_llm.config import DEFAULT_HUB_ID
 from chatglm_slim_llm.errors import CheckpointNotFoundError
+from chatglm_slim_llm.hosting.amounts import size_text
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections import deque
 from types import TracebackType
 from typing import Self, TextIO
+
+from chatglm_slim_llm.hosting.amounts import Pace, size_text
 
 _CLEAR_TO_END = "\r\x1b[K"
 _FIRST_AFTER_S = 0.5
 _EVERY_S = 0.1
-_WINDOW_S = 10.0
 
 
 class ProgressLine:
@@ -25,7 +25,8 @@ class ProgressLine:
         self._stream = stream or sys.stderr
         self._is_shown = self._stream.isatty()
         self._what = ""
-        self._samples: deque[tuple[float, int]] = deque()
+        self._now_s = 0.0
+        self._pace = Pace(lambda: self._now_s)
         self._next_paint_s = time.monotonic() + _FIRST_AFTER_S
 
     def __enter__(self) -> Self:
@@ -37,22 +38,14 @@ class ProgressLine:
             self._stream.flush()
 
     def __call__(self, what: str, done_bytes: int, total_bytes: int) -> None:
-        now_s = time.monotonic()
-        if what != self._what:
-            self._what = what
-            self._samples.clear()
-        if not self._is_shown or (self._samples and now_s < self._next_paint_s):
+        now_s = self._now_s = time.monotonic()
+        is_new, self._what = what != self._what, what
+        if not self._is_shown or (now_s < self._next_paint_s and not is_new):
             return
-        self._samples.append((now_s, done_bytes))
-        while now_s - self._samples[0][0] > _WINDOW_S:
-            self._samples.popleft()
+        bytes_per_s = self._pace.per_s(what, done_bytes)
         if now_s >= self._next_paint_s:
             self._next_paint_s = now_s + _EVERY_S
-            self.show(progress_text(what, done_bytes, total_bytes, self._bytes_per_s()))
-
-    def _bytes_per_s(self) -> float:
-        (start_s, start_bytes), (end_s, end_bytes) = self._samples[0], self._samples[-1]
-        return (end_bytes - start_bytes) / (end_s - start_s) if end_s > start_s else 0.0
+            self.show(progress_text(what, done_bytes, total_bytes, bytes_per_s))
 
     def show(self, text: str) -> None:
         """Say something else on the line, at once."""
@@ -71,18 +64,6 @@ def progress_text(what: str, done_bytes: int, total_bytes: int, bytes_per_s: flo
         return text
     left_s = max(total_bytes - done_bytes, 0) / bytes_per_s
     return f"{text}, {size_text(round(bytes_per_s))}/s, {time_text(left_s)} left"
-
-
-def size_text(size_bytes: int) -> str:
-    """Such as ``870 B``, ``2.7 MB`` or ``13.4 GB``, in powers of 1000 as disks are sold."""
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    size = float(size_bytes)
-    for unit in ("kB", "MB", "GB", "TB"):
-        size /= 1000
-        if size < 999.5 or unit == "TB":
-            break
-    return f"{size:.0f} {unit}" if size >= 99.5 else f"{size:.1f} {unit}"
 
 
 def time_text(seconds: float) -> str:

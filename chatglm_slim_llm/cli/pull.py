@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chatglm_slim_llm.cli.progress import ProgressLine, size_text, time_text
+from chatglm_slim_llm.cli.progress import ProgressLine, time_text
 from chatglm_slim_llm.config import DEFAULT_HUB_ID
+from chatglm_slim_llm.hosting.amounts import size_text
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.checkpoint.download import Fetched

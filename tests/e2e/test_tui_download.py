@@ -7,7 +7,8 @@ from dialogs import SIZES, showing
 from textual.widgets import ProgressBar
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID
-from tui.amounts import Pace, size_text, time_text
+from chatglm_slim_llm.hosting.amounts import Pace, size_text
+from tui.amounts import time_text
 from tui.language import use
 from tui.screens.download import Download, progress_text
 

@@ -11,6 +11,7 @@ from dialogs import SIZES, showing, write_checkpoint
 
 import tui.screens
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
+from chatglm_slim_llm.hosting.memory import Memory
 from tui.language import use
 from tui.screens.first_start import FirstStart
 
@@ -30,7 +31,7 @@ async def test_the_demo_model_is_one_key_away(key):
 
 
 async def test_the_download_comes_at_the_level_that_fits_into_memory(monkeypatch):
-    monkeypatch.setattr("tui.screens.first_start.free_memory_bytes", lambda: 9_000_000_000)
+    monkeypatch.setattr("tui.screens.first_start.find_memory", lambda: Memory(None, 9_000_000_000))
     async with showing(FirstStart()) as shown:
         assert "it runs at int8" in shown.words
         await shown.press("end", "enter")

@@ -6,9 +6,12 @@ import pytest
 from dialogs import SIZES, showing, write_checkpoint
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
+from chatglm_slim_llm.errors import CheckpointFormatError, CheckpointNotFoundError
+from chatglm_slim_llm.hosting.amounts import memory_needs
 from chatglm_slim_llm.hosting.assistant import ModelFacts
+from chatglm_slim_llm.hosting.memory import Memory
 from tui.language import use
-from tui.local_models import best_level, find_models, free_memory_bytes, look_at, memory_needs
+from tui.local_models import best_level, find_models, look_at
 from tui.screens.models import ModelPicker
 from tui.screens.open_path import OpenPath
 from tui.widgets.choice import Choice
@@ -64,7 +67,7 @@ async def test_a_quantised_checkpoint_keeps_its_own_level(home):
 
 async def test_a_level_that_needs_more_than_is_free_is_warned_of(home, monkeypatch):
     write_checkpoint(home / "home/data/models/six-b")
-    monkeypatch.setattr("tui.screens.models.free_memory_bytes", lambda: 8_000_000_000)
+    monkeypatch.setattr("tui.screens.models.find_memory", lambda: Memory(None, 8_000_000_000))
     async with showing(picker()) as shown:
         await shown.press("down")
         assert "More than is free" in shown.text
@@ -182,13 +185,6 @@ def test_the_finest_level_that_fits_is_the_best():
     ]  # fmt: skip
 
 
-def test_free_memory_is_read_or_unknown(tmp_path):
-    meminfo = tmp_path / "meminfo"
-    assert free_memory_bytes(meminfo) is None
-    meminfo.write_text("MemTotal: 100 kB\nMemAvailable:   42 kB\n")
-    assert free_memory_bytes(meminfo) == 42 * 1024
-
-
 def test_checkpoints_in_the_hubs_cache_are_found_by_their_id_and_the_current_folder_as_it_is(home):
     write_checkpoint(home / "hub/models--owner--six-b/snapshots/abc")
     (home / "hub/models--owner--six-b/refs").mkdir()
@@ -200,18 +196,25 @@ def test_checkpoints_in_the_hubs_cache_are_found_by_their_id_and_the_current_fol
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [({"model_type": "llama"}, "llama"), ({"padded_vocab_size": 1}, "chatglm2"), ({"hidden_size": "x"}, "cannot be")],
+    [
+        ({"model_type": "llama"}, "llama"),
+        ({"padded_vocab_size": 1}, "chatglm2"),
+        ({"hidden_size": "x"}, "cannot be"),
+        ({"inner_hidden_size": "many"}, "cannot be"),
+        ({"quantization_bit": "four"}, "cannot be"),
+        ({"quantization_bit": 3}, "cannot be"),
+    ],
 )
 def test_a_checkpoint_of_another_model_is_refused(tmp_path, changes, said):
     folder = write_checkpoint(tmp_path / "other", **changes)
-    with pytest.raises(Exception, match=said):
+    with pytest.raises(CheckpointFormatError, match=said):
         look_at(folder)
 
 
 def test_a_checkpoint_with_files_missing_is_refused(tmp_path):
     folder = write_checkpoint(tmp_path / "half")
     (folder / "ice_text.model").unlink()
-    with pytest.raises(Exception, match="lacks ice_text"):
+    with pytest.raises(CheckpointNotFoundError, match="lacks ice_text"):
         look_at(folder)
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from chatglm_slim_llm.cli.diagnosis import diagnose, memory_needs
+from chatglm_slim_llm.cli.diagnosis import diagnose
 from chatglm_slim_llm.cli.doctor import as_text
+from chatglm_slim_llm.hosting.amounts import memory_needs
 
 TINY = Path(__file__).parent.parent / "data" / "reference" / "tiny_v11"
 SLIM_6B = {"hidden_size": 4096, "num_layers": 28, "inner_hidden_size": 16384, "vocab_size": 130528}
@@ -110,7 +111,7 @@ def test_a_level_that_does_not_fit_is_a_problem_with_a_level_that_does(environ, 
     config = json.loads((folder / "config.json").read_text()) | SLIM_6B
     (folder / "config.json").write_text(json.dumps(config))
     (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable: 6000000 kB\n")
-    real = sys.modules["chatglm_slim_llm.cli.machine"].find_memory
+    real = sys.modules["chatglm_slim_llm.hosting.memory"].find_memory
     monkeypatch.setattr(
         "chatglm_slim_llm.cli.diagnosis.find_memory", lambda: real(tmp_path / "meminfo", tmp_path / "none")
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from chatglm_slim_llm.cli.machine import Memory, find_memory, find_processor
+from chatglm_slim_llm.cli.machine import find_processor
+from chatglm_slim_llm.hosting.memory import Memory, find_memory
 
 GIB = 2**30
 

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from chatglm_slim_llm.cli.progress import ProgressLine, progress_text, size_text, time_text
+from chatglm_slim_llm.cli.progress import ProgressLine, progress_text, time_text
+from chatglm_slim_llm.hosting.amounts import size_text
 
 
 class Terminal(io.StringIO):

@@ -16,7 +16,8 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, ProgressBar, Static
 
-from tui.amounts import Pace, size_text, time_text
+from chatglm_slim_llm.hosting.amounts import Pace, size_text
+from tui.amounts import time_text
 from tui.language import tr
 from tui.local_models import hub_cache, hub_model, short_path
 from tui.screens.dialog import HEIGHTS, Buttons, Panel

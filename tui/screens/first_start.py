@@ -16,9 +16,10 @@ from textual.widgets.option_list import Option
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, LoadOptions
 from chatglm_slim_llm.errors import ChatGLMSlimError
-from tui.amounts import size_text
+from chatglm_slim_llm.hosting.amounts import size_text
+from chatglm_slim_llm.hosting.memory import find_memory
 from tui.language import tr
-from tui.local_models import best_level, free_memory_bytes, hub_model, look_at
+from tui.local_models import best_level, hub_model, look_at
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
 from tui.widgets.path_input import PathInput
 
@@ -77,7 +78,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
             self.action_demo()
         elif event.option_id == _HUB:
             needs = hub_model(DEFAULT_HUB_ID).needs
-            level = best_level(needs, free_memory_bytes())
+            level = best_level(needs, find_memory().available_bytes)
             self.dismiss(replace(self._options, model=DEFAULT_HUB_ID, quantization=level))
         else:
             self._show_folder(True)
@@ -94,7 +95,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         except (ChatGLMSlimError, OSError) as error:
             line.refuse(str(error))
             return
-        level = best_level(found.needs, free_memory_bytes())
+        level = best_level(found.needs, find_memory().available_bytes)
         self.dismiss(replace(self._options, model=found.model, quantization=level))
 
     @on(Button.Pressed, "#back")
@@ -118,7 +119,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
 
 def _cards(*, is_roomy: bool) -> list[Option]:
     hub = hub_model(DEFAULT_HUB_ID)
-    free_bytes = free_memory_bytes()
+    free_bytes = find_memory().available_bytes
     level = best_level(hub.needs, free_bytes)
     weights = tr("{id}: {size} to download, after you confirm.", id=hub.model, size=size_text(hub.size_bytes))
     memory = tr("With the memory free now, it runs at {level}.", level=level)

@@ -19,8 +19,8 @@ from textual.widgets import Button, OptionList, ProgressBar, Static
 from textual.widgets.option_list import Option
 
 from chatglm_slim_llm.errors import ChatGLMSlimError
+from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.library import LibraryFacts, LibraryReport, Progress
-from tui.amounts import size_text
 from tui.language import tr
 from tui.local_models import short_path
 from tui.screens.confirm import Confirm

@@ -18,10 +18,11 @@ from textual.widgets.option_list import Option
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions, Quantization
 from chatglm_slim_llm.errors import ChatGLMSlimError
+from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.assistant import ModelFacts
-from tui.amounts import size_text
+from chatglm_slim_llm.hosting.memory import find_memory
 from tui.language import tr
-from tui.local_models import LocalModel, devices, find_models, free_memory_bytes, hub_model, look_at
+from tui.local_models import LocalModel, devices, find_models, hub_model, look_at
 from tui.screens.dialog import HEIGHTS, Buttons, MarkList, Panel, Said
 from tui.widgets.choice import Choice
 from tui.widgets.path_input import PathInput
@@ -60,7 +61,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
         super().__init__()
         self._options, self._facts = options, facts
         self._models: list[LocalModel] = []
-        self._free_bytes = free_memory_bytes()
+        self._free_bytes = find_memory().available_bytes
 
     def compose(self) -> ComposeResult:
         with Panel() as panel:

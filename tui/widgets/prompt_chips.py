@@ -15,8 +15,8 @@ from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
+from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.storage import Attachment
-from tui.amounts import size_text
 from tui.language import tr
 
 
