@@ -7,9 +7,10 @@ and only they, are of a second font, and each stands where its cells begin.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import chain, groupby
 from typing import Any
@@ -30,7 +31,7 @@ _NARROW_PX = _CELL[0] / 0.60205  # an advance of DejaVu Sans Mono
 _WIDE_PX = 18.8
 _MARGIN = 14
 _ZOOM = 1.25
-_COLOURS = 96
+_COLOURS = 128
 _FOREGROUND, _BACKGROUND = ColorTriplet(221, 228, 238), ColorTriplet(17, 21, 27)
 
 
@@ -71,15 +72,16 @@ def png(drawing: str) -> bytes:
     width = float(drawing.partition('viewBox="0 0 ')[2].split()[0])
     command = ["rsvg-convert", "--width", f"{width * _ZOOM:.0f}"]
     done = subprocess.run(command, input=drawing.encode(), capture_output=True, check=True)
-    return _small(Image.open(io.BytesIO(done.stdout)).convert("RGB"))
+    meant = [ColorTriplet(*bytes.fromhex(colour)) for colour in dict.fromkeys(re.findall('fill="#(.{6})"', drawing))]
+    return _small(Image.open(io.BytesIO(done.stdout)).convert("RGB"), meant)
 
 
-def _small(image: Image.Image) -> bytes:
-    """A PNG with the colours that the image has most of; those that differ little from them take their place."""
+def _small(image: Image.Image, meant: Sequence[tuple[int, int, int]]) -> bytes:
+    """A PNG with the colours that are meant, and of those between them the ones that the image has most of."""
     counted: Any = image.getcolors(image.width * image.height)
-    common = [colour for _, colour in sorted(counted, reverse=True)[:_COLOURS]]
+    common = [colour for _, colour in sorted(counted, reverse=True)]
     palette = Image.new("P", (1, 1))
-    palette.putpalette([part for colour in common for part in colour])
+    palette.putpalette([part for colour in list(dict.fromkeys([*meant, *common]))[:_COLOURS] for part in colour])
     written = io.BytesIO()
     image.quantize(palette=palette, dither=Image.Dither.NONE).save(written, "PNG", optimize=True)
     return written.getvalue()
