@@ -8,6 +8,7 @@ from functools import partial
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.message import Message as TextualMessage
 
 from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.hosting.assistant import ContextUse
@@ -28,6 +29,7 @@ from tui.messages import (
     SaveFailed,
     TalkChanged,
 )
+from tui.pieces import Pieces
 from tui.talk import LiveReply, Talk
 from tui.telling import complain, tell, tried
 from tui.transcript import ending, figures_line, tokens
@@ -43,6 +45,7 @@ class ChatPane(Vertical):
 
     def __init__(self, store: ConversationStore, worker: ModelWorker, talk: Talk, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._pieces = Pieces()
         self._store, self._worker, self.talk = store, worker, talk
         self._welcome = Welcome(id="welcome")
         self.conversation = Conversation(id="conversation")
@@ -214,18 +217,28 @@ class ChatPane(Vertical):
     def _tell_busy(self) -> None:
         tell(self, tr("The answer is still being written. Press Escape to stop it, or send when it is done."))
 
+    def post_message(self, message: TextualMessage) -> bool:
+        """Pieces of a reply wait for the next frame together; all else is told at once."""
+        if isinstance(message, ReplyDelta) and not self._pieces.put(message):
+            return True
+        return super().post_message(message)
+
     @on(ReplyDelta)
-    def _grow(self, event: ReplyDelta) -> None:
-        reply = self.talk.reply
-        if reply is None or reply.message_id != event.message_id:
-            return
-        if not reply.text:
-            self._tell_state(tr("writing…"))
-        reply.text += event.text
-        self.conversation.grow(event.message_id, event.text)
+    def _await_frame(self) -> None:
+        self.conversation.before_frame(self._take_pieces)
+
+    def _take_pieces(self) -> None:
+        for piece in self._pieces.take():
+            reply = self.talk.reply
+            if reply is not None and reply.message_id == piece.message_id:
+                if not reply.text:
+                    self._tell_state(tr("writing…"))
+                reply.text += piece.text
+                self.conversation.grow(piece.message_id, piece.text)
 
     @on(ReplyFinished)
     def _finish(self, event: ReplyFinished) -> None:
+        self._take_pieces()
         self.talk.finished()
         figures = figures_line(event.figures)
         self.conversation.finish(event.message_id, ending(event.finish_reason), figures=figures, sources=event.sources)
@@ -236,6 +249,7 @@ class ChatPane(Vertical):
 
     @on(ReplyFailed)
     def _fail(self, event: ReplyFailed) -> None:
+        self._take_pieces()
         reply = self.talk.finished()
         self.conversation.finish(event.message_id, event.reason, is_error=True)
         self._tell_state("")

@@ -9,7 +9,7 @@ the keys and the mouse.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -39,7 +39,8 @@ __all__ = ["Conversation", "Entry", "LinkChosen"]
 
 _MAX_TEXT_WIDTH = 100  # longer lines are hard to read
 _FRAME_S = 0.05
-_MAX_FRAME_S = 0.1
+_MAX_FRAME_S = 0.1  # nobody waits longer for what has come
+_MIN_DELAY_S = 0.01
 _FRAME_SHARE = 0.04  # of one core, for what streams in
 
 
@@ -65,6 +66,7 @@ class Conversation(ScrollView, can_focus=True):
         self._shown_at = (-1, -1)
         self._grown: set[int] = set()  # the entries with new text
         self._frame: Timer | None = None
+        self._before_frame: list[Callable[[], None]] = []
         self._frame_s = _FRAME_S
         self._frame_began = (0.0, 0.0)  # by the clock, and in CPU time
         self._is_placing = False
@@ -104,8 +106,12 @@ class Conversation(ScrollView, can_focus=True):
         if (idx := self._index(message_id)) is not None:
             self.entries[idx].text += text
             self._grown.add(idx)
-            if self._frame is None and self.is_attached:
-                self._frame = self.set_timer(self._frame_s, self._draw_frame)
+            self._await_frame()
+
+    def before_frame(self, do: Callable[[], None]) -> None:
+        """Do something just before the next frame: what it tells is shown in it."""
+        self._before_frame.append(do)
+        self._await_frame()
 
     def finish(
         self, message_id: int, note: str = "", *, is_error: bool = False, figures: str = "", sources: Iterable[Any] = ()
@@ -204,12 +210,21 @@ class Conversation(ScrollView, can_focus=True):
 
     # --- layout
 
+    def _await_frame(self) -> None:
+        if self._frame is None and self.is_attached:
+            delay = self._frame_began[0] + self._frame_s - time.monotonic()
+            self._frame = self.set_timer(max(delay, _MIN_DELAY_S), self._draw_frame)
+
     def _draw_frame(self) -> None:
         """Show what has come since the last frame."""
-        self._frame = None
         self._frame_s = self._next_frame_s()
-        self._catch_up()
-        self._lay_out()
+        tasks, self._before_frame = self._before_frame, []
+        for do in tasks:
+            do()
+        self._frame = None
+        if self._grown:
+            self._catch_up()
+            self._lay_out()
 
     def _next_frame_s(self) -> float:
         """Frames come less often where they, or what else this thread does, take much of a core."""
@@ -344,32 +359,39 @@ class Conversation(ScrollView, can_focus=True):
 
     @property
     def _text_width(self) -> int:
-        return max(min(self._width - 2 * MARGIN, _MAX_TEXT_WIDTH), 1)
+        return max(min(self._layout.width - 2 * MARGIN, _MAX_TEXT_WIDTH), 1)
 
     # --- rows to the terminal
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Some lines of the view; they are kept with what they show, which Textual does not when they move."""
-        strips = [self.render_line(y) for y in crop.line_range]
+        paint = self._line_painter()
+        strips = [paint(y) for y in crop.line_range]
         return (
             strips if crop.column_span == (0, self.size.width) else [strip.crop(*crop.column_span) for strip in strips]
         )
 
     def render_line(self, y: int) -> Strip:
         """One line of the view, as Textual's line API asks for it."""
-        if self._has_news and y == self.size.height - 1:
-            return self._painter.news(self._width)
-        row = y + self.scroll_offset.y
-        if self._shown_at == (self.scroll_offset.y, self._painter.number) and 0 <= y < len(self._shown):
-            idx, drawn = self._shown[y]
-        else:
-            idx, drawn = self._layout.row_at(row) if self._width else (-1, None)
-        if idx < 0 or drawn is None:
-            return self._painter.blank(row)
-        selection = self.text_selection
-        span = selection.get_span(row) if selection is not None else None
-        is_first = self._painter.palette.is_plain and self._layout.row_at(row - 1)[1] is None
-        return self._painter.strip(self.entries[idx], drawn, row, span, is_first=is_first)
+        return self._line_painter()(y)
+
+    def _line_painter(self) -> Callable[[int], Strip]:
+        """What all lines have in common is looked up once."""
+        top, size, selection = self.scroll_offset.y, self.size, self.text_selection
+        shown = self._shown if self._shown_at == (top, self._painter.number) else []
+        news_y = size.height - 1 if self._has_news else -1
+
+        def paint(y: int) -> Strip:
+            if y == news_y:
+                return self._painter.news(size.width)
+            idx, drawn = shown[y] if 0 <= y < len(shown) else self._layout.row_at(y + top)
+            if idx < 0 or drawn is None:
+                return self._painter.blank(y + top, size.width)
+            span = selection.get_span(y + top) if selection is not None else None
+            is_first = self._painter.palette.is_plain and self._layout.row_at(y + top - 1)[1] is None
+            return self._painter.strip(self.entries[idx], drawn, y + top, size.width, span, is_first=is_first)
+
+        return paint if self._layout.width else lambda y: self._painter.blank(y + top, size.width)
 
     # --- selecting text with the mouse
 

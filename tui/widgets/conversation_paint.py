@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.segment import Segment as Cells
 from rich.style import Style
 from rich.text import Text
+from textual.color import Color
+from textual.filter import LineFilter
 from textual.strip import Strip
 
 from tui.language import tr
@@ -51,12 +54,14 @@ class Painter:
         self._palette: Palette | None = None
         self._styles: dict[str, Style] = {}
         self._blanks: dict[int, Strip] = {}
+        self._filters: tuple[Sequence[LineFilter], Color] | None = None
 
     def forget(self) -> bool | None:
         """The theme, or what is around the conversation, has changed; returns whether all was plain, if known."""
         before, self._palette = self._palette, None
         self._styles.clear()
         self._blanks.clear()
+        self._filters = None
         self.number += 1
         return before.is_plain if before is not None else None
 
@@ -82,7 +87,9 @@ class Painter:
 
     # --- strips
 
-    def strip(self, entry: Entry, drawn: Row, row: int, span: tuple[int, int] | None, *, is_first: bool) -> Strip:
+    def strip(
+        self, entry: Entry, drawn: Row, row: int, width: int, span: tuple[int, int] | None, *, is_first: bool
+    ) -> Strip:
         """One row of a message, with what is selected of it."""
         is_under_cursor = entry.message_id == self._widget.cursor_id
         if span is not None:
@@ -90,21 +97,21 @@ class Painter:
             start, end = span
             selected = self._widget.screen.get_component_rich_style("screen--selection")
             line.stylize(selected, start, None if end == -1 else end)
-            return self._painted(line, style, row)
-        made_for = (row, self._widget.size.width, self.number, is_under_cursor)
+            return self._painted(line, style, row, width)
+        made_for = (row, width, self.number, is_under_cursor)
         if drawn.painted_for != made_for:
             line, style = self._line(entry, drawn, is_under_cursor, is_first)
-            drawn.painted, drawn.painted_for = self._painted(line, style, row), made_for
+            drawn.painted, drawn.painted_for = self._painted(line, style, row, width), made_for
         assert isinstance(drawn.painted, Strip)
         return drawn.painted
 
-    def blank(self, row: int) -> Strip:
+    def blank(self, row: int, width: int) -> Strip:
         """An empty row."""
         strip = self._blanks.get(row)
-        if strip is None or strip.cell_length != self._widget.size.width:
+        if strip is None or strip.cell_length != width:
             if len(self._blanks) >= _MAX_BLANKS:
                 self._blanks.clear()
-            strip = self._blanks[row] = self._painted(Text(), None, row)
+            strip = self._blanks[row] = self._painted(Text(), None, row, width)
         return strip
 
     def news(self, width: int) -> Strip:
@@ -114,17 +121,19 @@ class Painter:
         style = self.style("news") + Style.from_meta({"news": True})
         before = max((width - cell_len(label)) // 2, 0)
         cells = [Cells(" " * before), Cells(label, style)]
-        return self._finished(Strip(cells).adjust_cell_length(self._widget.size.width).apply_style(self.style("")))
+        return self._finished(Strip(cells).adjust_cell_length(width).apply_style(self.style("")))
 
-    def _painted(self, line: Text, style: Style | None, row: int) -> Strip:
+    def _painted(self, line: Text, style: Style | None, row: int, width: int) -> Strip:
         strip = Strip(line.render(self._widget.app.console), cell_len(line.plain))
-        strip = strip.adjust_cell_length(self._widget.size.width, style).apply_style(self.style(""))
+        strip = strip.adjust_cell_length(width, style).apply_style(self.style(""))
         return self._finished(strip.apply_offsets(0, row))
 
     def _finished(self, strip: Strip) -> Strip:
         """What the app does to all that is shown, such as giving it other colours."""
-        background = self._widget.background_colors[1]
-        for line_filter in self._widget.get_line_filters():
+        if self._filters is None:
+            self._filters = self._widget.get_line_filters(), self._widget.background_colors[1]
+        filters, background = self._filters
+        for line_filter in filters:
             strip = strip.apply_filter(line_filter, background)
         return strip
 
