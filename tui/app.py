@@ -26,6 +26,7 @@ from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.storage import ConversationStore, history_path
 from tui import keys, language, serve, settings, themes
 from tui.background import in_background
+from tui.ending import end_when_asked
 from tui.language import tr
 from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.screens.chat import ChatScreen
@@ -106,6 +107,8 @@ class ChatApp(App[None]):
         return self.loaded.settings.sampling
 
     def on_mount(self) -> None:
+        if not self.is_headless and not self.is_web:  # the driver of the web has ways of its own
+            end_when_asked(self, self._chat.pane.keep_draft)
         problems = [*self.loaded.problems, *themes.install(self, self._settings_file.parent / "themes")]
         problems += [*self._apply_theme(), *keys.apply(self, self.loaded.settings.keys)]
         self._apply_interface()
@@ -154,6 +157,9 @@ class ChatApp(App[None]):
         """Quit; everything is saved."""
         self._chat.pane.keep_draft()
         await super().action_quit()
+
+    def on_exit_app(self) -> None:
+        self._chat.pane.keep_draft()  # a closed tab of the served terminal comes here without quitting
 
     def on_unmount(self) -> None:
         self.threads_ended = self._worker.close()

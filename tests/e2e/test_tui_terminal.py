@@ -79,6 +79,19 @@ def test_a_killed_terminal_takes_its_model_along_and_keeps_every_word(tmp_path):
         screen.quit()
 
 
+@pytest.mark.parametrize("asked", [signal.SIGHUP, signal.SIGTERM])
+def test_a_closed_terminal_keeps_what_is_typed_and_ends_all_processes(tmp_path, asked):
+    with terminal(tmp_path, *DEMO) as screen:
+        screen.until_shown("ready")
+        processes = screen.children()
+        screen.send("half a thought")
+        screen.until(lambda text: "half a thought" in text)
+        os.kill(screen.process.pid, asked)
+        assert are_gone([screen.process.pid, *processes])
+    with ConversationStore.open(tmp_path / "data" / "history.db") as store:
+        assert store.draft(None) == "half a thought"
+
+
 @pytest.mark.slow
 def test_a_model_that_dies_leaves_the_terminal_and_comes_back_when_it_is_asked(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
