@@ -45,15 +45,23 @@ class Terminal:
         self.process.delaybeforesend = None
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
+        self._text, self._is_new = "", True
 
     def read(self) -> str:
-        """What the screen shows now."""
-        self._draw(timeout_s=0.02)
-        return "\n".join(self._screen.display)
+        """What the screen shows once the program rests for a moment, or has drawn long enough to look at it."""
+        for timeout_s in (0.05, *[0.005] * 20):
+            if not self._draw(timeout_s):
+                break
+        if self._is_new:  # laying out the lines costs more than reading them
+            self._text, self._is_new = "\n".join(self._screen.display), False
+        return self._text
 
-    def _draw(self, timeout_s: float) -> None:
+    def _draw(self, timeout_s: float) -> bool:
         with suppress(pexpect.TIMEOUT, pexpect.EOF):
             self._stream.feed(self.process.read_nonblocking(1 << 16, timeout=timeout_s))
+            self._is_new = True
+            return True
+        return False
 
     def send(self, keys: str) -> None:
         """Type; what the program draws meanwhile is read, as a terminal does."""
@@ -70,6 +78,7 @@ class Terminal:
         """Drag the corner of the window."""
         self._screen.resize(rows, columns)
         self._screen.reset()
+        self._is_new = True
         self.process.setwinsize(rows, columns)
 
     def until(self, holds: Callable[[str], object], *, timeout_s: float = 60) -> str:
