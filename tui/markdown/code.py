@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Span, Text
 
+from tui.markdown.kept import KeptRows
 from tui.markdown.look import PIECE_LINES, Look, Row
 from tui.wrapping import chop
 
@@ -33,6 +34,7 @@ class CodeBlock:
     is_closed: bool = True
     num_partial: int = 0
     """How many of the last lines are not complete."""
+    kept: KeptRows = field(default_factory=KeptRows)
     _coloured: dict[str, list[Text]] = field(default_factory=dict)
 
     @property
@@ -62,6 +64,7 @@ class CodeBlock:
         """No more lines will come."""
         self.is_closed, self.lines = True, self.lines or [""]
         self._coloured.clear()
+        self.kept.clear()
 
     def drop_partial(self) -> None:
         """Forget the lines that were not complete."""
@@ -99,19 +102,25 @@ class CodeLines:
         return self.end >= len(self.block.lines)
 
     def draw(self, width: int, look: Look) -> list[Row]:
-        texts = [look.mark(text) for text in self.block.texts(self.start, self.end, look.palette.code_theme)]
+        block, theme = self.block, look.palette.code_theme
         if look.palette.is_plain:
-            return self._plain(texts, width, look)
+            return self._plain([look.mark(text) for text in block.texts(self.start, self.end, theme)], width, look)
         inner_width = max(width - 4, _MIN_WIDTH)
         rows = [self._head(width, look)] if self.start == 0 else []
-        for text in texts or [Text()]:
-            for idx, line in enumerate(chop(text, inner_width)):
-                padded = Text.assemble("  ", line, " " * (inner_width - cell_len(line.plain) + 2))
-                rows.append(Row(padded, "" if idx else None, margin=2))
+        start = self.start
+        if not block.is_closed and look.pattern is None:
+            start = max(min(self.end, len(block.lines) - block.num_partial), start)
+            made_for = inner_width, look.palette
+            rows += block.kept.rows(
+                self.start,
+                start,
+                made_for,
+                lambda line: _block_rows(block.texts(line, line + 1, theme), inner_width, look),
+            )
+        texts = [look.mark(text) for text in block.texts(start, self.end, theme)]
+        rows += _block_rows(texts or ([] if start > self.start else [Text()]), inner_width, look)
         if self._is_last:
-            rows.append(Row(Text(" " * (inner_width + 4)), is_said=False))
-        for row in rows:
-            row.text.style = look.palette.code_block
+            rows.append(Row(Text(" " * (inner_width + 4), look.palette.code_block), is_said=False))
         return rows
 
     def _head(self, width: int, look: Look) -> Row:
@@ -121,7 +130,8 @@ class CodeLines:
         label = Text.assemble((name, look.palette.muted), "  " if name else "")
         if width >= 16:
             label.append(look.copy_label, look.palette.muted + Style.from_meta({"code": True}))
-        return Row(Text.assemble(" " * max(width - cell_len(label.plain) - 2, 0), label, "  "), is_said=False)
+        blanks = " " * max(width - cell_len(label.plain) - 2, 0)
+        return Row(Text.assemble(blanks, label, "  ", style=look.palette.code_block), is_said=False)
 
     def _plain(self, texts: list[Text], width: int, look: Look) -> list[Row]:
         rows = [Row(piece, "" if idx else None) for text in texts for idx, piece in enumerate(chop(text, width))]
@@ -131,6 +141,17 @@ class CodeLines:
 
     def guess(self, width: int) -> int:
         return self.end - self.start + (self.start == 0) + self._is_last
+
+
+def _block_rows(texts: list[Text], width: int, look: Look) -> list[Row]:
+    """Lines as rows on the block's background."""
+    rows = []
+    for text in texts:
+        for idx, line in enumerate(chop(text, width)):
+            blanks = " " * (width - cell_len(line.plain) + 2)
+            padded = Text.assemble("  ", line, blanks, style=look.palette.code_block)
+            rows.append(Row(padded, "" if idx else None, margin=2))
+    return rows
 
 
 def _coloured(lines: list[str], language: str, theme: str) -> list[Text]:

@@ -72,8 +72,8 @@ class Segment:
         rows = [] if self.gap is None else [Row(Text(_prefix(self.gap, room, plain).rstrip(), look.palette.muted))]
         for idx, row in enumerate(self.body.draw(max(width - len(first), MIN_WIDTH), look)):
             if prefix := rest if idx else first:
-                row.text = Text.assemble((prefix, look.palette.muted), row.text)
-                row.margin += len(prefix) if row.joins is not None else 0
+                margin = row.margin + (len(prefix) if row.joins is not None else 0)
+                row = Row(Text.assemble((prefix, look.palette.muted), row.text), row.joins, margin, row.is_said)
             rows.append(row)
         return rows
 

@@ -11,6 +11,7 @@ from rich.style import Style
 from rich.text import Text
 
 from tui.markdown.inline import inline
+from tui.markdown.kept import KeptRows
 from tui.markdown.look import PIECE_LINES, Look, Palette, Row
 from tui.wrapping import wrap
 
@@ -29,6 +30,7 @@ class Table:
     """Each as cells, or as the line that holds them."""
     num_partial: int = 0
     """How many of the last rows are not complete."""
+    kept: KeptRows = field(default_factory=KeptRows)
     _widths: list[int] = field(default_factory=list)
     _num_measured: int = 0
     _references: object = None
@@ -103,18 +105,27 @@ class TableRows:
         return self.start + 2 if self.start else 0
 
     def draw(self, width: int, look: Look) -> list[Row]:
-        rows = [self._texts(self.table.cells(idx), look) for idx in range(self.start, self.end)]
+        table = self.table
         if look.palette.is_plain:
-            return self._plain(rows, width, look)
-        widths = _fit(list(self.table.natural_widths(look)), width)
+            return self._plain(
+                [self._texts(table.cells(idx), look) for idx in range(self.start, self.end)], width, look
+            )
+        widths = _fit(list(table.natural_widths(look)), width)
         lines: list[Row] = []
         if self.start == 0:
             lines += self._lines(self._texts(self.table.heading, look), widths, look, bold=True)
             rule = Text("─┼─".join("─" * column for column in widths), look.palette.muted)
             lines.append(Row(rule, is_said=False))
-        for row in rows:
-            lines += self._lines(row, widths, look)
-        return lines
+
+        def draw(row_idx: int) -> list[Row]:
+            return self._lines(self._texts(table.cells(row_idx), look), widths, look)
+
+        start = self.start
+        if table.num_partial and look.pattern is None:
+            start = max(min(self.end, len(table.rows) - table.num_partial), start)
+            made_for = widths, look.palette, look.cited, id(look.references)
+            lines += table.kept.rows(self.start, start, made_for, draw)
+        return lines + [row for row_idx in range(start, self.end) for row in draw(row_idx)]
 
     def _texts(self, cells: Sequence[str], look: Look) -> list[Text]:
         return [Text(" ").join(inline(cell, look, Style())) for cell in cells]
