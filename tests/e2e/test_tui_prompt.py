@@ -677,3 +677,13 @@ def test_no_key_of_the_chat_is_taken():
     chat = {f"ctrl+{letter}" for letter in "qnbpotkfrlsy"} | {"f1", "f2"}
     keys = {key for binding in [*PromptBox.BINDINGS, *PromptArea.BINDINGS] for key in binding.key.split(",")}
     assert not chat & keys
+
+
+async def test_the_cursor_stays_in_view_when_the_terminal_changes_its_size():
+    async with typing() as it:
+        it.box.text = "\n".join(f"line {number}" for number in range(30)) + "\n"
+        area = it.app.screen.query_one(PromptArea)
+        for size in ((80, 24), (20, 5), (80, 24), (120, 40)):
+            await it.pilot.resize_terminal(*size)
+            await it.pilot.pause()
+            assert area.content_region.contains_point(area.cursor_screen_offset), f"at {size}"

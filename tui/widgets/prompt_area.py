@@ -184,6 +184,9 @@ class PromptArea(TextArea, inherit_bindings=False):
 
     # --- what it looks like
 
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.scroll_cursor_visible)
+
     def _set_document(self, text: str, language: str | None) -> None:
         super()._set_document(text, language)
         self.wrapped_document = _Rows(self.document, tab_width=self.indent_width)
