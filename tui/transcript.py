@@ -28,7 +28,8 @@ def figures_line(figures: Figures | None) -> str:
         digits = 1 if figures.tokens_per_s < 100 else 0
         parts.append(tr("{rate} tokens/s", rate=f"{figures.tokens_per_s:.{digits}f}"))
     if figures.first_token_s is not None:
-        parts.append(tr("first after {seconds} s", seconds=f"{figures.first_token_s:.1f}"))
+        digits = 1 if figures.first_token_s >= 0.1 else 2
+        parts.append(tr("first after {seconds} s", seconds=f"{figures.first_token_s:.{digits}f}"))
     return " · ".join(parts)
 
 

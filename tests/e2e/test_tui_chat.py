@@ -578,3 +578,30 @@ async def test_no_colour_is_no_colour(tmp_path, monkeypatch):
             if colour and colour.triplet
         ]
         assert all(triplet.red == triplet.green == triplet.blue for triplet in colours)
+
+
+async def test_stop_is_offered_only_while_there_is_something_to_stop(tmp_path):
+    def offered(chat: Chat) -> bool:
+        return any("Esc Stop" in line for line in chat.lines())
+
+    async with chatting(tmp_path, size=(120, 30)) as chat:
+        chat.model.say("A", DONE, "part")
+        await chat.send("a")
+        await chat.until(lambda: chat.is_done)
+        await chat.send("q")
+        chat.find(Conversation).focus()
+        await chat.until(lambda: offered(chat))
+        await chat.pilot.press("escape")
+        await chat.until(lambda: chat.is_done and not offered(chat))
+        await chat.pilot.press("escape")
+        assert isinstance(chat.app.focused, PromptArea)
+
+
+async def test_the_chat_that_was_used_last_is_opened_not_the_one_that_is_pinned(tmp_path):
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        pinned, last = store.create("pinned"), store.create("last")
+        store.append(pinned.id, "user", "p")
+        store.append(last.id, "user", "l")
+        store.pin(pinned.id, True)
+    async with chatting(tmp_path) as chat:
+        assert chat.said[0][1] == "l"

@@ -42,6 +42,8 @@ WORDS: dict[str, str] = {
     "This is the small demo model; Ctrl+T chooses another": "这是演示用的小模型，按 Ctrl+T 可换模型",
     # the chat
     "Stop": "停止",
+    "Back": "返回",
+    "Back to the prompt": "回到输入框",
     "Stop the answer; what is there stays": "停止回答，已写出的会保留",
     "New": "新对话",
     "Begin a new conversation": "开始新对话",

@@ -50,6 +50,7 @@ class ChatScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares no ClassVar)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop", id="chat.stop", tooltip="Stop the answer; what is there stays"),
+        Binding("escape", "back", "Back", show=False, id="chat.back", tooltip="Back to the prompt"),
         _key("ctrl+n", "new", "New", "Begin a new conversation", show=True),
         _key("ctrl+b", "history", "History", "Show or hide the history", show=True),
         _key("ctrl+f", "find", "Find", "Find in this chat", show=True),
@@ -80,7 +81,7 @@ class ChatScreen(Screen[None]):
     def on_mount(self) -> None:
         tried(self, self._store.mark_interrupted)
         past = tried(self, self._store.conversations)
-        self._open(past[0].id if past else None)
+        self._open(max(past, key=lambda one: one.updated_at).id if past else None)
         self.pane.prompt.focus()
         self.call_after_refresh(self._settle)
 
@@ -98,6 +99,7 @@ class ChatScreen(Screen[None]):
             self._say(event.state or tr("ready"))
         reply = self._talk.reply
         self._history.set_writing([] if reply is None else [reply.conversation_id])
+        self.refresh_bindings()
         if event.has_begun:
             self.show_history()
 
@@ -120,9 +122,15 @@ class ChatScreen(Screen[None]):
     def _say(self, state: str, *, is_problem: bool = False) -> None:
         self.status.state, self.status.is_problem = state, is_problem
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """There is something to stop only while an answer is written or a question is edited."""
+        return action != "stop" or self._talk.reply is not None or self._talk.edited is not None
+
     def action_stop(self) -> None:
-        if not self.pane.give_up():
-            self.pane.prompt.focus()
+        self.pane.give_up()
+
+    def action_back(self) -> None:
+        self.pane.prompt.focus()
 
     # --- conversations
 

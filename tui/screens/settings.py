@@ -22,6 +22,7 @@ from textual.widgets.option_list import Option
 
 from tui import keys
 from tui.language import tr
+from tui.local_models import short_path
 from tui.screens.key_edit import KeyEdit
 from tui.settings import ENVIRONMENT, LoadedSettings, hints
 from tui.settings.docs import TITLES
@@ -75,7 +76,7 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
-            box.border_title = Content(tr("Settings in {path}", path=self._path))
+            box.border_title = Content(tr("Settings in {path}", path=short_path(self._path)))
             box.border_subtitle = tr("Ctrl+R default · Esc closes")
             yield Tabs(*(Tab(tr(title), id=group) for group, title in TITLES.items()), active=self._group)
             yield VerticalScroll(can_focus=False)

@@ -120,18 +120,16 @@ class ChatPane(Vertical):
         else:
             hint = self.notice
         self.prompt.show_hint(hint)
+        self.screen.refresh_bindings()
 
-    def give_up(self) -> bool:
-        """Leave the edited question as it is, or stop the answer; returns False if there is neither."""
+    def give_up(self) -> None:
+        """Leave the edited question as it is, or else stop the answer."""
         if self.talk.edited is not None:
             self.talk.edited = None
             self._put_draft_back()
         elif self.talk.reply is not None:
             self._worker.stop()
             self._tell_state(tr("stopping…"))
-        else:
-            return False
-        return True
 
     def _show_welcome(self, visible: bool) -> None:
         self._welcome.display = visible
@@ -283,7 +281,10 @@ class ChatPane(Vertical):
     @on(ContextCounted)
     def _show_count(self, event: ContextCounted) -> None:
         if event.conversation_id == self.talk.conversation_id:
-            self.prompt.show_count(_count_line(event.use, bool(self.prompt.text)), event.use.dropped_rounds > 0)
+            is_typing = bool(self.prompt.text)
+            rests_on_passages = bool(self.talk.settings.knowledge_base)  # which are found with the question
+            line = "" if rests_on_passages and not is_typing else _count_line(event.use, is_typing)
+            self.prompt.show_count(line, event.use.dropped_rounds > 0)
 
     # --- what is done to a message
 
