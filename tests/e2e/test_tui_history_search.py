@@ -85,6 +85,17 @@ class SlowStore(ConversationStore):
         return super().search(query, shelf=shelf, limit=limit)
 
 
+async def test_what_is_on_another_shelf_alone_is_said_to_be_there(tmp_path):
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        store.archive(store.create("京都旅行", [Draft("user", "a")]).id, True)
+        store.create("Cooking", [Draft("user", "a soup")])
+        async with pane_over(store) as pane:
+            await pane.look_for("京都", "The archive holds some")
+            await pane.press("escape")
+            await pane.look_for("soup", "Cooking")
+            assert "The archive holds some" not in pane.shown
+
+
 async def test_an_answer_that_comes_late_does_not_replace_a_newer_one(tmp_path):
     store = SlowStore.open(tmp_path / "history.db")
     store.gate, store.searched = threading.Event(), []

@@ -34,6 +34,9 @@ WORDS: dict[str, str] = {
     "Nothing is archived": "没有归档的对话",
     "The trash is empty": "回收站是空的",
     "Nothing found for “{words}”": "没有找到“{words}”",
+    "The history holds some": "“历史”里有匹配的对话",
+    "The archive holds some": "“归档”里有匹配的对话",
+    "The trash holds some": "“回收站”里有匹配的对话",
     "Empty the trash ({count})": "清空回收站（{count}）",
     # what is done to a conversation
     "Rename": "重命名",

@@ -27,6 +27,11 @@ _NOTHING: dict[Shelf, str] = {
     "archived": "Nothing is archived",
     "trash": "The trash is empty",
 }
+_ELSEWHERE: dict[Shelf, str] = {
+    "shown": "The history holds some",
+    "archived": "The archive holds some",
+    "trash": "The trash holds some",
+}
 
 
 class HistoryBrowser(Vertical):
@@ -59,6 +64,8 @@ class HistoryBrowser(Vertical):
         shelf: Shelf
         hits: list[Hit]
         failure: str = ""
+        elsewhere: Shelf | None = None
+        """Where nothing was found, another shelf that has some."""
 
     def __init__(self, store: ConversationStore) -> None:
         super().__init__()
@@ -70,6 +77,7 @@ class HistoryBrowser(Vertical):
         self._open_folders: set[str] = set()
         self._words = ""
         """What the list shows the hits of; empty while it shows a whole shelf."""
+        self._elsewhere: Shelf | None = None
         self._opens_first = False
         self._last_failure = ""
 
@@ -189,7 +197,8 @@ class HistoryBrowser(Vertical):
     @property
     def _nothing(self) -> str:
         if self._words:
-            return tr("Nothing found for “{words}”", words=short(self._words))
+            told = tr("Nothing found for “{words}”", words=short(self._words))
+            return f"{told}\n{tr(_ELSEWHERE[self._elsewhere])}" if self._elsewhere else told
         return tr(_NOTHING[self.shelf])
 
     @on(HistoryList.FolderAsked)
@@ -244,7 +253,10 @@ class HistoryBrowser(Vertical):
 
     def _look_for(self, words: str, shelf: Shelf) -> None:
         try:
-            self.post_message(self.Searched(words, shelf, self._store.search(words, shelf=shelf)))
+            hits = self._store.search(words, shelf=shelf)
+            others = () if hits else [other for other in Shelves.ORDER if other != shelf]
+            elsewhere = next((other for other in others if self._store.search(words, shelf=other, limit=1)), None)
+            self.post_message(self.Searched(words, shelf, hits, elsewhere=elsewhere))
         except StorageError as error:
             self.post_message(self.Searched(words, shelf, [], str(error)))
 
@@ -256,6 +268,7 @@ class HistoryBrowser(Vertical):
         if event.failure:
             self.post_message(self.Failed(event.failure))
         is_new, self._words = event.words != self._words, event.words
+        self._elsewhere = event.elsewhere
         self._list.show(rows_found(event.hits, event.words), nothing=self._nothing, current_id=self._current_id)
         if is_new:
             self._list.mark_first()
