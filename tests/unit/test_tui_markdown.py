@@ -128,3 +128,52 @@ def test_control_characters_are_shown_and_direction_marks_dropped():
 def test_a_megabyte_is_rendered_in_seconds():
     assert len(plain("long words and 中文 " * 50_000)) > 10_000
     assert len(plain("x" * 1_000_000)) == 25_000
+
+
+GROWING = (
+    *("> a\n", "> - x\n", ">\n", "> b **c** d\n", "> ```\n", "> | a | b |\n", "> |---|---|\n", "> > n\n", "> 1. k\n"),
+    *(
+        "> ---\n",
+        "> [r]: /u\n",
+        "> [r]\n",
+        "> \t x\n",
+        ">",
+        "> ",
+        "\n",
+        "words\n",
+        "**b** x\n",
+        "(c) d\n",
+        "*e\n",
+        "e*\n",
+    ),
+    *(
+        "a | b\n",
+        "-|-\n",
+        "1. \n",
+        "3x\n",
+        "[q]\n",
+        "[q]: /u\n",
+        "`c\n",
+        "c`\n",
+        "中文\n",
+        "“引”\n",
+        "===\n",
+        "    y\n",
+    ),
+    *("\u200e- x\n", "&amp;\n", "a  \n", "\\\n", "<b\n", "c>\n", "[l\n", "m](/u)\n"),
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_is_shown_of_an_answer_that_grows_is_what_has_come_of_it(seed):
+    rng = random.Random(seed)
+    source = "".join(rng.choice(GROWING) for _ in range(rng.randint(3, 20)))
+    size = rng.choice((1, 2, 5))
+    streamed = Document()
+    for cut in range(size, len(source) + size, size):
+        streamed.update(source[:cut], growing=True)
+        at_once = Document()
+        at_once.update(source[:cut], growing=True)
+        assert appearance(streamed.rows(30, PALETTE)) == appearance(at_once.rows(30, PALETTE)), source[:cut]
+    streamed.update(source)
+    assert appearance(streamed.rows(30, PALETTE)) == appearance(rows_of(source, 30))

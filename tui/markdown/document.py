@@ -16,6 +16,7 @@ from tui.markdown.blocks import Flattener, first_line, language_of, parse, table
 from tui.markdown.code import CodeBlock
 from tui.markdown.look import PIECE_LINES, Look, Palette, Row
 from tui.markdown.open_blocks import OpenFence, OpenTable
+from tui.markdown.quick import Quick, QuickQuote, QuickWords
 from tui.markdown.segments import Segment
 from tui.markdown.tables import Table
 from tui.wrapping import visible
@@ -57,6 +58,7 @@ class Document:
         self._list: tuple[str, str, int] | None = None  # the list that goes on: type, mark, next number
         self._open: OpenFence | OpenTable | None = None
         self._open_at = (0, 0)  # the open block's first segment, and its first line
+        self._quick: Quick | None = None
 
     def update(self, source: str, *, growing: bool = False) -> None:
         """Read what is new in ``source``."""
@@ -88,6 +90,11 @@ class Document:
 
     def _read_blocks(self, growing: bool) -> Mapping[str, Any] | None:
         """Settle blocks; where nothing more can be, add what is open and return the addresses known so far."""
+        quick, self._quick = self._quick, None
+        if growing and quick is not None and (segments := quick.read(self._source, self._cut)) is not None:
+            self._quick = quick
+            self.segments += self._with_gap(iter(segments), goes_on=False)
+            return self._settled_references
         size = _WINDOW
         while True:
             end = self._source.find("\n", self._cut + size) + 1 or len(self._source)
@@ -108,7 +115,21 @@ class Document:
 
     def _show_open(self, nodes: list[SyntaxTreeNode], lines: list[str], env: dict[str, Any]) -> Mapping[str, Any]:
         self.segments += self._flatten(nodes, lines)
+        if len(nodes) == 1 and not self._fresh(env):
+            self._quick = self._short_cut(nodes[0], lines)
         return self._settled_references | {label: _address(entry) for label, entry in self._fresh(env)}
+
+    def _short_cut(self, node: SyntaxTreeNode, lines: list[str]) -> Quick | None:
+        """A way to read on in the one block that is open, where there is one."""
+        first, end = node.map or (1, 0)
+        if first > 0:
+            return None
+        if node.type == "blockquote":
+            return QuickQuote(Document(), self._line)
+        may_be_address = lines[0].lstrip().startswith("[")
+        if node.type == "paragraph" and end >= len(lines) - 1 and not may_be_address:
+            return QuickWords(self._line, max(self._source.rfind("\n") + 1, self._cut))
+        return None
 
     def _settle_certain(self, nodes: list[SyntaxTreeNode], lines: list[str], env: dict[str, Any]) -> bool:
         """Settle all blocks before the last one whose kind is certain: nothing can join them any more."""
