@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,10 +11,10 @@ from typing import Any, ClassVar
 from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.timer import Timer
 from textual.widgets import TextArea
 
-from chatglm_slim_llm import __version__
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError, ConfigError
 from chatglm_slim_llm.hosting.amounts import size_text
@@ -24,7 +23,7 @@ from chatglm_slim_llm.hosting.client import ProcessAssistant
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.storage import ConversationStore, history_path
-from tui import keys, language, serve, settings, themes
+from tui import arguments, keys, language, serve, settings, themes
 from tui.background import in_background
 from tui.ending import end_when_asked
 from tui.language import tr
@@ -33,6 +32,7 @@ from tui.screens.chat import ChatScreen
 from tui.settings import LoadedSettings, Settings
 from tui.talk import Talk
 from tui.telling import complain
+from tui.unsteered import Unsteered
 from tui.widgets.prompt_input import read_pastes_whole
 from tui.worker import ModelWorker
 
@@ -97,6 +97,7 @@ class ChatApp(App[None]):
         self._worker = ModelWorker(assistants(loaded.settings), store, self._post_to_chat)
         self._chat = ChatScreen(store, self._worker, self._library, Talk(store, self._sampling))
         self._idle: Timer | None = None
+        self._unsteered = Unsteered()
         self._is_downloading = False
         self.threads_ended = True
 
@@ -297,6 +298,10 @@ class ChatApp(App[None]):
 
     # --- the frame
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line goes through before it is written."""
+        return [*super().get_line_filters(), self._unsteered]
+
     def action_help(self) -> None:
         """Keys and commands, of this place first."""
         from tui.screens.help import Help
@@ -329,11 +334,11 @@ class ChatApp(App[None]):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the terminal assistant; returns the exit status."""
     given = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(given)
-    if arguments.serve:
+    said = arguments.parser().parse_args(given)
+    if said.serve:
         return serve.run(given)
     try:
-        loaded = settings.load(settings.settings_path(), _settings_of(arguments))
+        loaded = settings.load(settings.settings_path(), arguments.settings_of(said))
         _want_model(loaded.settings.load)
         store = ConversationStore.open(history_path())
     except ChatGLMSlimError as error:
@@ -352,17 +357,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not app.threads_ended or "torch" in sys.modules:
         _end_now(status)
     return status
-
-
-def _settings_of(arguments: argparse.Namespace) -> dict[str, object]:
-    return {
-        "load.model": arguments.model,
-        "load.quantization": arguments.quantization,
-        "load.device": arguments.device,
-        "interface.language": arguments.language,
-        "interface.theme": arguments.theme,
-        "interface.accessible": arguments.accessible or None,
-    }
 
 
 def _want_model(options: LoadOptions) -> None:
@@ -385,23 +379,6 @@ def _end_now(status: int) -> None:
 def _short(model: str) -> str:
     """A folder's own name; ``demo`` and ``owner/name`` as they are."""
     return model if model.count("/") <= 1 else Path(model).name
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="chatglm-tui", description="Talk to ChatGLM-6B-Slim in the terminal.")
-    parser.add_argument(
-        "--model",
-        help=f"'demo' (the bundled small model, the default), a folder with a checkpoint, or a hub id"
-        f" such as {DEFAULT_HUB_ID}",
-    )
-    parser.add_argument("--quantization", metavar="LEVEL", help="fp16 (default), int8 or int4")
-    parser.add_argument("--device", help="auto (default), cpu, cuda, cuda:N or mps")
-    parser.add_argument("--language", choices=["auto", "en", "zh"], help="language of the interface")
-    parser.add_argument("--theme", help="chatglm-dark (default), chatglm-light, chatglm-contrast, or another one")
-    parser.add_argument("--accessible", action="store_true", help="plain, for screen readers: no boxes, no animation")
-    serve.add_options(parser)
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    return parser
 
 
 if __name__ == "__main__":

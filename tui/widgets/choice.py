@@ -68,9 +68,7 @@ class Choice(Widget, can_focus=True):
                     ("● " if is_chosen else "○ ", "$accent" if is_chosen else "$foreground 60%"), label
                 )
             if is_chosen:
-                shown = shown.stylize(
-                    "bold $block-cursor-foreground on $block-cursor-background" if self.has_focus else "bold"
-                )
+                shown = shown.stylize(_FOCUSED if self.has_focus else "bold")
             parts.append(shown.stylize(Style.from_meta({"place": place})))
         return Content("   ").join(parts)
 

@@ -1,0 +1,39 @@
+"""The words behind ``chatglm-tui``, and the settings that they stand for."""
+
+from __future__ import annotations
+
+import argparse
+
+from chatglm_slim_llm import __version__
+from chatglm_slim_llm.config import DEFAULT_HUB_ID
+from tui import serve
+
+
+def parser() -> argparse.ArgumentParser:
+    """What can be said on the command line."""
+    parser = argparse.ArgumentParser(prog="chatglm-tui", description="Talk to ChatGLM-6B-Slim in the terminal.")
+    parser.add_argument(
+        "--model",
+        help=f"'demo' (the bundled small model, the default), a folder with a checkpoint, or a hub id"
+        f" such as {DEFAULT_HUB_ID}",
+    )
+    parser.add_argument("--quantization", metavar="LEVEL", help="fp16 (default), int8 or int4")
+    parser.add_argument("--device", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--language", choices=["auto", "en", "zh"], help="language of the interface")
+    parser.add_argument("--theme", help="chatglm-dark (default), chatglm-light, chatglm-contrast, or another one")
+    parser.add_argument("--accessible", action="store_true", help="plain, for screen readers: no boxes, no animation")
+    serve.add_options(parser)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def settings_of(given: argparse.Namespace) -> dict[str, object]:
+    """Settings by ``"group.name"``; ``None`` where nothing was said."""
+    return {
+        "load.model": given.model,
+        "load.quantization": given.quantization,
+        "load.device": given.device,
+        "interface.language": given.language,
+        "interface.theme": given.theme,
+        "interface.accessible": given.accessible or None,
+    }
