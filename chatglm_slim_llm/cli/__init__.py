@@ -72,9 +72,11 @@ def _explain(error: BaseException, args: argparse.Namespace) -> int:
 
 def _say(line: str, sentence: str, args: argparse.Namespace, kind: str | None = None) -> None:
     """Say what went wrong, for people or for a script."""
+    from chatglm_slim_llm.cli.documents import printable
+
     if getattr(args, "has_json_errors", False) and getattr(args, "json", False):
         line = json.dumps({"error": sentence, "kind": kind}, ensure_ascii=False)
-    print(line, file=sys.stderr)
+    print(printable(line), file=sys.stderr)  # an error quotes names that others chose
 
 
 def _handle_signals(interrupt: threading.Event) -> None:

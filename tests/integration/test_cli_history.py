@@ -83,6 +83,13 @@ def test_a_title_of_strangers_stays_on_its_line_and_harmless(run, history):
     assert run("list")[1].splitlines()[1].endswith("a [2Jbc q")
 
 
+def test_an_error_that_quotes_strangers_is_harmless(run):
+    status, _, err = run("export", "1", "-o", "x\x1b[2J.txt")
+    assert status == 1
+    assert "\x1b" not in err
+    assert "[2J.txt" in err
+
+
 def test_dates_are_of_this_machines_clock(run, history):
     said(history, "x")
     moment = history.conversations()[0].updated_at
