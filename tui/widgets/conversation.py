@@ -9,7 +9,7 @@ the keys and the mouse.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -281,17 +281,29 @@ class Conversation(ScrollView, can_focus=True):
     def _refresh_changed(self) -> None:
         """Paint the lines that are not as they were."""
         top, height = self.scroll_offset.y, self.size.height
-        shown_at = (top, self._painter.number)
+        (top_before, number), self._shown_at = self._shown_at, (top, self._painter.number)
         before, self._shown = self._shown, self._layout.window(top, height)
-        if shown_at != self._shown_at or len(before) != height:
-            self._shown_at = shown_at
+        changed = self._changed(before, top - top_before) if number == self._painter.number else range(height)
+        if top != top_before or len(before) != height or len(changed) == height:
             self.refresh()
             return
-        for y, ((_, old), (_, new)) in enumerate(zip(before, self._shown, strict=True)):
-            if old is not new and not (old and new and old.text == new.text and old.text.style == new.text.style):
-                self.refresh(Region(0, y, self.size.width, 1))
+        for y in changed:
+            self.refresh(Region(0, y, self.size.width, 1))
         if self._has_news:
             self.refresh(Region(0, height - 1, self.size.width, 1))
+
+    def _changed(self, before: list[tuple[int, Row | None]], scrolled: int) -> Sequence[int]:
+        """The lines that show something else than before; what was painted of the others is kept."""
+        changed = []
+        for y, (_, new) in enumerate(self._shown):
+            old = before[y + scrolled][1] if 0 <= y + scrolled < len(before) else None
+            if old is new:
+                continue
+            if old and new and old.text == new.text and old.text.style == new.text.style:
+                new.painted, new.painted_for = old.painted, old.painted_for
+            else:
+                changed.append(y)
+        return changed
 
     @property
     def _width(self) -> int:
