@@ -324,7 +324,9 @@ class ChatApp(App[None]):
         jump.start(self)
 
     def action_help_quit(self) -> None:
-        """Ctrl+C with nothing selected: people expect it to quit, and it would be a pity to lose their text."""
+        """Ctrl+C with nothing selected stops the answer; it does not quit, for fingers press it without thinking."""
+        if self.screen is self._chat and self._chat.pane.stop():
+            return
         self.notify(tr("Press Ctrl+Q to quit. Ctrl+C copies what is selected."))
 
     def on_app_blur(self, _event: events.AppBlur) -> None:

@@ -270,7 +270,8 @@ async def test_a_model_that_does_not_load_is_tried_again_with_the_next_prompt(tm
     model.load_error = CheckpointFormatError("shard 2 is cut short; pull again", path=tmp_path)
     async with chatting(tmp_path, model) as chat:
         await chat.send("q")
-        await chat.until(lambda: chat.said[1][2] == "shard 2 is cut short; pull again")
+        await chat.until(lambda: chat.said[1][2] == "shard 2 is cut short; pull again" and chat.status == "no model")
+        assert chat.told == "", "it is said once"
         model.load_error = None
         model.say("ok", DONE)
         await chat.pilot.press("enter")
@@ -386,6 +387,18 @@ async def test_a_deleted_conversation_leaves_the_screen_and_comes_back(tmp_path)
         assert chat.titles == []
         await chat.pilot.press("u")
         await chat.until(lambda: chat.titles == ["[b]q"])
+
+
+async def test_ctrl_c_stops_the_answer_and_never_quits(tmp_path):
+    async with chatting(tmp_path) as chat:
+        chat.model.say("A")
+        await chat.send("q")
+        await chat.until(lambda: chat.said[-1][1] == "A")
+        await chat.pilot.press("ctrl+c")
+        await chat.until(lambda: chat.said[1][2] == "■ stopped" and chat.status == "ready")
+        assert chat.told == ""
+        await chat.pilot.press("ctrl+c")
+        await chat.until(lambda: "Ctrl+Q" in chat.told)
 
 
 async def test_deleting_the_conversation_being_answered_stops_the_reply(tmp_path):

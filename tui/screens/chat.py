@@ -116,7 +116,7 @@ class ChatScreen(Screen[None]):
     @on(ModelFailed)
     def _show_model_failed(self, event: ModelFailed) -> None:
         self._say(tr("no model"), is_problem=True)
-        if self._talk.reply is None:  # else the reply says it in the conversation
+        if self._talk.reply is None and not self.pane.has_told(event.reason):
             complain(self, event.reason, tr("The model is not loaded"))
 
     def _say(self, state: str, *, is_problem: bool = False) -> None:

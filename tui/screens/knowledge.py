@@ -225,7 +225,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
             return ""
         on_or_off = tr("On for this chat.") if name == self._chosen else tr("Off for this chat.")
         if not facts.folders:
-            return f"{on_or_off} {tr('Nothing was added yet.')}"
+            return f"{on_or_off}\n{tr('Nothing was added yet.')}"
         folders = [visible(short_path(Path(folder))) for folder in facts.folders]
         more = [tr("… {count} more", count=len(folders) - 2)] if len(folders) > 2 else []
         return "\n".join([on_or_off, *folders[:2], *more])

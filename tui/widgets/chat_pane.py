@@ -89,6 +89,7 @@ class ChatPane(Vertical):
         entries = tried(self, self.talk.entries, is_quiet=True) or []
         if _seen(entries) != _seen(self.conversation.entries):
             self.show(at=None if self.conversation.is_following else self.conversation.top_id)
+            self.count()
 
     def keep_draft(self) -> None:
         """Keep what is typed; what a question was changed to comes after what was being typed before."""
@@ -127,9 +128,21 @@ class ChatPane(Vertical):
         if self.talk.edited is not None:
             self.talk.edited = None
             self._put_draft_back()
-        elif self.talk.reply is not None:
-            self._worker.stop()
-            self._tell_state(tr("stopping…"))
+        else:
+            self.stop()
+
+    def stop(self) -> bool:
+        """Stop the answer; returns False if none is being written."""
+        if self.talk.reply is None:
+            return False
+        self._worker.stop()
+        self._tell_state(tr("stopping…"))
+        return True
+
+    def has_told(self, reason: str) -> bool:
+        """Whether the last message shown is a failed answer that says why."""
+        entries = self.conversation.entries
+        return bool(entries) and entries[-1].is_error and entries[-1].note == reason
 
     def _show_welcome(self, visible: bool) -> None:
         self._welcome.display = visible
