@@ -102,13 +102,21 @@ class Database:
             yield db
 
     def revision(self) -> int:
-        """A number that grows when someone else has written: another process, or another object in this one."""
-        with self._lock, self._explained():
-            if not self._is_missing():
-                seen = _pragma(self._connected(), "data_version")
-                self._revision += seen != self._data_version
-                self._data_version = seen
+        """A number that grows when someone else has written: another process, or another object in this one.
+
+        Never waits for another thread, which may itself wait for another process: it is the number of before then.
+        """
+        if not self._lock.acquire(blocking=False):
             return self._revision
+        try:
+            with self._explained():
+                if not self._is_missing():
+                    seen = _pragma(self._connected(), "data_version")
+                    self._revision += seen != self._data_version
+                    self._data_version = seen
+                return self._revision
+        finally:
+            self._lock.release()
 
     def copy_to(self, path: Path) -> None:
         """Write a copy of the file as it is now; what stands at ``path`` is replaced."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import tracemalloc
 import zipfile
+from contextlib import closing
 
 import pytest
 
@@ -110,6 +112,21 @@ def test_an_archive_without_conversations_or_with_a_lock_is_refused(store, tmp_p
         (tmp_path / "broken.zip").write_bytes(broken)
         with pytest.raises(StorageError):
             import_file(store, tmp_path / "broken.zip")
+
+
+def test_a_history_file_with_views_or_triggers_is_refused(store, tmp_path):
+    path = tmp_path / "other.db"
+    with ConversationStore.open(path) as other:
+        other.create("one")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "alter table conversations rename to kept;"
+            "create view conversations as"
+            " with recursive forever (id) as (select 1 union all select id + 1 from forever)"
+            " select * from forever;"
+        )
+    with pytest.raises(StorageError, match=r"other\.db holds views or triggers"):
+        import_file(store, path)
 
 
 def test_a_file_that_ends_too_early_leaves_whole_conversations_only(store, tmp_path):

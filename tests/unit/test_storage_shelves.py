@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
@@ -134,6 +135,22 @@ def test_a_conversation_is_found_by_its_uid(store):
     assert a.uid != b.uid
     assert store.find(b.uid) == b
     assert store.find("none") is None
+
+
+def test_the_revision_is_told_while_another_thread_waits_to_write(store, tmp_path):
+    store.create("one")
+    before = store.revision()
+    with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as another:
+        another.execute("begin immediate")
+        writing = threading.Thread(target=store.create, args=("two",))
+        writing.start()
+        while store._database._lock.acquire(blocking=False):
+            store._database._lock.release()
+        assert store.revision() == before
+        assert writing.is_alive()
+        another.execute("rollback")
+        writing.join()
+    assert store.count() == 2
 
 
 def test_the_revision_grows_when_someone_else_has_written_and_else_stays(store, tmp_path):

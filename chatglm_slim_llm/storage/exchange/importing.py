@@ -187,6 +187,8 @@ def _of_database(path: Path) -> Iterator[Found]:
 
 def _of_history(db: sqlite3.Connection) -> Iterator[Found]:
     """Another history file of ours: a copy of it is brought up to date, so that the file itself stays as it is."""
+    if llm_logs.has_code(db):
+        raise MalformedError("holds views or triggers, which no history file of this program has")
     with tempfile.TemporaryDirectory(prefix="chatglm-slim-") as folder:
         copy = Path(folder) / "history.db"
         with closing(sqlite3.connect(copy)) as target:

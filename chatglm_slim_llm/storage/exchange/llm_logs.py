@@ -43,6 +43,12 @@ def is_history(db: sqlite3.Connection) -> bool:
     return bool(db.execute("pragma application_id").fetchone()[0] == _HISTORY_ID)
 
 
+def has_code(db: sqlite3.Connection) -> bool:
+    """Whether reading or changing tables may run what whoever made the file has put there, perhaps for ever."""
+    rows = db.execute("select type from sqlite_master where type in ('view', 'trigger')").fetchall()
+    return bool(rows)
+
+
 def conversations(db: sqlite3.Connection) -> Iterator[WholeConversation | MalformedError]:
     """All that was logged, and what could not be understood of it.
 
