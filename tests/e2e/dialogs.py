@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from textual.app import App
 from textual.events import Paste
 from textual.pilot import Pilot
@@ -17,7 +18,15 @@ from textual.screen import Screen
 
 import tui.app
 
-SIZES = ((80, 24), (120, 40), (20, 5))
+VIEWS = (
+    ((80, 24), "zh"),
+    ((120, 40), "en"),
+    ((20, 5), "zh"),
+    pytest.param((80, 24), "en", marks=pytest.mark.slow),
+    pytest.param((120, 40), "zh", marks=pytest.mark.slow),
+    pytest.param((20, 5), "en", marks=pytest.mark.slow),
+)
+"""Size of the terminal, and language: each of them every time, and all that go together when there is time."""
 
 
 class Host(App[None]):

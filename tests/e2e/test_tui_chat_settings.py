@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 import pytest
-from dialogs import SIZES, showing
+from dialogs import VIEWS, showing
 from textual.widgets import Input, Select, TextArea
 
 from chatglm_slim_llm.config import GenerationOptions
@@ -93,8 +93,7 @@ async def test_reset_empties_everything_and_escape_changes_nothing():
         assert shown.results == [None]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("size", "language"), VIEWS)
 async def test_the_settings_are_of_use_in_every_size_and_language(size, language):
     use(language)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dialogs import SIZES, showing
+from dialogs import VIEWS, showing
 from textual.widgets import ProgressBar
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID
@@ -75,8 +75,7 @@ async def test_a_download_goes_on_in_the_background_and_can_be_looked_at_again()
         assert answers == [True, False]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("size", "language"), VIEWS)
 async def test_the_question_is_of_use_in_every_size_and_language(size, language):
     use(language)
     try:

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from dialogs import SIZES, showing, write_checkpoint
+from dialogs import VIEWS, showing, write_checkpoint
 
 import tui.screens
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
@@ -65,8 +65,7 @@ async def test_escape_from_the_folder_goes_back_to_the_three_ways():
         assert shown.results == [LoadOptions()]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("size", "language"), VIEWS)
 async def test_the_first_start_is_of_use_in_every_size_and_language(size, language):
     use(language)
     try:

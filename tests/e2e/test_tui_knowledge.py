@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from dialogs import SIZES, showing
+from dialogs import VIEWS, showing
 
 from chatglm_slim_llm.errors import MissingExtraError, RetrievalError
 from chatglm_slim_llm.hosting.library import Library, LibraryFacts, LibraryReport, Progress
@@ -209,8 +209,7 @@ async def test_a_name_and_an_embedder_are_returned():
         assert shown.results == [NewBase("x", "none")]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("size", "language"), VIEWS)
 async def test_the_knowledge_bases_are_of_use_in_every_size_and_language(size, language):
     use(language)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from dialogs import SIZES, showing, write_checkpoint
+from dialogs import VIEWS, showing, write_checkpoint
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
 from chatglm_slim_llm.errors import CheckpointFormatError, CheckpointNotFoundError
@@ -123,8 +123,7 @@ async def test_escape_keeps_the_model(home):
         assert shown.results == [None]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("size", "language"), VIEWS)
 async def test_the_picker_is_of_use_in_every_size_and_language(home, size, language):
     use(language)
     try:

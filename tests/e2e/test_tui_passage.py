@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from dialogs import SIZES, showing
+from dialogs import VIEWS, showing
 
 from chatglm_slim_llm.storage import Source
 from tui.language import use
@@ -116,8 +116,7 @@ async def test_a_file_that_has_changed_since_is_said_to_have(tmp_path):
         await shown.until(lambda: "has changed since" in shown.words)
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("size", "language"), VIEWS)
 async def test_a_passage_is_of_use_in_every_size_and_language(tmp_path, size, language):
     use(language)
     try:
