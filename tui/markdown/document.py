@@ -30,12 +30,18 @@ _LONG = 100_000
 
 @contextmanager
 def _no_collecting() -> Iterator[None]:
-    """All that is made of a long text is kept: looking for garbage in it would take as long as reading it."""
+    """All that is made of a long text is kept: looking for garbage in it would take as long as reading it.
+
+    At the end it goes to what is old without being looked through, which is what freezing and thawing does.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()
         if was_enabled:
             gc.enable()
 

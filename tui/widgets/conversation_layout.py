@@ -42,6 +42,7 @@ class Layout:
         self.tops: list[int] = [0]
         self.width = 0
         self._read, self._draw = read, draw
+        self._sizes: list[tuple[int, int]] = []
         self._heights: list[int] = []
         self._views: OrderedDict[int, EntryView] = OrderedDict()
         self._drawn: OrderedDict[Segment, int] = OrderedDict()
@@ -52,13 +53,15 @@ class Layout:
     def set_entries(self, entries: Iterable[Entry]) -> None:
         """Begin anew."""
         self.entries = list(entries)
+        self._sizes = list(map(_size, self.entries))
         self.forget()
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add at the end."""
         start = len(self.entries)
         self.entries.extend(entries)
-        self._heights += [_guess(entry, self.width) for entry in self.entries[start:]]
+        self._sizes += map(_size, self.entries[start:])
+        self._heights += self._guesses(start)
         self._stack(start)
 
     def forget(self) -> None:
@@ -70,7 +73,7 @@ class Layout:
     def resize(self, width: int) -> None:
         """All heights are guesses again."""
         self.width = width
-        self._heights = [_guess(entry, width) for entry in self.entries]
+        self._heights = self._guesses(0)
         for idx, view in self._views.items():
             view.measure(width)
             self._heights[idx] = view.height
@@ -84,12 +87,18 @@ class Layout:
 
     def changed(self, idx: int) -> None:
         """An entry has other words than before."""
+        self._sizes[idx] = _size(self.entries[idx])
         if view := self._views.get(idx):
             self._read(view)
             self._remeasure(idx, view)
         else:
-            self._heights[idx] = _guess(self.entries[idx], self.width)
+            [self._heights[idx]] = self._guesses(idx, idx + 1)
         self._stack(idx)
+
+    def _guesses(self, start: int, end: int | None = None) -> list[int]:
+        """About how many rows some messages take; cheap enough for tens of thousands of them."""
+        width = max(self.width, 1)
+        return [2 + num_lines + num_cells // width for num_lines, num_cells in self._sizes[start:end]]
 
     def _stack(self, start: int) -> None:
         del self.tops[start + 1 :]
@@ -233,7 +242,7 @@ class Layout:
         return idx, rows[offset] if offset < len(rows) else None
 
 
-def _guess(entry: Entry, width: int) -> int:
-    """About how many rows a message takes; cheap enough for tens of thousands of them."""
-    size = len(entry.text) if entry.text.isascii() else len(entry.text) * 3 // 2
-    return 2 + entry.text.count("\n") + size // max(width, 1)
+def _size(entry: Entry) -> tuple[int, int]:
+    """How many lines a message has, and about how many cells."""
+    text = entry.text
+    return text.count("\n"), len(text) if text.isascii() else len(text) * 3 // 2
