@@ -50,6 +50,8 @@ async def test_the_language_changes_where_it_is_chosen(tmp_path):
         screen = await opened(it)
         row(screen, "interface.language").query_one(Select).value = "zh"
         await it.until(lambda: it.app.loaded.settings.interface.language == "zh")
+        await it.until(lambda: "无障碍" in it.seen and "Accessible" not in it.seen)
+        await it.until(lambda: it.app.focused is row(screen, "interface.language").query_one(Select))
         await it.press("escape")
         await it.press("f2")
         assert "设置" in it.seen

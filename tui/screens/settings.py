@@ -73,6 +73,8 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
     def __init__(self, loaded: LoadedSettings, path: Path, *, group: str = "interface") -> None:
         super().__init__()
         self._loaded, self._path, self._group = loaded, path, group
+        self._back_to = ""
+        """The setting that is to have the keyboard once the screen is drawn anew."""
 
     def compose(self) -> ComposeResult:
         with Vertical() as box:
@@ -96,6 +98,10 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
             rows = [key for key in hints() if key.startswith(f"{self._group}.")]
             await page.mount(*told, *(SettingRow(key, self._loaded, self._choices(key)) for key in rows))
             page.scroll_home(animate=False)
+        for row in self.query(SettingRow):
+            if row.key == self._back_to:
+                row.query_one(".setting--field").focus()
+        self._back_to = ""
 
     def _choices(self, key: str) -> Sequence[str]:
         """What a text can be chosen from, where that is known."""
@@ -137,6 +143,14 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
             name = ENVIRONMENT.get(key, key)
             self.notify(tr("It holds until you quit; then {name} wins over the file again.", name=name), markup=False)
         self.app.post_message(SettingChanged(key, value))  # this screen may be gone a moment later
+        if key == "interface.language":
+            self._back_to = key
+            self.app.call_later(self._speak)  # when the app has turned to it
+
+    async def _speak(self) -> None:
+        """Say everything in the language that was chosen."""
+        if self.is_attached:
+            await self.recompose()
 
     def action_close(self) -> None:
         """Leave; what stands in a field is taken first."""
