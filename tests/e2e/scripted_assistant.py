@@ -52,7 +52,7 @@ class ScriptedAssistant:
     def load(self, progress: Progress) -> ModelFacts:
         self.loads += 1
         progress("downloading", 0, 100)
-        while not self.may_load.wait(0.01):
+        while not self.may_load.wait(0.05):
             progress("downloading", 40, 100)
         if self.load_error is not None:
             raise self.load_error

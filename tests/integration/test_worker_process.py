@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 
+import pytest
 from textual.app import App
 
 from chatglm_slim_llm.config import LoadOptions
@@ -37,6 +38,7 @@ def keep_posted(app):
     return lambda message: app.call_from_thread(app.posted.append, message)
 
 
+@pytest.mark.slow
 async def test_a_reply_a_stop_and_a_killed_model_in_one_sitting(tmp_path):
     store, app, assistant = ConversationStore.open(tmp_path / "history.db"), Host(), ProcessAssistant(LoadOptions())
     async with app.run_test():
