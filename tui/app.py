@@ -260,6 +260,9 @@ class ChatApp(App[None]):
             for problem in self._apply_theme():
                 complain(self._chat, problem, tr("Settings"))
             self._apply_interface()
+            if event.key == "interface.language":
+                self._name_model(self._worker.facts)
+                self._chat.speak()
         elif group == "keys":
             keys.apply(self, self.loaded.settings.keys)
         elif group == "load" or event.key == "program.process":

@@ -47,12 +47,15 @@ async def test_a_theme_is_worn_at_once_and_saved_with_the_comments_kept(tmp_path
 async def test_the_language_changes_where_it_is_chosen(tmp_path):
     async with running(tmp_path, '[interface]\nlanguage = "en"\n') as it:
         assert "Help" in it.lines()[-1]
+        await it.press("ctrl+n")
         screen = await opened(it)
         row(screen, "interface.language").query_one(Select).value = "zh"
         await it.until(lambda: it.app.loaded.settings.interface.language == "zh")
         await it.until(lambda: "无障碍" in it.seen and "Accessible" not in it.seen)
         await it.until(lambda: it.app.focused is row(screen, "interface.language").query_one(Select))
         await it.press("escape")
+        await it.until(lambda: "在下方输入" in it.seen and "Type below" not in it.seen)
+        assert "搜索" in it.seen
         await it.press("f2")
         assert "设置" in it.seen
 

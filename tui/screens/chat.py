@@ -159,6 +159,11 @@ class ChatScreen(Screen[None]):
         self.pane.open(conversation_id, at=at, words=words)
         self.show_history()
 
+    def speak(self) -> None:
+        """Say what is shown in the language that is now in use."""
+        self.show_history()
+        self.pane.speak()
+
     def show_history(self) -> None:
         """Conversations have come in, or have moved."""
         self._history.show(self._talk.conversation_id)

@@ -82,6 +82,12 @@ class ChatPane(Vertical):
         self.conversation.show(entries, at=at, words=words)
         self._show_welcome(not entries)
 
+    def speak(self) -> None:
+        """Say what is shown in the language that is now in use."""
+        self._welcome.refresh(recompose=True)
+        self.show(at=None if self.conversation.is_following else self.conversation.top_id)
+        self.show_hint()
+
     def show_changes(self) -> None:
         """Another window may have written: show it without moving what is being read."""
         if self.talk.conversation_id is None or self.talk.is_replying_here:
