@@ -13,6 +13,7 @@ from chatglm_slim_llm.storage import ConversationStore
 from tui.background import in_background
 from tui.clipboard import copy
 from tui.language import tr
+from tui.telling import complain, tell
 
 if TYPE_CHECKING:
     from tui.screens.chat import ChatScreen
@@ -39,7 +40,7 @@ class ChatFiles:
     def export(self, conversation_id: int | None, path: str = "") -> None:
         """Write a conversation to a file whose suffix says how: .md, .json or .html."""
         if conversation_id is None:
-            self._tell(tr("There is nothing of that kind in this chat yet."))
+            tell(self._screen, tr("There is nothing of that kind in this chat yet."))
             return
         here: int = conversation_id
 
@@ -49,7 +50,9 @@ class ChatFiles:
 
                 return write_export(self._store, [here], target)
 
-            in_background(self._screen, write, lambda path: self._tell(tr("Written to {path}", path=path)), self._fail)
+            in_background(
+                self._screen, write, lambda path: tell(self._screen, tr("Written to {path}", path=path)), self._fail
+            )
 
         question = tr("Write this chat to a file (.md, .json or .html)")
         self._with_path(path, question, tr("Export"), export, kind="new", value=self._suggested(here))
@@ -65,7 +68,7 @@ class ChatFiles:
                 return "\n".join([_imported(report.conversations), *report.problems[:3]])
 
             def then(told: str) -> None:
-                self._tell(told)
+                tell(self._screen, told)
                 self._screen.show_history()
 
             in_background(self._screen, work, then, self._fail)
@@ -76,7 +79,7 @@ class ChatFiles:
     def copy_all(self, conversation_id: int | None) -> None:
         """Copy a conversation as Markdown."""
         if conversation_id is None:
-            self._tell(tr("There is nothing of that kind in this chat yet."))
+            tell(self._screen, tr("There is nothing of that kind in this chat yet."))
             return
         here: int = conversation_id
 
@@ -113,11 +116,8 @@ class ChatFiles:
         else:
             self._screen.app.push_screen(OpenPath(question, yes=yes, kind=kind, value=value), then)
 
-    def _tell(self, text: str) -> None:
-        self._screen.notify(text, markup=False)
-
     def _fail(self, reason: str) -> None:
-        self._screen.notify(reason, title=tr("That did not work"), severity="error", timeout=15, markup=False)
+        complain(self._screen, reason, tr("That did not work"))
 
 
 def _imported(count: int) -> str:

@@ -24,6 +24,7 @@ from tui.language import tr
 from tui.messages import ConversationChosen, ConversationsChanged, ExportAsked
 from tui.screens.confirm import Confirm
 from tui.screens.menu import Menu
+from tui.telling import complain, tell
 from tui.widgets import history_questions as questions
 from tui.widgets.history_browser import HistoryBrowser
 from tui.widgets.history_changes import Changes, short
@@ -130,7 +131,7 @@ class History(Vertical):
             return True
         if step is None:
             return False
-        self._tell(step.undone)
+        tell(self, step.undone)
         self._changed(step.conversation_id)
         self._browser.mark(step.conversation_id)
         return True
@@ -191,7 +192,7 @@ class History(Vertical):
         Where something is to be asked it is asked, and what was done can be taken back.
         """
         if conversation_id is None:
-            self._tell(tr("This conversation has not begun yet"))
+            tell(self, tr("This conversation has not begun yet"))
             return
         try:
             one = self._store.conversation(conversation_id)
@@ -241,7 +242,7 @@ class History(Vertical):
         if self._browser.shelf == "trash":
             self._act("restore", self._browser.marked)
         elif not self.undo():
-            self._tell(tr("There is nothing to take back."))
+            tell(self, tr("There is nothing to take back."))
 
     # --- what is asked first
 
@@ -326,7 +327,7 @@ class History(Vertical):
             self._browser.show_again()
             return False
         if told:
-            self._tell(told, title=short(one.title))
+            tell(self, told, title=short(one.title))
         self._changed(one.id)
         return True
 
@@ -334,8 +335,5 @@ class History(Vertical):
         self._browser.show_again()
         self.post_message(ConversationsChanged(conversation_ids))
 
-    def _tell(self, text: str, *, title: str = "") -> None:
-        self.app.notify(text, title=title, markup=False)
-
     def _report(self, reason: str) -> None:
-        self.app.notify(reason, title=tr("The history"), severity="error", timeout=15, markup=False)
+        complain(self, reason, tr("The history"))
