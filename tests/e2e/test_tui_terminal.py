@@ -79,7 +79,7 @@ def test_a_killed_terminal_takes_its_model_along_and_keeps_every_word(tmp_path):
         screen.quit()
 
 
-@pytest.mark.parametrize("asked", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("asked", [signal.SIGHUP, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_closed_terminal_keeps_what_is_typed_and_ends_all_processes(tmp_path, asked):
     with terminal(tmp_path, *DEMO) as screen:
         screen.until_shown("ready")

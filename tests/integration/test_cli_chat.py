@@ -317,7 +317,8 @@ def test_a_history_that_cannot_be_written_keeps_nobody_from_an_answer(chat):
     assert err.startswith("(this is not kept in the history: ")
 
 
-@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_what_a_killed_command_had_answered_is_kept(environ, history, how):
     with subprocess.Popen(
         [*COMMAND, "你好", *ENDLESS], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
