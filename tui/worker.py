@@ -79,6 +79,7 @@ class ModelWorker:
         self._model: _Model | None = None
         self._reply: _Reply | None = None
         self._threads: list[threading.Thread] = []
+        self._starting = threading.Lock()
         self._closed = False
         self._counter = Counter(self._count, self._start)
 
@@ -136,10 +137,11 @@ class ModelWorker:
         return not any(thread.is_alive() for thread in self._threads)
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = threading.Thread(target=target, args=args, name=target.__name__.strip("_"), daemon=True)
-        self._threads.append(thread)
-        thread.start()
+        with self._starting:  # threads begin threads, too
+            self._threads = [each for each in self._threads if each.is_alive()]
+            self._threads.append(thread)
+            thread.start()
 
     def _post(self, message: Message) -> None:
         if not self._closed:

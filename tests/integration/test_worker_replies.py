@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
 
@@ -407,6 +408,25 @@ def test_closing_ends_all_threads_and_lets_the_model_go(assistant, store, screen
     posted = len(screen.posted)
     time.sleep(0.3)
     assert len(screen.posted) == posted
+
+
+def test_no_thread_is_forgotten_when_several_begin_at_once(worker):
+    may_end = threading.Event()
+    starters = [
+        threading.Thread(target=lambda: [worker._start(may_end.wait) for _ in range(30)])  # fmt: skip
+        for _ in range(8)
+    ]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for starter in starters:
+            starter.start()
+        for starter in starters:
+            starter.join()
+        assert len(worker._threads) == 240
+    finally:
+        sys.setswitchinterval(interval)
+        may_end.set()
 
 
 def test_closing_does_not_wait_for_a_model_that_is_stuck(store, screen):
