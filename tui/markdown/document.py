@@ -120,9 +120,13 @@ class Document:
             size *= 2
 
     def _show_open(self, nodes: list[SyntaxTreeNode], lines: list[str], env: dict[str, Any]) -> Mapping[str, Any]:
-        self.segments += self._flatten(nodes, lines)
-        if len(nodes) == 1 and not self._fresh(env):
-            self._quick = self._short_cut(nodes[0], lines)
+        quick = self._short_cut(nodes[0], lines) if len(nodes) == 1 and not self._fresh(env) else None
+        segments = quick.read(self._source, self._cut) if quick else None
+        if segments is not None:
+            self._quick = quick
+            self.segments += self._with_gap(iter(segments), goes_on=False)
+        else:
+            self.segments += self._flatten(nodes, lines)
         return self._settled_references | {label: _address(entry) for label, entry in self._fresh(env)}
 
     def _short_cut(self, node: SyntaxTreeNode, lines: list[str]) -> Quick | None:

@@ -26,12 +26,18 @@ _MATH = re.compile(
 _SPECIAL = re.compile(r"[*_`\[\]<>&~$\\!\n]|https?://")
 _ADDRESS = re.compile(r"https?://[^\s<>\"'“”‘’（）【】「」《》，。；：！？、]+")
 _CITATION = re.compile(r"\[(\d{1,3})\]")
+_OPEN = re.compile(r"[*_`\[\]<~$\\]")  # stands in words only where it opens or closes nothing
 _PARTS = re.compile(f"{_ADDRESS.pattern}|{_CITATION.pattern}")
+
+
+def is_plain(source: str) -> bool:
+    """Whether it is shown as it was written."""
+    return len(source) > MAX_MARKED_UP or not _SPECIAL.search(source)
 
 
 def inline(source: str, look: Look, style: Style) -> list[Text]:
     """The text, a ``Text`` for each of its lines."""
-    if len(source) > MAX_MARKED_UP or not _SPECIAL.search(source):
+    if is_plain(source):
         return [look.mark(Text(line, style)) for line in source.split("\n")]
     from markdown_it.tree import SyntaxTreeNode
 
@@ -41,6 +47,23 @@ def inline(source: str, look: Look, style: Style) -> list[Text]:
         for child in node.children:
             _append(child, look, style, texts)
     return [look.mark(text) for text in texts]
+
+
+def inline_alone(line: str, look: Look, style: Style) -> list[Text] | None:
+    """One line of a longer text; ``None`` if what follows could change how it looks, as something is left open."""
+    if not _SPECIAL.search(line):
+        text = Text()
+        text.append(line, style)
+        return [text]
+    from markdown_it.tree import SyntaxTreeNode
+
+    texts = [Text()]
+    for node in SyntaxTreeNode(_parser().parseInline(line, {"references": look.references})).children:
+        if any(child.type == "text" and _OPEN.search(_CITATION.sub("", child.content)) for child in node.walk()):
+            return None
+        for child in node.children:
+            _append(child, look, style, texts)
+    return texts
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from tui.markdown.segments import Segment, Words, words_of
+from tui.markdown.segments import KeptLines, Segment, Words, words_of
 from tui.wrapping import visible
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class QuickWords:
     def __init__(self, line: int, end: int) -> None:
         self._line = line
         self._end = end  # all before it was read
+        self._kept = KeptLines()
         self._segments: list[Segment] = []
 
     def read(self, source: str, start: int) -> list[Segment] | None:
@@ -84,6 +85,7 @@ class QuickWords:
         before, self._segments = self._segments, []
         for idx, words in enumerate(words_of(visible(source[start:]).strip())):
             old = before[idx] if idx < len(before) else None
+            words.kept = self._kept
             is_same = old is not None and isinstance(old.body, Words) and _is_same(old.body, words)
             self._segments.append(old if old is not None and is_same else Segment(words, self._line))
         return self._segments

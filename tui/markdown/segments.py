@@ -7,13 +7,13 @@ what is seen of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from rich.style import Style
 from rich.text import Text
 
-from tui.markdown.inline import MAX_MARKED_UP, inline
+from tui.markdown.inline import MAX_MARKED_UP, inline, inline_alone, is_plain
 from tui.markdown.look import Look, Row
 from tui.wrapping import wrap_joined
 
@@ -84,6 +84,30 @@ def _prefix(prefix: str, room: int, plain: bool) -> str:
     return prefix[:room]
 
 
+@dataclass(eq=False)
+class KeptLines:
+    """The rows of a paragraph's lines that no later one can change."""
+
+    _made_for: object = None
+    _end: int = 0
+    _rows: list[Row] = field(default_factory=list)
+
+    def draw(self, source: str, width: int, look: Look) -> list[Row]:
+        """The rows of all lines; those before the first that is open are drawn once."""
+        made_for = width, look.palette, look.cited, id(look.references)
+        if made_for != self._made_for:
+            self._made_for, self._end, self._rows = made_for, 0, []
+        while (end := source.find("\n", self._end)) >= 0:
+            texts = inline_alone(source[self._end : end].strip(" "), look, Style())
+            if texts is None:
+                break
+            self._rows += [row for text in texts for row in wrapped(text, width)]
+            self._end = end + 1
+        rest = source[self._end :].lstrip(" ")
+        texts = (inline_alone(rest, look, Style()) if is_plain(rest) else None) or inline(rest, look, Style())
+        return self._rows + [row for text in texts for row in wrapped(text, width)]
+
+
 @dataclass(slots=True, eq=False)
 class Words:
     """A paragraph or a heading."""
@@ -94,8 +118,12 @@ class Words:
     is_marked_up: bool = True
     stamp: int = 0
     line_offset: int = 0
+    kept: KeptLines | None = None
+    """Lines of a paragraph that grows, drawn before."""
 
     def draw(self, width: int, look: Look) -> list[Row]:
+        if self.kept is not None and self.is_marked_up and look.pattern is None and not is_plain(self.source):
+            return self.kept.draw(self.source, width, look)
         style = Style()
         if self.level:
             style = look.palette.heading + Style(bold=True, underline=self.level == 1)
