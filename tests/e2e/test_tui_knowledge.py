@@ -229,4 +229,4 @@ async def test_without_symbols_the_words_say_which_is_on():
     async with showing(KnowledgeScreen(SlowLibrary(), "notes"), classes="-accessible") as shown:
         await shown.until(lambda: "on for this chat" in shown.text)
         assert "Knowledge bases" in shown.text
-        assert not any(line in shown.text for line in "─│╭╮╰╯")
+        assert not any(line in shown.text for line in "─│╭╮╰╯▔▁")

@@ -143,6 +143,8 @@ async def test_without_symbols_the_words_say_what_is_chosen(home):
         assert "auto (chosen)" in shown.text
         assert "(current)" in shown.text
         assert "●" not in shown.text.replace("● demo", "")
+        assert "Load" in shown.text
+        assert not any(line in shown.text for line in "─│╭╮╰╯▔▁")
 
 
 async def test_a_click_marks_and_two_clicks_load(home):

@@ -37,7 +37,7 @@ class Panel(VerticalScroll, can_focus=False):
     .-short Panel { border: none; padding: 0; }
     .-short Panel Buttons { margin-top: 0; }
     .-short Panel Said { margin-top: 0; max-height: 2; }
-    .-short Panel Button { height: 1; border: none; }
+    .-short Panel Button, .-accessible Panel Button { height: 1; border: none !important; }
     .-accessible Panel { border: none; border-top: blank; border-bottom: blank; }
     """
 
