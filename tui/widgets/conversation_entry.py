@@ -212,7 +212,7 @@ class EntryView:
         for segment in self.segments:
             if segment.height_for != width:
                 segment.height, segment.height_for = segment.guess(width), width
-        self.tops = list(accumulate((segment.height for segment in self.segments), initial=0))
+        self.tops = list(accumulate([segment.height for segment in self.segments], initial=0))
 
     @property
     def height(self) -> int:

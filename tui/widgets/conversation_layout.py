@@ -47,6 +47,7 @@ class Layout:
         self._views: OrderedDict[int, EntryView] = OrderedDict()
         self._drawn: OrderedDict[Segment, int] = OrderedDict()
         self._num_rows = 0
+        self._filled: set[Segment] = set()  # drawn as they are now
 
     # --- entries
 
@@ -170,6 +171,7 @@ class Layout:
 
     def fill(self, place: Place, num_rows: int) -> None:
         """Draw as many rows from a place on as are in view, and those above that an offset below zero asks for."""
+        self._filled.clear()
         above, below = -place.offset, num_rows + place.offset
         self._draw_some(self._down(place), below + 1)
         if above > 0:
@@ -177,6 +179,7 @@ class Layout:
 
     def fill_end(self, num_rows: int) -> None:
         """Draw the last rows."""
+        self._filled.clear()
         if self.entries:
             last = len(self.entries) - 1
             self._draw_some(self._up(Place(last, len(self.view(last).segments), 0)), num_rows)
@@ -188,6 +191,7 @@ class Layout:
                 break
             segment = self.view(idx).segments[segment_idx]
             height = len(self.rows(idx, segment_idx))
+            self._filled.add(segment)
             if height != segment.height:
                 segment.height = height
                 changed.add(idx)
@@ -211,7 +215,7 @@ class Layout:
                 yield idx, at
 
     def window(self, top: int, num_rows: int) -> list[tuple[int, Row | None]]:
-        """What ``row_at`` gives for each row of a view."""
+        """What ``row_at`` gives for each row of a view that was filled."""
         found: list[tuple[int, Row | None]] = []
         idx = max(bisect_right(self.tops, top) - 1, 0)
         skip = top - self.tops[min(idx, len(self.tops) - 1)]
@@ -220,9 +224,10 @@ class Layout:
             segment_idx = max(bisect_right(view.tops, skip) - 1, 0)
             while segment_idx < len(view.segments) and len(found) < num_rows:
                 start = skip - view.tops[segment_idx]
-                rows = self.rows(idx, segment_idx)[start:]
+                segment = view.segments[segment_idx]
+                drawn = segment.drawn if segment in self._filled else None
+                found += [(idx, row) for row in (drawn or self.rows(idx, segment_idx))[start:]]
                 segment_idx += 1
-                found += [(idx, row) for row in rows]
                 skip = view.tops[segment_idx]
             found.append((idx, None))
             idx, skip = idx + 1, 0
