@@ -13,6 +13,7 @@ from chatglm_slim_llm.hosting.assistant import Request
 from chatglm_slim_llm.hosting.turns import system_of, turns_of, with_attachments
 from chatglm_slim_llm.storage import Attachment, ChatSettings, Conversation, ConversationStore, Message
 from tui.language import tr
+from tui.reasons import told
 from tui.transcript import ending, figures_line
 from tui.widgets.conversation import Entry
 
@@ -188,7 +189,7 @@ class Talk:
             here_or_gone = not self._store.is_being_written(message.id)
             entry.note = ending("interrupted") if here_or_gone else tr("… being written in another window")
         elif message.role == "assistant":
-            entry.note = message.failure or ending(message.finish_reason)
+            entry.note = told(message.failure) or ending(message.finish_reason)
             entry.is_error = message.finish_reason == "error"
             entry.figures = figures_line(message.figures)
 

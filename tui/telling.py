@@ -9,6 +9,7 @@ from textual.widget import Widget
 
 from chatglm_slim_llm.errors import StorageError
 from tui.language import tr
+from tui.reasons import told
 
 Result = TypeVar("Result")
 
@@ -20,7 +21,7 @@ def tell(widget: Widget, text: str, *, title: str = "") -> None:
 
 def complain(widget: Widget, reason: str, title: str) -> None:
     """Say what went wrong, long enough to be read."""
-    widget.notify(reason, title=title, severity="error", timeout=15, markup=False)
+    widget.notify(told(reason), title=title, severity="error", timeout=15, markup=False)
 
 
 def tried(widget: Widget, call: Callable[[], Result], *, is_quiet: bool = False) -> Result | None:

@@ -25,6 +25,11 @@ def use(language: Language) -> None:
             _words.update(import_module(f"{__name__}.{module.name}").WORDS)
 
 
+def in_use() -> Language:
+    """The language that is spoken now."""
+    return "zh" if _words else "en"
+
+
 def tr(text: str, /, **fields: object) -> str:
     """``text`` in the language in use, with its ``{fields}`` filled; English where no translation is known."""
     translated = _words.get(text, text)

@@ -1,0 +1,92 @@
+"""What goes wrong below the terminal is said in Chinese to those who read it: of real errors, as they are raised."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chatglm_slim_llm.errors import ChatGLMSlimError
+from chatglm_slim_llm.hosting.files import read_attachment
+from chatglm_slim_llm.hosting.process import ChildProcess
+from chatglm_slim_llm.storage import ConversationStore
+from chatglm_slim_llm.storage.exchange import write_export
+from tui import settings
+from tui.language import use
+from tui.reasons import told
+
+
+@pytest.fixture(autouse=True)
+def chinese() -> Iterator[None]:
+    use("zh")
+    yield
+    use("en")
+
+
+def raised(act: Callable[[], object]) -> str:
+    with pytest.raises(ChatGLMSlimError) as caught:
+        act()
+    return str(caught.value)
+
+
+def is_chinese(text: str, *names: str) -> bool:
+    """Whether all of a sentence is, but for names and what the system says in brackets."""
+    for name in names:
+        assert name in text
+        text = text.replace(name, "")
+    return bool(re.search("[一-鿿]", text)) and not re.search(r"[a-z]{3,} [a-z]{2,}", re.sub("（.*?）", "", text))
+
+
+def test_a_damaged_history(tmp_path: Path) -> None:
+    (tmp_path / "history.db").write_bytes(b"no database, and long enough to be looked at" * 100)
+
+    def read() -> None:
+        with ConversationStore.open(tmp_path / "history.db") as store:
+            store.conversations()
+
+    assert is_chinese(told(raised(read)), str(tmp_path))
+
+
+def test_files_that_cannot_be_attached(tmp_path: Path) -> None:
+    (tmp_path / "bytes.dat").write_bytes(b"a\0b\xff\xfe" * 100)
+    (tmp_path / "empty.txt").write_text(" \n")
+    (tmp_path / "long.txt").write_text("word " * 2_000_000)
+    for name in ("bytes.dat", "empty.txt", "long.txt", "gone.txt", ""):
+        assert is_chinese(told(raised(lambda name=name: read_attachment(tmp_path / name))), str(tmp_path)), name
+
+
+def test_a_model_that_was_killed() -> None:
+    child = ChildProcess("The model's process", "choose a smaller level such as int4, or a smaller model")
+    try:
+        os.kill(child.pid, signal.SIGKILL)
+        while child.is_alive():
+            time.sleep(0.01)
+        assert is_chinese(told(child.epitaph()), "int4")
+    finally:
+        child.close()
+
+
+def test_a_settings_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("[interface\n")
+    (problem,) = settings.load(path, {}, {}).problems
+    assert is_chinese(told(problem), str(path))
+
+
+def test_an_export_over_a_file_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "chat.md").write_text("mine")
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        question, _answer = store.begin(None, None, "q")
+        reason = raised(lambda: write_export(store, [question.conversation_id], tmp_path / "chat.md"))
+    assert is_chinese(told(reason), str(tmp_path))
+
+
+def test_what_is_not_known_stays_and_english_is_left_alone() -> None:
+    assert told("shard 2 is cut short; pull again") == "shard 2 is cut short; pull again"
+    use("en")
+    assert told("/a: does not exist") == "/a: does not exist"

@@ -1,0 +1,78 @@
+"""What went wrong, in the language in use: the parts below the terminal say it in English, for logs and scripts, too.
+
+A sentence that is not known here stays as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from tui import language
+
+_CHINESE = {
+    # the history
+    "{path} cannot be written ({reason}); make its folder writable or set CHATGLM_SLIM_HOME to a folder that is": (
+        "无法写入 {path}（{reason}）；请让所在文件夹可写，或把 CHATGLM_SLIM_HOME 设为可写的文件夹"
+    ),
+    "{path} cannot grow ({reason}); make room on the disk and try again": (
+        "{path} 无法再写入（{reason}）；请腾出磁盘空间后重试"
+    ),
+    "{path} is held by another program ({reason}); close that program and try again": (
+        "{path} 正被其他程序占用（{reason}）；请关闭那个程序后重试"
+    ),
+    "{path} is damaged or is not a {kind} ({reason}); move it away to start an empty one, and keep it": (
+        "{path} 已损坏或格式不对（{reason}）；请把它移到别处保存好，程序会新建一个"
+    ),
+    "{path} could not be used ({reason}); try again, and check the disk it is on": (
+        "无法使用 {path}（{reason}）；请重试，并检查所在磁盘"
+    ),
+    # the settings
+    "{path} cannot be read ({reason}); the defaults are used": "无法读取 {path}（{reason}），已改用默认设置",
+    "{path} is not valid TOML ({reason}); the defaults are used": "{path} 不是有效的 TOML（{reason}），已改用默认设置",
+    "{path} cannot be written ({reason}); the setting is not saved": "无法写入 {path}（{reason}），设置未能保存",
+    # the model
+    "The model's process was ended by the system, most likely for lack of memory (signal 9); choose a smaller level"
+    " such as int4, or a smaller model, or close other programs": (
+        "模型进程被系统终止，多半是内存不足（信号 9）；请选择更低的精度（如 int4）或更小的模型，或关闭其他程序"
+    ),
+    "The model's process was stopped; try again to start it anew": "模型进程已停止；重试即可重新启动",
+    "The model's process crashed ({reason}); try again to start it anew": "模型进程崩溃（{reason}）；重试即可重新启动",
+    "The model's process crashed ({reason}): {words}; try again to start it anew": (
+        "模型进程崩溃（{reason}）：{words}；重试即可重新启动"
+    ),
+    "the knowledge base {name} is empty; add files to it, or switch it off for this chat": (
+        "知识库“{name}”是空的；请添加文件，或在本对话中停用它"
+    ),
+    # files
+    "{path}: does not exist": "{path} 不存在",
+    "{path}: holds no text": "{path} 中没有文字",
+    "{path}: binary, not text": "{path} 是二进制文件，不是文本",
+    "{path}: cannot be read: {reason}": "无法读取 {path}：{reason}",
+    "{path}: is a folder; attach its files, or put it into a knowledge base": (
+        "{path} 是文件夹；请添加其中的文件，或把它放进知识库"
+    ),
+    "{path}: holds {count} characters of text, more than the {most} that a message takes;"
+    " put it into a knowledge base instead": ("{path} 有 {count} 个字符，超过单条消息的上限 {most}；请改为放进知识库"),
+    "{path} is there already; choose another name, or say that it may be replaced": "{path} 已存在；请换一个名称",
+}
+
+
+def told(sentence: str) -> str:
+    """A sentence as it is to be read."""
+    if language.in_use() == "en":
+        return sentence
+    for pattern, said in _patterns():
+        if found := pattern.fullmatch(sentence):
+            return said.format(**found.groupdict())
+    return sentence
+
+
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    return [(_pattern(english), said) for english, said in _CHINESE.items()]
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", english)
+    return re.compile("".join(f"(?P<{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts)), re.S)
