@@ -333,7 +333,7 @@ class ChatApp(App[None]):
         self.notify(tr("Press Ctrl+Q to quit. Ctrl+C copies what is selected."))
 
     def on_app_blur(self, _event: events.AppBlur) -> None:
-        self._chat.pane.keep_draft()
+        self._chat.pane.keep_draft(waits=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

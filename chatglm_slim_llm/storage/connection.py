@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,27 @@ class Database:
         with self._lock, self._explained(), _begun(self._connected()) as db:
             yield db
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let nothing inside wait for another thread or process; raise a ``StorageError`` where it would have to."""
+        if not self._lock.acquire(blocking=False):
+            raise StorageError(f"{self.path} is being written just now; try again")
+        try:
+            with self._impatient() if not self._is_missing() else nullcontext():
+                yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _impatient(self) -> Iterator[None]:
+        with self._explained():
+            db = self._connected()
+            db.execute("pragma busy_timeout = 0")
+        try:
+            yield
+        finally:
+            db.execute(f"pragma busy_timeout = {_BUSY_TIMEOUT_MS}")
+
     def revision(self) -> int:
         """A number that grows when someone else has written: another process, or another object in this one.
 
@@ -130,13 +151,8 @@ class Database:
 
     def checkpoint(self) -> None:
         """Bring all that was written into the file itself, and empty the log beside it, unless someone reads it."""
-        with self._lock, self._explained():
-            db = self._connected()
-            db.execute("pragma busy_timeout = 0")
-            try:
-                db.execute("pragma wal_checkpoint (truncate)")
-            finally:
-                db.execute(f"pragma busy_timeout = {_BUSY_TIMEOUT_MS}")
+        with self._lock, self._impatient(), self._explained():
+            self._connected().execute("pragma wal_checkpoint (truncate)")
 
     def close(self) -> None:
         """Let go of the file; a later call opens it again."""

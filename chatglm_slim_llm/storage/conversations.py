@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -385,15 +386,21 @@ class ConversationStore:
         """What was typed and not sent; ``None`` for a conversation that has not begun."""
         return stored_drafts.read(self._database, conversation_id)
 
-    def set_draft(self, conversation_id: int | None, text: str) -> None:
+    def set_draft(self, conversation_id: int | None, text: str, *, waits: bool = True) -> None:
         """Keep what is typed; an empty text takes the draft away.
 
+        Args:
+            conversation_id: where it is typed; ``None`` is a conversation that has not begun.
+            text: all of it.
+            waits: whether to wait while someone else writes; for who would wait with the keyboard, it is an error.
+
         Raises:
-            StorageError: there is no such conversation.
+            StorageError: there is no such conversation, or someone else writes.
         """
-        if text != self.draft(conversation_id):
-            with self._database.transaction() as db:
-                stored_drafts.write(db, conversation_id, text)
+        with nullcontext() if waits else self._database.at_once():
+            if text != self.draft(conversation_id):
+                with self._database.transaction() as db:
+                    stored_drafts.write(db, conversation_id, text)
 
     def prompts(self, limit: int = 200) -> list[str]:
         """The last prompts of all conversations outside the trash, the newest first, no two neighbours equal."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from scripted_assistant import DONE, ScriptedAssistant
@@ -117,6 +119,18 @@ async def test_a_fork_goes_on_in_a_copy(tmp_path: Path) -> None:
         assert texts(chat) == ["a", "A", "b", "B"]
         first = min(chat.store.conversations(), key=lambda conversation: conversation.id)
         assert [message.content for message in chat.store.messages(first.id)] == ["a", "A"]
+
+
+async def test_a_draft_typed_while_another_program_writes_is_kept_once_that_is_done(tmp_path):
+    async with chatting(tmp_path) as chat:
+        chat.store.set_draft(None, "before")
+        with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as another:
+            another.execute("begin immediate")
+            await chat.type("typed meanwhile")
+            await chat.pilot.pause(0.6)
+            assert chat.prompt.endswith("typed meanwhile")
+            another.execute("rollback")
+        await chat.until(lambda: chat.store.draft(None).endswith("typed meanwhile"))
 
 
 async def test_a_draft_waits_in_its_own_chat_and_outlives_the_program(tmp_path: Path) -> None:

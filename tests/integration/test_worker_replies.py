@@ -412,10 +412,7 @@ def test_closing_ends_all_threads_and_lets_the_model_go(assistant, store, screen
 
 def test_no_thread_is_forgotten_when_several_begin_at_once(worker):
     may_end = threading.Event()
-    starters = [
-        threading.Thread(target=lambda: [worker._start(may_end.wait) for _ in range(30)])  # fmt: skip
-        for _ in range(8)
-    ]
+    starters = [threading.Thread(target=lambda: [worker._start(may_end.wait) for _ in range(30)]) for _ in range(8)]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+import time
+from contextlib import closing
+
 import pytest
 
+from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage import ChatSettings, ConversationStore
 
 
@@ -31,6 +37,37 @@ def test_a_draft_that_has_not_changed_writes_nothing(store):
     before = store.revision()
     store.set_draft(None, "x")
     assert store.revision() == before
+
+
+def test_who_must_not_wait_is_told_that_someone_else_writes(store, tmp_path):
+    store.set_draft(None, "before")
+    with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as another:
+        another.execute("begin immediate")
+        started = time.monotonic()
+        with pytest.raises(StorageError, match="held by another program"):
+            store.set_draft(None, "typed", waits=False)
+        store.set_draft(None, "before", waits=False)
+        assert time.monotonic() - started < 2  # else it would have waited for five seconds
+        another.execute("rollback")
+    store.set_draft(None, "typed", waits=False)
+    assert store.draft(None) == "typed"
+
+
+def test_who_must_not_wait_is_told_that_another_thread_writes(store):
+    with store._database.transaction():
+        thread = threading.Thread(target=lambda: told.append(attempt(store)))
+        told = []
+        thread.start()
+        thread.join()
+    assert told == ["try again"]
+
+
+def attempt(store: ConversationStore) -> str:
+    try:
+        store.set_draft(None, "typed", waits=False)
+    except StorageError as error:
+        return str(error).rpartition("; ")[2]
+    return ""
 
 
 def test_a_lone_surrogate_in_a_draft_becomes_a_replacement_character(store):

@@ -30,6 +30,7 @@ from tui.messages import (
     TalkChanged,
 )
 from tui.pieces import Pieces
+from tui.reasons import told
 from tui.talk import LiveReply, Talk
 from tui.telling import complain, tell, tried
 from tui.transcript import ending, figures_line, tokens
@@ -38,6 +39,9 @@ from tui.widgets.find_bar import FindBar
 from tui.widgets.prompt import MessagesWanted, PromptBox
 from tui.widgets.welcome import Welcome
 from tui.worker import ModelWorker
+
+_AGAIN_S = 1.0
+"""A draft that could not be kept, as another window was writing, is tried again after this."""
 
 
 class ChatPane(Vertical):
@@ -97,16 +101,22 @@ class ChatPane(Vertical):
             self.show(at=None if self.conversation.is_following else self.conversation.top_id)
             self.count()
 
-    def keep_draft(self) -> None:
-        """Keep what is typed; what a question was changed to comes after what was being typed before."""
+    def keep_draft(self, *, waits: bool = True) -> None:
+        """Keep what is typed; what a question was changed to comes after what was being typed before.
+
+        Where someone else writes, it is kept a little later, unless this may wait.
+        """
         if not self.prompt.is_attached:
             return
         here, text = self.talk.conversation_id, self.prompt.text
         if (edited := self.talk.edited) is not None:
             changed = "" if text == edited.content else text
             text = "\n\n".join(filter(None, [self._draft_before, changed]))
-        if tried(self, lambda: self._store.draft(here), is_quiet=True) != text:
-            tried(self, lambda: self._store.set_draft(here, text), is_quiet=True)
+        try:
+            self._store.set_draft(here, text, waits=waits)
+        except StorageError:  # what does not let itself be written is told when it is sent
+            if not waits:
+                self.set_timer(_AGAIN_S, lambda: self.keep_draft(waits=False))
 
     def set(self, settings: ChatSettings) -> None:
         """Give the chat a system prompt, parameters and a knowledge base of its own."""
@@ -148,7 +158,7 @@ class ChatPane(Vertical):
     def has_told(self, reason: str) -> bool:
         """Whether the last message shown is a failed answer that says why."""
         entries = self.conversation.entries
-        return bool(entries) and entries[-1].is_error and entries[-1].note == reason
+        return bool(entries) and entries[-1].is_error and entries[-1].note == told(reason)
 
     def _show_welcome(self, visible: bool) -> None:
         self._welcome.display = visible
@@ -268,7 +278,7 @@ class ChatPane(Vertical):
     def _fail(self, event: ReplyFailed) -> None:
         self._take_pieces()
         reply = self.talk.finished()
-        self.conversation.finish(event.message_id, event.reason, is_error=True)
+        self.conversation.finish(event.message_id, told(event.reason), is_error=True)
         self._tell_state("")
         is_here = reply is not None and reply.conversation_id == self.talk.conversation_id
         if reply is not None and is_here and not reply.text and not self.prompt.text:
@@ -288,7 +298,7 @@ class ChatPane(Vertical):
 
     @on(PromptEdited)
     def _follow_typing(self) -> None:
-        self.keep_draft()
+        self.keep_draft(waits=False)
         self.count()
 
     def count(self) -> None:
