@@ -131,7 +131,7 @@ async def test_the_picker_is_of_use_in_every_size_and_language(home, size, langu
             assert "demo" in shown.text
             assert ("内存" in shown.text) == (language == "zh" and size != (20, 5))
             if size != (20, 5):
-                assert {"en": "Load", "zh": "载入"}[language] in shown.text
+                assert {"en": "Load", "zh": "加载"}[language] in shown.text
             await shown.press("down", "tab", "tab", "tab", "escape")
             assert shown.results == [None]
     finally:

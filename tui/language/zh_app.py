@@ -10,7 +10,7 @@ WORDS: dict[str, str] = {
     "Settings": "设置",
     "Settings of the program": "程序设置",
     "Model": "模型",
-    "Choose the model, its level and its device": "选择模型、量化级别和设备",
+    "Choose the model, its level and its device": "选择模型、精度和设备",
     "Jump": "跳转",
     "Go anywhere by a letter": "按字母跳到任意位置",
     "Quit": "退出",
@@ -32,7 +32,7 @@ WORDS: dict[str, str] = {
     "loading": "正在加载",
     "reading {name}": "正在读取 {name}",
     "downloading": "正在下载",
-    "The model is not loaded": "模型没有加载",
+    "The model is not loaded": "模型未加载",
     "The model failed with {kind}": "模型出错：{kind}",
     "The model failed with {kind}: {detail}": "模型出错：{kind}：{detail}",
     "The model's weights are not on this machine; send again to be asked again, or run chatglm-slim pull.": (
@@ -84,7 +84,7 @@ WORDS: dict[str, str] = {
     "The answer is still being written. Press Escape to stop it, or send when it is done.": (
         "回答还没写完。按 Esc 停止，或等写完再发送。"
     ),
-    "You go on in a copy; the chat it was taken from stays as it is.": "你将在副本中继续，原对话保持不变。",
+    "You go on in a copy; the chat it was taken from stays as it is.": "已转到副本，原对话保持不变。",
     "There is nothing of that kind in this chat yet.": "本对话里还没有这样的内容。",
     "There is nothing to take back.": "没有可以撤销的操作。",
     "The history cannot be read": "无法读取历史",

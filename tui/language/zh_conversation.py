@@ -1,7 +1,7 @@
 """Chinese words: conversation."""
 
 WORDS: dict[str, str] = {
-    "You:": "你：",
+    "You:": "您：",
     "Assistant:": "助手：",
     "System:": "系统：",
     "Attached: {names}": "附件：{names}",

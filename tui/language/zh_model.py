@@ -38,7 +38,7 @@ WORDS: dict[str, str] = {
     "Level": "精度",
     "Device": "设备",
     "Memory": "内存",
-    "Load": "载入",
+    "Load": "加载",
     "auto": "自动",
     "built in": "内置",
     "hub cache": "Hub 缓存",
@@ -82,7 +82,7 @@ WORDS: dict[str, str] = {
     "Stop": "停止",
     "In the background": "后台下载",
     "Checking what has arrived": "正在校验",
-    "Downloaded and verified; the model is being loaded": "下载完成并已校验，正在载入模型",
+    "Downloaded and verified; the model is being loaded": "下载完成并已校验，正在加载模型",
     # first start
     "Welcome": "欢迎",
     "Which model should answer?": "用哪个模型来回答？",

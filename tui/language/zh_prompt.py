@@ -25,7 +25,7 @@ WORDS: dict[str, str] = {
     "PATH": "路径",
     "TITLE": "标题",
     "Begin a new conversation": "开始新对话",
-    "Choose the model, its level and its device": "选择模型、量化级别和设备",
+    "Choose the model, its level and its device": "选择模型、精度和设备",
     "Set the system prompt of this chat": "设置本对话的系统提示词",
     "System prompt and parameters of this chat": "本对话的系统提示词和参数",
     "Choose, fill and sync knowledge bases": "选择、填充和同步知识库",

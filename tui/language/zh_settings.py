@@ -45,7 +45,7 @@ WORDS: dict[str, str] = {
     ),
     "Quantization": "量化",
     "Bits of the linear layers; a checkpoint that is already quantised keeps its own level.": (
-        "线性层的位数；已量化的检查点保持其自身级别。"
+        "线性层的位数；已量化的模型保持原有精度。"
     ),
     "auto takes CUDA, then Apple's MPS, then the CPU.": "auto 依次选用 CUDA、苹果的 MPS、CPU。",
     "Process": "进程",
