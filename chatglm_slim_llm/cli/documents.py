@@ -13,7 +13,8 @@ from contextlib import closing, contextmanager
 from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
-from chatglm_slim_llm.errors import MissingExtraError, RetrievalError
+from chatglm_slim_llm.errors import RetrievalError
+from chatglm_slim_llm.hosting.extras import extra_packages
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase, Passage
@@ -39,15 +40,10 @@ def opened(name: str | os.PathLike[str], *, embedder: str | None = None) -> Iter
     Raises:
         MissingExtraError: the packages for documents are not installed.
     """
-    try:
+    with extra_packages():
         from chatglm_slim_llm.retrieval import KnowledgeBase
 
         make = KnowledgeBase.open
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"documents need packages that are not installed ({error.name}); run: pip install 'chatglm-slim-llm[rag]'",
-            extra="rag",
-        ) from error
     with warnings.catch_warnings(), make(name, embedder=embedder) as kb:
         warnings.showwarning = _note
         yield kb

@@ -11,7 +11,8 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
-from chatglm_slim_llm.errors import MissingExtraError, RetrievalError
+from chatglm_slim_llm.errors import RetrievalError
+from chatglm_slim_llm.hosting.extras import extra_packages
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase
@@ -66,12 +67,7 @@ class Knowledge:
 
 
 def _open(name: str) -> KnowledgeBase:
-    try:
+    with extra_packages():
         from chatglm_slim_llm.retrieval import KnowledgeBase
 
         return KnowledgeBase.open(name)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"documents need packages that are not installed ({error.name}); run: pip install 'chatglm-slim-llm[rag]'",
-            extra="rag",
-        ) from error

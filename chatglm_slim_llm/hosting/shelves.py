@@ -8,7 +8,8 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chatglm_slim_llm.errors import ConfigError, MissingExtraError, RetrievalError
+from chatglm_slim_llm.errors import ConfigError, RetrievalError
+from chatglm_slim_llm.hosting.extras import extra_packages
 from chatglm_slim_llm.retrieval.place import knowledge_base_path
 
 if TYPE_CHECKING:
@@ -33,20 +34,6 @@ class Shelves:
         }
         with extra_packages():
             return work[what](given, job)
-
-
-@contextmanager
-def extra_packages() -> Iterator[None]:
-    """Say which extra to install when an import inside fails."""
-    try:
-        yield
-    except MissingExtraError:
-        raise
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"documents need packages that are not installed ({error.name}); run: pip install 'chatglm-slim-llm[rag]'",
-            extra="rag",
-        ) from error
 
 
 def _facts(given: Message, job: Job) -> Message:
