@@ -13,6 +13,8 @@ from textual.message import Message as TextualMessage
 from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.hosting.assistant import ContextUse
 from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore, Message
+from chatglm_slim_llm.storage import Conversation as StoredConversation
+from tui.background import in_background
 from tui.clipboard import copy
 from tui.language import tr
 from tui.messages import (
@@ -389,9 +391,12 @@ class ChatPane(Vertical):
         self.show_hint()
 
     def _fork(self, message: Message) -> None:
-        if conversation := tried(self, lambda: self._store.fork(message.id)):
-            self.post_message(ConversationChosen(conversation.id))
+        def go_on(forked: StoredConversation) -> None:
+            self.post_message(ConversationChosen(forked.id))
             tell(self, tr("You go on in a copy; the chat it was taken from stays as it is."))
+
+        failed = partial(complain, self, title=tr("That did not work"))
+        in_background(self, partial(self._store.fork, message.id), go_on, failed)  # thousands of messages take a second
 
     def _step_variant(self, message: Message, by: int) -> None:
         if self.talk.is_replying_here:
