@@ -389,6 +389,16 @@ async def test_a_deleted_conversation_leaves_the_screen_and_comes_back(tmp_path)
         await chat.until(lambda: chat.titles == ["[b]q"])
 
 
+async def test_the_letters_of_a_command_are_no_tokens(tmp_path):
+    async with chatting(tmp_path) as chat:
+        chat.model.say("A", DONE)
+        await chat.send("q")
+        await chat.until(lambda: chat.is_done)
+        await chat.type("/exp")
+        await chat.pilot.pause(0.8)
+        assert "tokens ·" not in chat.lines()[-2]
+
+
 async def test_ctrl_c_stops_the_answer_and_never_quits(tmp_path):
     async with chatting(tmp_path) as chat:
         chat.model.say("A")

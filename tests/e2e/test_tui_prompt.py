@@ -679,6 +679,18 @@ def test_no_key_of_the_chat_is_taken():
     assert not chat & keys
 
 
+async def test_a_command_is_found_by_the_chinese_of_what_it_does():
+    with chinese():
+        async with typing() as it:
+            await it.burst(*letters("、导出"))
+            assert [line for line in it.lines() if "/export" in line]
+            await it.burst(key("enter"))
+            assert it.box.text == "/export "
+            assert it.box.is_command
+            await it.burst(key("ctrl+u"), *letters("/usr/bin 是什么？"))
+            assert not it.box.is_command
+
+
 async def test_the_cursor_stays_in_view_when_the_terminal_changes_its_size():
     async with typing() as it:
         it.box.text = "\n".join(f"line {number}" for number in range(30)) + "\n"

@@ -305,14 +305,15 @@ class ChatPane(Vertical):
 
     def count(self) -> None:
         """Ask how much of the context the chat fills with what is typed."""
-        request = tried(self, lambda: self.talk.request_with(self.prompt.text, self.prompt.attachments), is_quiet=True)
+        text = "" if self.prompt.is_command else self.prompt.text
+        request = tried(self, lambda: self.talk.request_with(text, self.prompt.attachments), is_quiet=True)
         if request is not None:
             self._worker.count(self.talk.conversation_id, request)
 
     @on(ContextCounted)
     def _show_count(self, event: ContextCounted) -> None:
         if event.conversation_id == self.talk.conversation_id:
-            is_typing = bool(self.prompt.text)
+            is_typing = bool(self.prompt.text) and not self.prompt.is_command
             rests_on_passages = bool(self.talk.settings.knowledge_base)  # which are found with the question
             line = "" if rests_on_passages and not is_typing else _count_line(event.use, is_typing)
             self.prompt.show_count(line, event.use.dropped_rounds > 0)

@@ -159,6 +159,11 @@ class PromptBox(Vertical):
         self._area.set_text(text)
 
     @property
+    def is_command(self) -> bool:
+        """Whether what is typed would not be sent to the model."""
+        return self._completions.is_open or given(self.text) is not None or is_unknown(self.text)
+
+    @property
     def attachments(self) -> tuple[Attachment, ...]:
         """What will be sent with it."""
         return self._chips.attachments

@@ -48,11 +48,13 @@ def unescaped(text: str) -> str:
 
 
 def matching(text: str) -> list[Command]:
-    """The commands that a slash word may become, those that begin with it first."""
+    """The commands that a slash word may become, those that begin with it first; Chinese is looked for in the help."""
     word = _WORD.match(text)
     if not word:
         return []
     wanted = word[1].lower()
+    if not wanted.isascii():
+        return [command for command in COMMANDS if wanted in tr(command.help).lower()]
     begin = [command for command in COMMANDS if command.name.startswith(wanted)]
     return begin + [command for command in COMMANDS if wanted in command.name and command not in begin]
 
