@@ -235,6 +235,18 @@ async def test_what_is_typed_is_told_once_the_keyboard_rests():
         assert person.told(PromptEdited) == [PromptEdited("hello")]
 
 
+async def test_typing_without_a_rest_is_told_all_the_same(monkeypatch):
+    monkeypatch.setattr(prompt, "_LONGEST_WORK_S", 0.2)
+    monkeypatch.setattr(prompt, "_REST_S", 0.15)
+    async with typing() as person:
+        for number in range(12):
+            person.box.text = "x" * (number + 1)
+            await person.pilot.pause(0.05)
+        assert person.told(PromptEdited)
+        assert len(person.told(PromptEdited)[0].text) < 12
+
+
+
 # --- pastes and files
 
 

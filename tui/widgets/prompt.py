@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,8 @@ from tui.widgets.prompt_past import PastPrompts
 LONGEST_TEXT = 8_000
 """A paste of more characters becomes an attachment, so that typing stays quick."""
 _REST_S = 0.3
+_LONGEST_WORK_S = 2.0
+"""What is typed without a rest is told after this, as it is kept only then."""
 _TAKEN_S = 2
 _MAX_ROWS = 10
 _SHORT = 12
@@ -127,6 +130,7 @@ class PromptBox(Vertical):
         self._line = HintLine()
         self._past = PastPrompts()
         self._rest: Timer | None = None
+        self._works_since = 0.0
         self._said_for = ""
         self._is_hidden = False
 
@@ -356,11 +360,17 @@ class PromptBox(Vertical):
         self._line.set_class(bool(text), "-said")
 
     def _wait_for_rest(self) -> None:
-        if self._rest is not None:
+        now = time.monotonic()
+        if self._rest is None:
+            self._works_since = now
+        elif now - self._works_since < _LONGEST_WORK_S:
             self._rest.stop()
+        else:
+            return
         self._rest = self.set_timer(_REST_S, self._tell_edited)
 
     def _tell_edited(self) -> None:
+        self._rest = None
         self.post_message(PromptEdited(self.text))
 
     def _fit(self, screen: Screen[object]) -> None:
