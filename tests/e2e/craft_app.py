@@ -44,7 +44,7 @@ class Running:
         await self.pilot.pause()
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not holds():
                 await self.pilot.pause(0.01)
 

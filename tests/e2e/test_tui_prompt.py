@@ -246,7 +246,6 @@ async def test_typing_without_a_rest_is_told_all_the_same(monkeypatch):
         assert len(person.told(PromptEdited)[0].text) < 12
 
 
-
 # --- pastes and files
 
 

@@ -39,6 +39,7 @@ def say(screen: Terminal, text: str) -> None:
 # --- with the model
 
 
+@pytest.mark.slow
 def test_a_stuck_model_is_stopped_the_next_answers_and_all_is_there_after_a_restart(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
         screen.until_shown("ready")

@@ -87,7 +87,7 @@ def large(tmp_path_factory) -> dict[str, Path]:
         ("bin", "load_model(large)", 204),
         pytest.param("bin", "load_model(large, quantization='int4')", 53, marks=pytest.mark.slow),
         pytest.param("safetensors", "load_model(large, quantization='int4')", 53, marks=pytest.mark.slow),
-        ("safetensors", "quantize_checkpoint(large, target, 4)", 0),
+        pytest.param("safetensors", "quantize_checkpoint(large, target, 4)", 0, marks=pytest.mark.slow),
     ],
 )
 def test_the_peak_of_memory_is_near_the_size_of_the_result(large, tmp_path, kind, action, result_mb):

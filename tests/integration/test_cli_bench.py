@@ -24,7 +24,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_library
-@pytest.mark.parametrize("level", ["fp16", "int4"])
+@pytest.mark.parametrize("level", ["int4", pytest.param("fp16", marks=pytest.mark.slow)])
 def test_the_demo_is_measured_and_every_figure_is_a_positive_number(level):
     done = bench("--shape", "demo", "--level", level, "--prompt", "40", "--new", "5", "--batch", "2", "--json")
     assert done.returncode == 0, done.stderr

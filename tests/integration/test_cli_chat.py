@@ -182,6 +182,7 @@ def test_tokens_appear_as_they_come_and_ctrl_c_ends_the_reply_which_is_kept(envi
     assert answer == ("assistant", out.decode().removesuffix("\n"), "cancelled")  # whole characters, even at the cut
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_ends_the_reply_quietly(environ, history):
     with subprocess.Popen(
         [*COMMAND, "你好", *ENDLESS], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -93,10 +93,10 @@ def test_loading_tells_what_was_loaded(fresh):
     assert fresh.load(nothing) == facts
     assert (facts.name, facts.quantization, facts.device, facts.context) == ("demo", "fp16", "cpu", 2048)
     assert facts.memory_bytes >= facts.memory_before_bytes > 0
-    if isinstance(fresh, ProcessAssistant):  # this process may have room that earlier tests have left
+    if isinstance(fresh, ProcessAssistant):  # this process may have the weights, or room, that earlier tests have left
         assert facts.memory_bytes > facts.memory_before_bytes
-    *_, (_, done, total) = seen
-    assert done == total > 1_000_000
+        *_, (_, done, total) = seen
+        assert done == total > 1_000_000
 
 
 def test_a_reply_comes_with_its_figures(assistant):

@@ -89,6 +89,7 @@ def test_a_reader_that_goes_away_ends_the_command_quietly():
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.slow
 def test_output_that_cannot_be_written_is_an_error():
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "chatglm_slim_llm", "doctor"]

@@ -54,6 +54,7 @@ def test_torch_and_the_kernels_share_their_threads():
 
 
 @needs_library
+@pytest.mark.slow
 def test_the_answer_without_the_library_is_the_answer_with_it():
     with_it = ask(CHAT)
     assert with_it.strip()
