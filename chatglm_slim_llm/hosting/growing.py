@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Self
 
 from chatglm_slim_llm.errors import StorageError
@@ -70,7 +71,7 @@ class GrowingAnswer:
         while not self._is_over.wait(SAVE_INTERVAL_S):
             if (count := len(self._parts)) != saved:
                 text = "".join(self._parts[:count])
-                if self._try(lambda text=text: self._store.update(self.message_id, text)):  # type: ignore[misc]
+                if self._try(partial(self._store.update, self.message_id, text)):
                     saved = count
 
     def _try(self, save: Callable[[], object]) -> bool:

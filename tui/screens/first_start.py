@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from typing import ClassVar
 
@@ -15,11 +14,11 @@ from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, LoadOptions
-from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.memory import find_memory
 from tui.language import tr
-from tui.local_models import best_level, hub_model, look_at
+from tui.local_models import best_level, hub_model
+from tui.screens.checkpoint_path import checkpoint_at
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
 from tui.widgets.path_input import PathInput
 
@@ -86,14 +85,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
     @on(PathInput.Submitted)
     @on(Button.Pressed, "#load")
     async def _take_folder(self) -> None:
-        line = self.query_one(PathInput)
-        if not line.value.strip():
-            line.refuse(tr("Type the path of a folder that holds a checkpoint."))
-            return
-        try:
-            found = await asyncio.to_thread(look_at, line.path)
-        except (ChatGLMSlimError, OSError) as error:
-            line.refuse(str(error))
+        if (found := await checkpoint_at(self.query_one(PathInput))) is None:
             return
         level = best_level(found.needs, find_memory().available_bytes)
         self.dismiss(replace(self._options, model=found.model, quantization=level))

@@ -17,12 +17,12 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions, Quantization
-from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.assistant import ModelFacts
 from chatglm_slim_llm.hosting.memory import find_memory
 from tui.language import tr
-from tui.local_models import LocalModel, devices, find_models, hub_model, look_at
+from tui.local_models import LocalModel, devices, find_models, hub_model
+from tui.screens.checkpoint_path import checkpoint_at
 from tui.screens.dialog import HEIGHTS, Buttons, MarkList, Panel, Said
 from tui.widgets.choice import Choice
 from tui.widgets.path_input import PathInput
@@ -191,13 +191,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
     async def _take_folder(self) -> None:
         """A folder that holds a checkpoint joins the list, so that its levels can be chosen from."""
         line = self.query_one(PathInput)
-        if not line.value.strip():
-            line.refuse(tr("Type the path of a folder that holds a checkpoint."))
-            return
-        try:
-            found = await asyncio.to_thread(look_at, line.path)
-        except (ChatGLMSlimError, OSError) as error:
-            line.refuse(str(error))
+        if (found := await checkpoint_at(line)) is None:
             return
         line.value = ""
         self._models = [each for each in self._models if each.model != found.model] + [found]
