@@ -9,7 +9,7 @@ VENV := .venv
 NATIVE := setup.py $(wildcard chatglm_slim_llm/kernels/native/*)
 BIN  := $(VENV)/bin
 
-.PHONY: run setup test test-slow sanitize check lint types contracts fmt bench train clean
+.PHONY: run setup test test-slow sanitize check lint types contracts fmt bench docs train clean
 
 run: $(VENV)/.installed
 	@$(BIN)/chatglm-tui $(ARGS)
@@ -51,11 +51,15 @@ fmt: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.memory $(ARGS)
 
+# The site, in site/; a warning is an error, and the notice of the theme's maker says nothing of the pages.
+docs: $(VENV)/.installed-dev
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet $(ARGS)
+
 train: $(VENV)/.installed-dev
 	@$(BIN)/python -m training.train $(ARGS)
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info chatglm_slim_llm/kernels/_native*
+	rm -rf $(VENV) build dist site *.egg-info chatglm_slim_llm/kernels/_native*
 
 $(VENV)/.torch:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; choose another with: make PYTHON=python3.12" % sys.version.split()[0])'
