@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from chatglm_slim_llm.storage import Figures, FinishReason, Source
+from chatglm_slim_llm.storage import ToolUse as ToolUse  # with a request and its pieces, for who asks
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, the bytes that are done, and all bytes (0 where unknown)."""
@@ -32,6 +33,8 @@ class Request:
     knowledge_base: str = ""
     """Answer from the passages of this knowledge base, always with temperature 0; empty for none. The model reads the
     passages and the question; the rounds before only tell what a follow-up is about."""
+    tools: tuple[str, ...] = ()
+    """Names of the tool plugins that the model may use on the way to its answer; none with a knowledge base."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class Piece:
     """What the reply rests on; on the last piece."""
     dropped_rounds: int = 0
     """How many of the oldest rounds did not fit before the model; on the last piece."""
+    tool: ToolUse | None = None
+    """A step of a tool's use: it is asked about, it runs, it has ended. The text is empty then."""
+    notice: str = ""
+    """What the answer goes on without, such as a plugin that failed: which one and why. The text is empty then."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,10 @@ class Assistant(Protocol):
 
     def stream(self, request: Request) -> Generator[Piece]:
         """Answer the last turn; closing the generator stops the work."""
+        ...
+
+    def permit(self, use_id: str, allowed: bool) -> None:
+        """Whether a tool that ``asked`` may be used; the stream waits for it. Of a use that does not ask, nothing."""
         ...
 
     def close(self) -> None:

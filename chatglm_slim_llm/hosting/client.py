@@ -110,6 +110,12 @@ class ProcessAssistant:
             if not call.is_over and not call.stop(_STOP_S):
                 child.close()
 
+    def permit(self, use_id: str, allowed: bool) -> None:
+        """Whether a tool that asks may be used; never waits, and of a process that is gone nobody asks any more."""
+        with self._lock:
+            if self._child is not None and self._child.is_alive():
+                self._child.call("permit", {"use": use_id, "allowed": allowed})
+
     def close(self) -> None:
         """End the process, whatever it does; returns when it is gone."""
         with self._lock:

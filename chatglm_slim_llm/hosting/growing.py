@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Self
 
 from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.storage import ConversationStore, Figures, FinishReason, Source
+from chatglm_slim_llm.storage import ConversationStore, Figures, FinishReason, Source, ToolUse
 
 SAVE_INTERVAL_S = 0.25
 """A kill loses what has come since the last save, and no more."""
@@ -27,6 +27,7 @@ class GrowingAnswer:
         self.message_id = message_id
         self._store, self._failed = store, failed
         self._parts: list[str] = []
+        self._uses: dict[str, ToolUse] = {}
         self._is_over = threading.Event()
         self._is_failing = False
         self._thread = threading.Thread(target=self._keep_saving, name="save", daemon=True)
@@ -41,6 +42,10 @@ class GrowingAnswer:
     def grow(self, text: str) -> None:
         """Add a piece; it is on disk soon."""
         self._parts.append(text)
+
+    def use(self, tool_use: ToolUse) -> None:
+        """Take note of a step of a tool's use; it is on disk soon."""
+        self._uses = {**self._uses, tool_use.id: tool_use}  # another, as the thread that saves may be at this one
 
     def finish(
         self,
@@ -59,6 +64,8 @@ class GrowingAnswer:
             is_there = self._store.update(self.message_id, text, finish_reason=reason, failure=failure, figures=figures)
             if is_there and sources:
                 self._store.add_sources(self.message_id, sources)
+            if is_there and self._uses:
+                self._save_uses(self._uses)
 
         self._try(save)
 
@@ -67,12 +74,17 @@ class GrowingAnswer:
         self._thread.join()
 
     def _keep_saving(self) -> None:
-        saved = 0
+        saved, saved_uses = 0, self._uses
         while not self._is_over.wait(SAVE_INTERVAL_S):
             if (count := len(self._parts)) != saved:
                 text = "".join(self._parts[:count])
                 if self._try(partial(self._store.update, self.message_id, text)):
                     saved = count
+            if (uses := self._uses) is not saved_uses and self._try(partial(self._save_uses, uses)):
+                saved_uses = uses
+
+    def _save_uses(self, uses: Mapping[str, ToolUse]) -> None:
+        self._store.set_tool_uses(self.message_id, list(uses.values()))
 
     def _try(self, save: Callable[[], object]) -> bool:
         try:

@@ -56,6 +56,11 @@ class LocalAssistant:
         """Answer the last turn; closing the generator ends the work after the current step."""
         return self._loaded().stream(request)
 
+    def permit(self, use_id: str, allowed: bool) -> None:
+        """Whether a tool that asks may be used."""
+        if (answering := self._answering) is not None:
+            answering.permit(use_id, allowed)
+
     def close(self) -> None:
         """Let go of the model; what the allocator keeps for later, the process keeps."""
         answering, self._answering = self._answering, None

@@ -14,7 +14,7 @@ from typing import Any
 from chatglm_slim_llm import errors
 from chatglm_slim_llm.errors import ChatGLMSlimError, GenerationError
 from chatglm_slim_llm.hosting.assistant import Piece, Request, Turn
-from chatglm_slim_llm.storage import Figures, Source
+from chatglm_slim_llm.storage import Figures, Source, ToolUse
 
 MAX_LINE_BYTES = 64 << 20
 """A longer line is no talk of ours."""
@@ -47,18 +47,19 @@ def request_to_wire(request: Request) -> Message:
         "system": request.system,
         "parameters": dict(request.parameters),
         "knowledge_base": request.knowledge_base,
+        "tools": list(request.tools),
     }
 
 
 def request_from_wire(given: Message) -> Request:
     """The request that was sent."""
     turns = [Turn(role, text) for role, text in given["turns"]]
-    return Request(turns, given["system"], given["parameters"], given["knowledge_base"])
+    return Request(turns, given["system"], given["parameters"], given["knowledge_base"], tuple(given["tools"]))
 
 
 def piece_to_wire(piece: Piece) -> str | Message:
     """A piece as JSON takes it: its text alone, where there is nothing else."""
-    if piece.finish_reason is None and not piece.sources:
+    if piece == Piece(piece.text):
         return piece.text
     return asdict(piece)
 
@@ -69,7 +70,10 @@ def piece_from_wire(given: str | Message) -> Piece:
         return Piece(given)
     figures = None if given["figures"] is None else Figures(**given["figures"])
     sources = tuple(Source(**source) for source in given["sources"])
-    return Piece(given["text"], given["finish_reason"], figures, sources, given["dropped_rounds"])
+    tool = None if given["tool"] is None else ToolUse(**given["tool"])
+    return Piece(
+        given["text"], given["finish_reason"], figures, sources, given["dropped_rounds"], tool, given["notice"]
+    )
 
 
 def error_to_wire(error: BaseException, who: str = "The model") -> Message:

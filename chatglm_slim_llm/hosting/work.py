@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import GenerationError
+from chatglm_slim_llm.hosting.assistant import Piece
 from chatglm_slim_llm.hosting.local import LocalAssistant
 from chatglm_slim_llm.hosting.wire import Message, piece_to_wire, request_from_wire
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.hosting.shelves import Shelves
 
 _TELL_EVERY_S = 0.1
+_SILENCE = Piece()
 
 
 @dataclass
@@ -68,7 +70,7 @@ class Work:
 
     @property
     def _model_work(self) -> dict[str, Callable[[Message, Job], Any]]:
-        return {"load": self._load, "count": self._count, "stream": self._stream}
+        return {"load": self._load, "count": self._count, "stream": self._stream, "permit": self._permit}
 
     def _load(self, given: Message, job: Job) -> Message:
         self._assistant = LocalAssistant(LoadOptions(**given))
@@ -80,10 +82,13 @@ class Work:
     def _stream(self, given: Message, job: Job) -> None:
         with closing(self._loaded().stream(request_from_wire(given))) as pieces:
             for piece in pieces:
-                if piece.text or piece.finish_reason:
+                if piece != _SILENCE:
                     job.say(piece_to_wire(piece))
                 if job.stop.is_set():
                     return
+
+    def _permit(self, given: Message, job: Job) -> None:
+        self._loaded().permit(given["use"], given["allowed"])
 
     def _loaded(self) -> LocalAssistant:
         if self._assistant is None:

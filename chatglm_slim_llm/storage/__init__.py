@@ -6,7 +6,8 @@ rest of the program uses: talks that people read, and the states of LangGraph's 
 
 What a ``ConversationStore`` does is in the modules it asks: ``shelves.py`` (lists), ``tree.py`` (messages, branches),
 ``replies.py`` and ``marks.py`` (answers that grow, and who writes them), ``drafts.py`` (what is typed), ``sources.py``
-(what a reply rests on), ``copies.py`` (forks, whole conversations), ``searching.py``, ``index.py`` and ``words.py``.
+(what a reply rests on), ``tool_uses.py`` (what was done on the way to it), ``copies.py`` (forks, whole conversations),
+``searching.py``, ``index.py`` and ``words.py``.
 ``exchange/`` writes and reads the files of other programs.
 """
 
@@ -28,6 +29,7 @@ from chatglm_slim_llm.storage.records import (
 )
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.threads import CheckpointKey, StoredCheckpoint, StoredWrite, ThreadStore
+from chatglm_slim_llm.storage.tool_uses import ToolState, ToolUse
 from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
 
 __all__ = [
@@ -48,6 +50,8 @@ __all__ = [
     "StoredCheckpoint",
     "StoredWrite",
     "ThreadStore",
+    "ToolState",
+    "ToolUse",
     "WholeConversation",
     "WholeMessage",
     "history_path",

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chatglm_slim_llm.storage import backups, copies, index, replies, searching, shelves, tree
+from chatglm_slim_llm.storage import backups, copies, index, replies, searching, shelves, tool_uses, tree
 from chatglm_slim_llm.storage import drafts as stored_drafts
 from chatglm_slim_llm.storage import sources as stored_sources
 from chatglm_slim_llm.storage.connection import Database, FileKind
@@ -40,6 +40,7 @@ from chatglm_slim_llm.storage.rows import settings_text
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.text import storable
 from chatglm_slim_llm.storage.threads import ThreadStore
+from chatglm_slim_llm.storage.tool_uses import ToolUse
 from chatglm_slim_llm.storage.whole import WholeConversation
 
 _TITLE_LENGTH = 60
@@ -365,6 +366,20 @@ class ConversationStore:
     def sources_of_path(self, conversation_id: int) -> dict[int, list[Source]]:
         """The sources of each message of the shown path that has some."""
         return copies.sources_of_path(self._database, conversation_id)
+
+    def set_tool_uses(self, message_id: int, uses: Sequence[ToolUse]) -> bool:
+        """Keep what was done with tools on the way to a reply, in the place of what was kept before.
+
+        Returns False if the reply was deleted meanwhile.
+        """
+        return tool_uses.replace(self._database, message_id, uses)
+
+    def tool_uses_of_path(self, conversation_id: int) -> dict[int, list[ToolUse]]:
+        """The tool uses of each message of the shown path that has some, in their order.
+
+        A use that had not ended when its reply did has failed.
+        """
+        return tool_uses.of_path(self._database, conversation_id)
 
     def chat_settings(self, conversation_id: int) -> ChatSettings:
         """What a conversation has of its own.

@@ -10,7 +10,7 @@ from sqlite3 import Connection, Row
 from typing import TypeVar, cast
 
 from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.storage import index, sources, tree
+from chatglm_slim_llm.storage import index, sources, tool_uses, tree
 from chatglm_slim_llm.storage.connection import Database
 from chatglm_slim_llm.storage.records import Attachment, Conversation, Message
 from chatglm_slim_llm.storage.rows import (
@@ -25,6 +25,7 @@ from chatglm_slim_llm.storage.rows import (
 )
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.text import storable
+from chatglm_slim_llm.storage.tool_uses import ToolUse
 from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
 
 T = TypeVar("T")
@@ -42,6 +43,7 @@ def whole(database: Database, conversation_id: int) -> WholeConversation:
         ours = "where message_id in (select id from messages where conversation_id = ?) order by message_id, number"
         attachments = _grouped(database.query(f"select * from attachments {ours}", (conversation_id,)), attachment_of)
         cited = _grouped(database.query(f"select * from sources {ours}", (conversation_id,)), sources.source_of)
+        uses = tool_uses.of_conversation(database, conversation_id)
     messages = [message_of(row) for row in rows]
     places = {message.id: place for place, message in enumerate(messages)}
     *columns, settings = found[0]
@@ -52,7 +54,7 @@ def whole(database: Database, conversation_id: int) -> WholeConversation:
         created_at=of.created_at,
         updated_at=of.updated_at,
         messages=[
-            _whole(each, places, tuple(attachments.get(each.id, ())), tuple(cited.get(each.id, ())))
+            _whole(each, places, attachments.get(each.id, ()), cited.get(each.id, ()), uses.get(each.id, ()))
             for each in messages
         ],
         head=None if of.head_id is None else places[of.head_id],
@@ -65,7 +67,11 @@ def whole(database: Database, conversation_id: int) -> WholeConversation:
 
 
 def _whole(
-    message: Message, places: Mapping[int, int], attachments: tuple[Attachment, ...], cited: tuple[Source, ...]
+    message: Message,
+    places: Mapping[int, int],
+    attachments: Sequence[Attachment],
+    cited: Sequence[Source],
+    uses: Sequence[ToolUse],
 ) -> WholeMessage:
     return WholeMessage(
         parent=None if message.parent_id is None else places[message.parent_id],
@@ -76,8 +82,9 @@ def _whole(
         original=message.original,
         failure=message.failure,
         figures=message.figures,
-        attachments=attachments,
-        sources=cited,
+        attachments=tuple(attachments),
+        sources=tuple(cited),
+        tool_uses=tuple(uses),
     )
 
 
@@ -140,6 +147,7 @@ def _add_message(db: Connection, conversation_id: int, parent_id: int | None, ea
     index.add(db, conversation_id, message_id, storable(each.content))
     tree.attach(db, message_id, each.attachments)
     sources.insert(db, message_id, each.sources)
+    tool_uses.insert(db, message_id, each.tool_uses)
     return message_id
 
 

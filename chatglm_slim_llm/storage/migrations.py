@@ -161,6 +161,21 @@ def m008_index_texts(db: Connection) -> None:
     db.execute(f"update messages set is_indexed = 1 where {ended}")
 
 
+def m009_keep_tool_uses(db: Connection) -> None:
+    """What a model did with tools on the way to a reply; ``arguments`` is JSON."""
+    db.execute(
+        "create table tool_uses ("
+        " message_id integer not null references messages (id) on delete cascade,"
+        " number integer not null,"
+        " use_id text not null,"
+        " name text not null,"
+        " arguments text not null,"
+        " state text not null check (state in ('asked', 'running', 'done', 'refused', 'failed')),"
+        " result text not null,"
+        " primary key (message_id, number))"
+    )
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_create_conversations,
     m002_keep_original_messages,
@@ -170,4 +185,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     m006_keep_what_was_typed,
     m007_tell_of_replies,
     m008_index_texts,
+    m009_keep_tool_uses,
 )

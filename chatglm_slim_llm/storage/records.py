@@ -105,6 +105,8 @@ class ChatSettings:
     """Fields of ``GenerationOptions`` that differ from the program's settings, by name."""
     knowledge_base: str = ""
     """The knowledge base that answers rest on; empty for none."""
+    tools: tuple[str, ...] = ()
+    """Names of the tool plugins that the model may use."""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,12 @@ def figures_text(figures: Figures | None) -> str | None:
 def settings_of(stored: str) -> ChatSettings:
     """Settings from their JSON; those that are not there have their defaults."""
     found = _read(stored) if stored else {}
-    return ChatSettings(found.get("system", ""), found.get("parameters", {}), found.get("knowledge_base", ""))
+    return ChatSettings(
+        found.get("system", ""),
+        found.get("parameters", {}),
+        found.get("knowledge_base", ""),
+        tuple(found.get("tools", ())),
+    )
 
 
 def settings_text(settings: ChatSettings) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from chatglm_slim_llm.storage.records import Attachment, ChatSettings, Figures, FinishReason, Role
 from chatglm_slim_llm.storage.sources import Source
+from chatglm_slim_llm.storage.tool_uses import ToolUse
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class WholeMessage:
     figures: Figures | None = None
     attachments: tuple[Attachment, ...] = ()
     sources: tuple[Source, ...] = ()
+    tool_uses: tuple[ToolUse, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from chatglm_slim_llm.errors import (
     PromptTooLongError,
     StorageError,
 )
-from chatglm_slim_llm.hosting.assistant import Piece, Request, Turn
+from chatglm_slim_llm.hosting.assistant import Piece, Request, ToolUse, Turn
 from chatglm_slim_llm.hosting.wire import (
     decode,
     encode,
@@ -42,7 +42,9 @@ def there_and_back(value):
 
 
 def test_any_text_comes_through_on_one_line_of_ascii():
-    request = Request([Turn("human", HOSTILE), Turn("ai", "")], HOSTILE, {"stop": [HOSTILE], "top_k": 3}, "笔记")
+    request = Request(
+        [Turn("human", HOSTILE), Turn("ai", "")], HOSTILE, {"stop": [HOSTILE], "top_k": 3}, "笔记", (HOSTILE,)
+    )
     assert request_from_wire(there_and_back(request_to_wire(request))) == request
 
 
@@ -53,6 +55,9 @@ def test_any_text_comes_through_on_one_line_of_ascii():
         Piece(HOSTILE),
         Piece("", "stop"),
         Piece("end", "length", Figures(3, 4.5, 0.25, 17, 2048), dropped_rounds=2),
+        Piece(tool=ToolUse("u1", "weather", {"city": HOSTILE, "days": [1, None]}, "asked")),
+        Piece(tool=ToolUse("u1", "weather", {}, "failed", HOSTILE)),
+        Piece(notice=HOSTILE),
         Piece("", "stop", None, (Source(1, "p", "/tmp/\udcff.md", HOSTILE, "A › B", 2, 3, 4, 0.5),)),
     ],
 )

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from chatglm_slim_llm.storage import Attachment, ChatSettings, CheckpointKey, ConversationStore, Figures, Source
+from chatglm_slim_llm.storage import (
+    Attachment,
+    ChatSettings,
+    CheckpointKey,
+    ConversationStore,
+    Figures,
+    Source,
+    ToolUse,
+)
 from chatglm_slim_llm.storage.migrations import MIGRATIONS
 
 SAMPLES = Path(__file__).parents[1] / "data" / "schemas"
@@ -71,6 +79,8 @@ def test_what_a_schema_added_is_kept(version, tmp_path):
         if version >= 7:
             tools_call = store.all_messages(2)[-1]
             assert (tools_call.failure, tools_call.figures) == ("out of memory", Figures(output_tokens=4))
+        if version >= 9:
+            assert store.tool_uses_of_path(1) == {2: [ToolUse("u", "weather", {"city": "北京"}, "done", "晴")]}
 
 
 def test_what_a_killed_program_left_in_the_log_is_kept_and_in_the_backup_too(tmp_path):

@@ -94,6 +94,13 @@ class Fields:
             raise self._wrong(key, "a list")
         return [Fields.of(item, f"{self.where}.{key}[{place}]") for place, item in enumerate(value)]
 
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of texts; empty if it is missing."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(key, "a list of texts")
+        return tuple(value)
+
     def object(self, key: str) -> Fields | None:
         """An object or nothing."""
         value = self.values.get(key)

@@ -15,6 +15,7 @@ from chatglm_slim_llm.storage.exchange.html_style import STYLE, code_style, high
 from chatglm_slim_llm.storage.exchange.labels import (
     ENGLISH,
     Labels,
+    call_of,
     labels_for,
     local_time,
     path_shown,
@@ -22,6 +23,7 @@ from chatglm_slim_llm.storage.exchange.labels import (
     reason_of,
 )
 from chatglm_slim_llm.storage.sources import Source
+from chatglm_slim_llm.storage.tool_uses import ToolUse
 from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
 
 _HEAD = """<!doctype html>
@@ -68,6 +70,7 @@ def _about(conversation: WholeConversation, labels: Labels) -> str:
     facts = [(labels.created, local_time(conversation.created_at))]
     facts += [(labels.folder, conversation.folder)] if conversation.folder else []
     facts += [(labels.knowledge_base, settings.knowledge_base)] if settings.knowledge_base else []
+    facts += [(labels.tools, ", ".join(settings.tools))] if settings.tools else []
     if settings.parameters:
         facts.append((labels.parameters, ", ".join(f"{key} = {value}" for key, value in settings.parameters.items())))
     line = " · ".join(f"{label}{labels.colon}{_line(value)}" for label, value in facts)
@@ -82,6 +85,8 @@ def _message(message: WholeMessage, labels: Labels, markdown: MarkdownIt) -> str
     if message.attachments:
         names = " ".join(f"<code>{_line(attachment.name)}</code>" for attachment in message.attachments)
         parts.append(f"<p class=muted>{labels.attached}{labels.colon}{names}</p>")
+    if message.tool_uses:
+        parts.append(_tool_uses(message.tool_uses, labels))
     if message.role == "assistant":
         parts.append(str(markdown.render(message.content)).rstrip())
     else:  # people write text, not Markdown: line for line as they typed it
@@ -91,6 +96,19 @@ def _message(message: WholeMessage, labels: Labels, markdown: MarkdownIt) -> str
     if message.sources:
         parts.append(_sources(message.sources, labels))
     return f"<section class={message.role}>\n" + "\n".join(parts) + "\n</section>\n"
+
+
+def _tool_uses(uses: Sequence[ToolUse], labels: Labels) -> str:
+    items = "\n".join(_tool_use(use, labels) for use in uses)
+    return f"<div class=sources><h3>{labels.tools}</h3>\n{items}\n</div>"
+
+
+def _tool_use(use: ToolUse, labels: Labels) -> str:
+    state = f" · {labels.tool_states[use.state]}" if use.state in labels.tool_states else ""
+    return (
+        f"<details><summary><code>{_line(call_of(use))}</code>{state}</summary>"
+        f"<p class=plain>{escape(use.result.strip())}</p></details>"
+    )
 
 
 def _sources(sources: Sequence[Source], labels: Labels) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from pathlib import PurePath
 
 from chatglm_slim_llm.storage.records import FinishReason, Role
 from chatglm_slim_llm.storage.sources import Source
+from chatglm_slim_llm.storage.tool_uses import ToolState, ToolUse
 from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
 
 _LETTERS = re.compile(r"[^\W\d_]")
@@ -32,6 +34,9 @@ class Labels:
     knowledge_base: str
     attached: str
     sources: str
+    tools: str
+    tool_states: dict[ToolState, str]
+    """What is said of a use that was not done."""
     page: str
     lines: str
     colon: str
@@ -53,6 +58,8 @@ ENGLISH = Labels(
     knowledge_base="Knowledge base",
     attached="Attached",
     sources="Sources",
+    tools="Tools",
+    tool_states={"refused": "not allowed", "failed": "failed", "asked": "waits for permission", "running": "at work"},
     page="page {}",
     lines="lines {}–{}",
     colon=": ",
@@ -73,6 +80,8 @@ CHINESE = Labels(
     knowledge_base="知识库",
     attached="附件",
     sources="来源",
+    tools="工具",
+    tool_states={"refused": "未获允许", "failed": "失败", "asked": "等待允许", "running": "运行中"},
     page="第 {} 页",
     lines="第 {}–{} 行",
     colon="：",
@@ -114,6 +123,12 @@ def place_of(source: Source, labels: Labels) -> str:
     if source.first_line is not None and source.last_line is not None:
         parts.append(labels.lines.format(source.first_line, source.last_line))
     return ", ".join(parts)
+
+
+def call_of(use: ToolUse) -> str:
+    """Such as ``weather(city="Paris")``."""
+    given = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in use.arguments.items())
+    return f"{use.name}({given})"
 
 
 def reason_of(message: WholeMessage, labels: Labels) -> str:

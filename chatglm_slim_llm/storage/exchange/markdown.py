@@ -5,8 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from chatglm_slim_llm.storage.exchange.labels import Labels, labels_for, local_time, path_shown, place_of, reason_of
+from chatglm_slim_llm.storage.exchange.labels import (
+    Labels,
+    call_of,
+    labels_for,
+    local_time,
+    path_shown,
+    place_of,
+    reason_of,
+)
 from chatglm_slim_llm.storage.sources import Source
+from chatglm_slim_llm.storage.tool_uses import ToolUse
 from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>#|~])")
@@ -28,6 +37,8 @@ def _about(conversation: WholeConversation, labels: Labels) -> str:
         lines.append(f"{labels.folder}{labels.colon}{_escaped(conversation.folder)}")
     if settings.knowledge_base:
         lines.append(f"{labels.knowledge_base}{labels.colon}{_escaped(settings.knowledge_base)}")
+    if settings.tools:
+        lines.append(f"{labels.tools}{labels.colon}{', '.join(map(_code, settings.tools))}")
     if settings.parameters:
         given = ", ".join(f"{key} = {value}" for key, value in settings.parameters.items())
         lines.append(f"{labels.parameters}{labels.colon}{_code(given)}")
@@ -42,6 +53,9 @@ def _message(message: WholeMessage, labels: Labels) -> str:
     if message.attachments:
         names = ", ".join(_code(attachment.name) for attachment in message.attachments)
         parts.append(f"{labels.attached}{labels.colon}{names}")
+    if message.tool_uses:
+        uses = "\n".join(_tool_use(use, labels) for use in message.tool_uses)
+        parts.append(f"**{labels.tools}**\n\n{uses}".rstrip("\n"))
     if message.content:
         parts.append(_closed(message.content.rstrip("\r\n")))
     if reason := reason_of(message, labels):
@@ -50,6 +64,13 @@ def _message(message: WholeMessage, labels: Labels) -> str:
         sources = "\n".join(_source(source, labels) for source in message.sources)
         parts.append(f"**{labels.sources}**\n\n{sources}".rstrip("\n"))
     return "\n\n".join(parts) + "\n"
+
+
+def _tool_use(use: ToolUse, labels: Labels) -> str:
+    text = f"- {_code(call_of(use))}"
+    if use.state in labels.tool_states:
+        text += f" · {labels.tool_states[use.state]}"
+    return f"{text}\n\n{_quoted(use.result, '  ')}" if use.result.strip() else f"{text}\n"
 
 
 def _source(source: Source, labels: Labels) -> str:

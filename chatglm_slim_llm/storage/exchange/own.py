@@ -13,6 +13,7 @@ from chatglm_slim_llm.storage.exchange.fields import Fields, is_number
 from chatglm_slim_llm.storage.exchange.json_stream import MalformedError
 from chatglm_slim_llm.storage.records import Attachment, ChatSettings, Figures, FinishReason, Role
 from chatglm_slim_llm.storage.sources import Source
+from chatglm_slim_llm.storage.tool_uses import ToolState, ToolUse
 from chatglm_slim_llm.storage.whole import WholeConversation, WholeMessage
 
 FORMAT = "chatglm-slim-conversations"
@@ -61,6 +62,7 @@ def _message_json(message: WholeMessage) -> dict[str, Any]:
             for attachment in message.attachments
         ],
         "sources": [asdict(source) for source in message.sources],
+        "tool_uses": [asdict(use) for use in message.tool_uses],
         "original": message.original,
     }
 
@@ -120,6 +122,7 @@ def _settings(fields: Fields | None) -> ChatSettings:
         system=fields.text("system", ""),
         parameters={} if parameters is None else {key: _parameter(parameters, key) for key in parameters.values},
         knowledge_base=fields.text("knowledge_base", ""),
+        tools=fields.texts("tools"),
     )
 
 
@@ -153,6 +156,7 @@ def _message(fields: Fields, place: int) -> WholeMessage:
         figures=_figures(fields.object("figures")),
         attachments=tuple(_attachment(each) for each in fields.list("attachments")),
         sources=_sources(fields),
+        tool_uses=tuple(_tool_use(each) for each in fields.list("tool_uses")),
     )
 
 
@@ -199,4 +203,15 @@ def _source(fields: Fields) -> Source:
         first_line=fields.integer("first_line"),
         last_line=fields.integer("last_line"),
         score=fields.number("score"),
+    )
+
+
+def _tool_use(fields: Fields) -> ToolUse:
+    arguments = fields.object("arguments")
+    return ToolUse(
+        id=fields.text("id"),
+        name=fields.text("name"),
+        arguments={} if arguments is None else arguments.values,
+        state=cast(ToolState, fields.choice("state", get_args(ToolState))),
+        result=fields.text("result", ""),
     )

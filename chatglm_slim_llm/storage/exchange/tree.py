@@ -88,6 +88,7 @@ def _joined(first: WholeMessage, second: WholeMessage) -> WholeMessage:
         figures=second.figures or first.figures,
         attachments=first.attachments + second.attachments,
         sources=first.sources + second.sources,
+        tool_uses=first.tool_uses + second.tool_uses,
     )
 
 

@@ -14,6 +14,8 @@ ADDED = {
     6: "insert into drafts (conversation_id, text) values (1, '后天呢')",
     7: "update messages set failure = 'out of memory', finish_reason = 'error', figures = '{\"output_tokens\": 4}'"
     " where id = 7",
+    9: "insert into tool_uses (message_id, number, use_id, name, arguments, state, result)"
+    " values (2, 0, 'u', 'weather', '{\"city\": \"北京\"}', 'done', '晴')",
 }
 ATTACHMENT = (
     "insert into attachments (message_id, number, name, text, path, media_type)"
