@@ -5,9 +5,24 @@ from __future__ import annotations
 import argparse
 
 from chatglm_slim_llm import __version__
-from chatglm_slim_llm.cli import ask, bench, chat, completion, doctor, history, index, kb, pull, quantize, search, slim
+from chatglm_slim_llm.cli import (
+    ask,
+    bench,
+    chat,
+    completion,
+    doctor,
+    history,
+    index,
+    kb,
+    plugins,
+    pull,
+    quantize,
+    search,
+    slim,
+)
+from chatglm_slim_llm.plugins.words import add_words
 
-COMMANDS = (chat, history, ask, index, search, kb, slim, quantize, pull, bench, doctor, completion)
+COMMANDS = (chat, history, ask, index, search, kb, plugins, slim, quantize, pull, bench, doctor, completion)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -18,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog="'chatglm-slim COMMAND --help' explains a command.",
     )
     parser.add_argument("--version", action="version", version=f"chatglm-slim {__version__}")
+    add_words(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
         command.add_command(commands)

@@ -35,10 +35,8 @@ def read_attachment(path: Path) -> Attachment:
     """
     found = _found(path)
     suffix = path.suffix.lower().lstrip(".")
-    if suffix in _AS_THEY_ARE or suffix not in plugins("chatglm_slim.loaders"):
-        text = _plain(found)
-    else:
-        text = _document(found)
+    is_plain = suffix in _AS_THEY_ARE or suffix not in plugins("loaders")
+    text = _plain(found) if is_plain else _document(found)
     if not text.strip():
         raise UnreadableFileError("holds no text", path=path)
     if len(text) > MAX_CHARACTERS:
@@ -57,7 +55,7 @@ def _found(path: Path) -> FoundFile:
         if path.is_dir():
             raise UnreadableFileError("is a folder; attach its files, or put it into a knowledge base", path=path)
         limits = ScanLimits(max_file_bytes=MAX_FILE_BYTES)
-        found = next(iter(scan([path], limits=limits, loadable=list(plugins("chatglm_slim.loaders")))), None)
+        found = next(iter(scan([path], limits=limits, loadable=list(plugins("loaders")))), None)
     except UnreadableFileError:
         raise
     except (RetrievalError, OSError) as error:

@@ -21,7 +21,7 @@ from chatglm_slim_llm.plugins import plugin
 from chatglm_slim_llm.storage.text import storable
 
 Vectors = NDArray[np.float32]
-GROUP = "chatglm_slim.embedders"
+GROUP = "embedders"
 DEFAULT = "use"
 
 _QUESTIONS = (
@@ -108,7 +108,7 @@ def embedder(choice: str | Embeddings) -> Embedder:
     if isinstance(choice, Embeddings):
         return FromLangChain(choice)
     name, _, argument = choice.partition(":")
-    make: Any = plugin(GROUP, name).load()
+    make: Any = plugin(GROUP, name).function()
     made: Embedder = make(argument or None)
     return made
 

@@ -340,7 +340,7 @@ class KnowledgeBase(VectorStore):
     def _new_sync(self, progress: Callable[[Progress], None] | None, stop: Stop | None) -> Sync:
         own, mark = self._embedding.loaded()
         self._embedding.remember()
-        loadable = list(plugins("chatglm_slim.loaders"))
+        loadable = list(plugins("loaders"))
         return Sync(self._index, own, mark, progress=progress, stop=stop, loadable=loadable)
 
     def _found(self, query: str, k: int, mode: Mode, meaning: Meaning | None, wanted: Filter | None) -> list[Passage]:

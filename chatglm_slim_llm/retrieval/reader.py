@@ -96,7 +96,7 @@ class _Reader:
 
     def __init__(self, replies: BinaryIO, settings: dict[str, Any]) -> None:
         self._replies, self._settings = replies, settings
-        self._specs: dict[str, PluginSpec] = plugins("chatglm_slim.loaders")
+        self._specs: dict[str, PluginSpec] = plugins("loaders")
         self._loaders: dict[str, Loader] = {}
 
     def send(self, message: dict[str, Any]) -> None:
@@ -173,7 +173,7 @@ class _Reader:
             suffix = "txt"
         if suffix not in self._loaders:
             self._loaders[suffix] = (
-                cast(Loader, self._specs[suffix].load()) if suffix in self._specs else _text_loader()
+                cast(Loader, self._specs[suffix].function()) if suffix in self._specs else _text_loader()
             )
         return self._loaders[suffix]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 from chatglm_slim_llm.errors import ConfigError
+from chatglm_slim_llm.writing import write_whole
 from tui.settings.values import LoadedSettings, Settings
 
 
@@ -35,11 +34,10 @@ def save(path: Path, key: str, value: object) -> None:
     if value is not None:
         Settings().with_value(key, value)
     group, _, name = key.partition(".")
-    target = Path(os.path.realpath(path))  # a link to the file of someone's dotfiles stays a link
     try:
-        document = _read(target)
+        document = _read(path)
         _set(document, group, name, list(value) if isinstance(value, tuple) else value)
-        _write(target, document.as_string())
+        write_whole(path, document.as_string())
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}); the setting is not saved", key=key) from error
     except ValueError as error:
@@ -78,19 +76,3 @@ def _inner(table: Any, name: str) -> tuple[Any, str]:
     if name not in table and rest and isinstance(table.get(before), MutableMapping):
         return _inner(table[before], rest)
     return table, name
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=".settings-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(mode)
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise

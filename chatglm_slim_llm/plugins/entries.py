@@ -1,0 +1,53 @@
+"""What installed packages offer, by their entry points; nothing of theirs is imported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution, EntryPoint, distributions
+
+from chatglm_slim_llm.plugins.spec import GROUPS
+
+OURS = "chatglm-slim-llm"
+_PREFIX = "chatglm_slim."
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A plugin that an installed package offers."""
+
+    group: str
+    name: str
+    target: str
+    distribution: str
+
+
+def find_offers() -> tuple[list[Offer], list[str]]:
+    """All offers, and a sentence for each package whose entry points cannot be read."""
+    offers: list[Offer] = []
+    problems: list[str] = []
+    seen = set()
+    for distribution in distributions():
+        try:
+            entries = list(_entries(distribution))
+        except Exception as error:  # a half-removed or broken package must not hide the plugins of the others
+            problems.append(f"the entry points of {_place(distribution)} cannot be read ({error}); install it again")
+            continue
+        if not entries:  # asking for the name parses a file, so only those that matter are asked
+            continue
+        name = re.sub(r"[-_.]+", "-", distribution.name or "unknown").lower()
+        if name not in seen:  # an import would find the earlier one on the path, too
+            offers += (Offer(entry.group.removeprefix(_PREFIX), entry.name, entry.value, name) for entry in entries)
+        seen.add(name)
+    return sorted(offers, key=lambda offer: (offer.group, offer.name, offer.distribution)), problems
+
+
+def _entries(distribution: Distribution) -> Iterator[EntryPoint]:
+    text = distribution.read_text("entry_points.txt")
+    if text and _PREFIX in text:  # most packages have none of ours, and parsing them all takes longest
+        yield from (entry for entry in distribution.entry_points if entry.group.removeprefix(_PREFIX) in GROUPS)
+
+
+def _place(distribution: Distribution) -> str:
+    return str(getattr(distribution, "_path", None) or "a package")

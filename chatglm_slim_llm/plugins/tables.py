@@ -1,0 +1,139 @@
+"""``plugins.toml`` as it is read: the first file there is, on top of the one that we ship.
+
+What is wrong in a file is a problem to be told; the rest of the file holds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from chatglm_slim_llm.config import Folders
+from chatglm_slim_llm.plugins.spec import GROUPS
+from chatglm_slim_llm.plugins.trust import is_trusted
+
+VARIABLE = "CHATGLM_SLIM_PLUGINS"
+NAME = "plugins.toml"
+_TYPES = {"target": str, "enabled": bool, "description": str, "package": str, "options": dict}
+_WORDS = {str: "a text in quotes", bool: "true or false", dict: "a table"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file says of one plugin; ``None`` where it says nothing."""
+
+    group: str
+    name: str
+    file: Path
+    is_trusted: bool
+    target: str | None = None
+    enabled: bool | None = None
+    description: str | None = None
+    package: str | None = None
+    options: Mapping[str, object] | None = None
+    complaint: str = ""
+    """What is wrong with it; then nothing it says is followed."""
+
+    def on_top_of(self, below: Table | None) -> Table:
+        """This table, with what another says where it is silent."""
+        if below is None:
+            return self
+        silent = {name: getattr(below, name) for name in _TYPES if getattr(self, name) is None}
+        return replace(self, **silent)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of the files in use, by group and name, in the order of use."""
+
+    file: Path
+    """The file in use; the shipped one if there is no other."""
+    tables: Mapping[tuple[str, str], Table] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def shipped_file() -> Path:
+    """The file that comes with the program: in the package, or at the root of the repository."""
+    package = Path(__file__).parent.parent
+    inside = package / NAME
+    return inside if inside.exists() else package.parent / NAME
+
+
+def user_file(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's own file, whether or not there is one."""
+    return Folders.of_user(environ).config / NAME
+
+
+def file_in_use(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Path:
+    """The first there is: ``CHATGLM_SLIM_PLUGINS``, the working folder's, the user's, the shipped one."""
+    if named := environ.get(VARIABLE):
+        return Path(named).expanduser()
+    here, own = (folder or Path.cwd()) / NAME, user_file(environ)
+    return here if here.is_file() else own if own.is_file() else shipped_file()
+
+
+def read_tables(environ: Mapping[str, str] = os.environ) -> Tables:
+    """What the file in use and the shipped one say."""
+    file, shipped = file_in_use(environ), shipped_file()
+    below, below_problems = _read(shipped, is_trusted=True) if shipped.is_file() else ({}, ())
+    if _is_same(file, shipped):
+        return Tables(file, below, below_problems)
+    is_named = bool(environ.get(VARIABLE))
+    upper, problems = _read(
+        file, is_trusted=is_named or _is_same(file, user_file(environ)) or is_trusted(file, environ)
+    )
+    merged = {key: table.on_top_of(below.get(key)) for key, table in upper.items()}
+    return Tables(file, merged | {key: table for key, table in below.items() if key not in merged}, problems)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _read(file: Path, *, is_trusted: bool) -> tuple[dict[tuple[str, str], Table], tuple[str, ...]]:
+    import tomllib  # 10 ms, and not every program that imports this reads a file
+
+    try:
+        found = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        return {}, (f"{file} cannot be read ({error.strerror}); only what we ship is on",)
+    except ValueError as error:
+        return {}, (f"{file} is not valid TOML ({error}); only what we ship is on until it is repaired",)
+    tables: dict[tuple[str, str], Table] = {}
+    problems = []
+    for group, entries in found.items():
+        if group not in GROUPS or not isinstance(entries, dict):
+            problems.append(f"{file}: [{group}] is no group of plugins{_hint(group, GROUPS)}")
+            continue
+        tables |= {(group, name): _table(group, name, table, file, is_trusted) for name, table in entries.items()}
+    problems += [
+        f"{file}: [{table.group}.{table.name}] {table.complaint}" for table in tables.values() if table.complaint
+    ]
+    return tables, tuple(problems)
+
+
+def _table(group: str, name: str, given: Any, file: Path, is_trusted: bool) -> Table:
+    complaint = next(_complaints(given), "")
+    # A table that cannot be read as it is meant must not bring anything in.
+    return Table(group, name, file, is_trusted, **({"complaint": complaint} if complaint else given))
+
+
+def _complaints(given: Any) -> Iterator[str]:
+    if not isinstance(given, dict):
+        yield f"must be a table, found {given!r}"
+        return
+    for key, value in given.items():
+        if key not in _TYPES:
+            options = "; options of the plugin stand in a table of their own, [….options]"
+            yield f"has no key {key}{_hint(key, _TYPES)}{options}"
+        elif not isinstance(value, _TYPES[key]):
+            yield f"{key} must be {_WORDS[_TYPES[key]]}, found {value!r}"
+
+
+def _hint(name: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"
