@@ -1,8 +1,8 @@
-"""Builds the kernels for processors; everything else stands in pyproject.toml.
+"""Builds the kernels for processors, and copies what stands beside the packages; the rest is in pyproject.toml.
 
 Each instruction set has a source file of its own with flags of its own, and the library chooses among them when it
-runs, so one wheel serves every processor of an architecture. Without a C++ compiler the package installs all the
-same, and torch does the work, slower.
+runs; it is called through ctypes and knows nothing of Python. So one wheel serves every processor of an architecture
+and every Python. Without a C++ compiler the package installs all the same, and torch does the work, slower.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 FOLDER = Path("chatglm_slim_llm/kernels/native")
+LIBRARY = Path("chatglm_slim_llm/kernels/_native.so")
 IS_X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
 # No -ffast-math: sums keep their order, so that a row comes out the same alone and in a batch.
 FLAGS = ["-std=c++17", "-O3", "-fopenmp", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off", "-Wno-psabi"]
+FLAGS += ["-g0"]  # what debuggers need is nine tenths of the library, and names the folder of the build
 if os.environ.get("CHATGLM_SANITIZE"):  # see `make sanitize`
     FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-O1", "-g"]
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
@@ -45,6 +49,36 @@ class BuildNative(build_ext):
         target = self.get_ext_fullpath(ext.name)
         self.compiler.link_shared_object(objects, target, extra_postargs=LINK, target_lang="c++")
 
+    def get_ext_filename(self, fullname: str) -> str:
+        """One name for every Python and system: nobody imports the library, it is loaded by its path."""
+        return str(Path(*fullname.split(".")).with_suffix(".so"))
+
+
+class BuildPackages(build_py):
+    """Takes the shipped ``plugins.toml`` along, which a checkout has at its root."""
+
+    def run(self) -> None:
+        """Copy the packages, then the file."""
+        super().run()
+        if not self.editable_mode:
+            self.copy_file("plugins.toml", str(Path(self.build_lib, "chatglm_slim_llm", "plugins.toml")))
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel for a platform and any Python 3, or for any platform where the library could not be built."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """The wheel's tags, from what is in it."""
+        return "py3", "none", super().get_tag()[2] if self._has_library() else "any"
+
+    def write_wheelfile(self, *args: object, **kwargs: object) -> None:
+        """Write the tags down."""
+        self.root_is_pure = not self._has_library()
+        super().write_wheelfile(*args, **kwargs)
+
+    def _has_library(self) -> bool:
+        return Path(self.bdist_dir, LIBRARY).is_file()
+
 
 setup(
     ext_modules=[
@@ -57,5 +91,5 @@ setup(
             optional=True,
         )
     ],
-    cmdclass={"build_ext": BuildNative},
+    cmdclass={"bdist_wheel": PlatformWheel, "build_ext": BuildNative, "build_py": BuildPackages},
 )

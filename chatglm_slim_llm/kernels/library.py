@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sysconfig
 from ctypes import POINTER, c_char_p, c_float, c_int, c_int64, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
@@ -152,5 +151,5 @@ def check(status: int) -> None:
 def _find() -> Path | None:
     if os.sep in (given := os.environ.get(VARIABLE, "")):
         return Path(given)
-    path = Path(__file__).with_name(f"_native{sysconfig.get_config_var('EXT_SUFFIX')}")
+    path = Path(__file__).with_name("_native.so")
     return path if path.is_file() else None
