@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 
 def install(site: Path, name: str, group: str, entries: dict[str, str], module: str, source: str) -> None:
     """Write the package ``name`` with one module and entry points of one group.
@@ -22,3 +24,10 @@ def install(site: Path, name: str, group: str, entries: dict[str, str], module: 
     lines = "".join(f"{entry} = {target}\n" for entry, target in entries.items())
     (info / "entry_points.txt").write_text(f"[{group}]\n{lines}")
     (site / f"{module}.py").write_text(source)
+
+
+def enable(monkeypatch: pytest.MonkeyPatch, file: Path, *keys: str) -> Path:
+    """Switch plugins of others on, such as `loaders.odd`, in a file that is in use from now on."""
+    file.write_text("".join(f"[{key}]\nenabled = true\n" for key in keys))
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(file))
+    return file

@@ -106,8 +106,11 @@ def _read(file: Path, *, is_trusted: bool) -> tuple[dict[tuple[str, str], Table]
     tables: dict[tuple[str, str], Table] = {}
     problems = []
     for group, entries in found.items():
-        if group not in GROUPS or not isinstance(entries, dict):
+        if group not in GROUPS:
             problems.append(f"{file}: [{group}] is no group of plugins{_hint(group, GROUPS)}")
+            continue
+        if not isinstance(entries, dict):
+            problems.append(f"{file}: [{group}] must be a table of plugins, found {entries!r}")
             continue
         tables |= {(group, name): _table(group, name, table, file, is_trusted) for name, table in entries.items()}
     problems += [

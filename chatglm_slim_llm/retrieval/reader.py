@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from chatglm_slim_llm.errors import UnreadableFileError
-from chatglm_slim_llm.plugins import PluginSpec, plugins
+from chatglm_slim_llm.plugins import PluginSpec, catalogue
 from chatglm_slim_llm.retrieval.passages import Chunk, Section
 from chatglm_slim_llm.retrieval.splitting import split
 
@@ -96,7 +96,9 @@ class _Reader:
 
     def __init__(self, replies: BinaryIO, settings: dict[str, Any]) -> None:
         self._replies, self._settings = replies, settings
-        self._specs: dict[str, PluginSpec] = plugins("loaders")
+        # A broken one is to be complained of, not to be passed over.
+        usable = [spec for spec in catalogue("loaders") if spec.state in ("on", "broken")]
+        self._specs: dict[str, PluginSpec] = {spec.name: spec for spec in usable}
         self._loaders: dict[str, Loader] = {}
 
     def send(self, message: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ from chatglm_slim_llm.retrieval.embedders import FromLangChain, embedder, finger
 from chatglm_slim_llm.retrieval.parallel import ParallelEmbedder, _Helper
 from chatglm_slim_llm.retrieval.splitting import sentences
 from chatglm_slim_llm.retrieval.terms import passage_terms, terms
-from tests.installed import install
+from tests.installed import enable, install
 
 MODES = ("keyword", "vector", "hybrid")
 
@@ -468,6 +468,7 @@ def letters(tmp_path, monkeypatch):
         site, "letters", "chatglm_slim.embedders", {"letters": "letters_embedder:make"}, "letters_embedder", LETTERS
     )
     monkeypatch.syspath_prepend(str(site))
+    enable(monkeypatch, tmp_path / "plugins.toml", "embedders.letters")
     monkeypatch.setattr("chatglm_slim_llm.retrieval.parallel._WORTH_HELP", 0)
     monkeypatch.setattr("chatglm_slim_llm.retrieval.parallel._SLICE", 10)
     yield embedder("letters")

@@ -16,7 +16,7 @@ import pytest
 from chatglm_slim_llm.errors import RetrievalError
 from chatglm_slim_llm.retrieval.reading import ReaderPool, ReadFile, ReadLimits, UnreadFile
 from chatglm_slim_llm.retrieval.scanning import FoundFile
-from tests.installed import install
+from tests.installed import enable, install
 
 LIMITS = ReadLimits(seconds=20, max_tokens=64)
 
@@ -67,6 +67,7 @@ def odd(tmp_path, monkeypatch):
     entries = {"odd": "odd_loaders:load", "broken": "odd_missing:load"}
     install(site, "odd", "chatglm_slim.loaders", entries, "odd_loaders", LOADERS)
     monkeypatch.syspath_prepend(str(site))
+    enable(monkeypatch, tmp_path / "plugins.toml", "loaders.odd", "loaders.broken")
 
     def write(words: str, name: str = "a.odd") -> FoundFile:
         (tmp_path / "docs").mkdir(exist_ok=True)
