@@ -10,42 +10,32 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from chatglm_slim_llm import __version__
 from chatglm_slim_llm.checkpoint.pull import DEMO_FOLDER, find_folder, is_hub_id, missing_files
+from chatglm_slim_llm.cli.concealing import concealed, is_secret, secrets
+from chatglm_slim_llm.cli.installed import find_installed
+from chatglm_slim_llm.cli.kept import find_kept
 from chatglm_slim_llm.cli.machine import find_devices, find_processor
 from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, Folders, LoadOptions, Quantization
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError
 from chatglm_slim_llm.hosting.amounts import memory_needs, size_text
 from chatglm_slim_llm.hosting.memory import find_memory
+from chatglm_slim_llm.plugins import GROUPS, catalogue, problems
+from chatglm_slim_llm.plugins.tables import file_in_use, shipped_file
 
 Table = dict[str, str]
 
-_PACKAGES = (
-    "torch",
-    "transformers",
-    "langchain",
-    "langchain-core",
-    "huggingface-hub",
-    "safetensors",
-    "sentencepiece",
-    "numpy",
-    "textual",
-)
-_EXTRAS = {"llguidance": "structured"}
-"""Packages that an extra brings."""
 _TELLING_VARIABLES = re.compile(
     r"CHATGLM_SLIM_.*|HF_.*|HUGGING.*|TRANSFORMERS_.*|TORCH_.*|PYTORCH_.*|CUDA_.*|OMP_.*|MKL_.*|XDG_.*_HOME|"
     r"(https?|all|no)_proxy|LANG|LC_.*|TERM|COLORTERM|NO_COLOR|PYTHON.*|VIRTUAL_ENV",
     re.IGNORECASE,
 )
-_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
-_URL_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
 
 
 class Problem(TypedDict):
@@ -59,8 +49,12 @@ class Diagnosis(TypedDict):
     """Everything that the doctor says; the keys are those of ``--json``."""
 
     program: Table
+    packages: Table
+    extras: Table
     machine: Table
     folders: Table
+    files: Table
+    plugins: Table
     checkpoints: Table
     environment: Table
     problems: list[Problem]
@@ -73,18 +67,32 @@ class _Finding:
 
 
 def diagnose(model: str | None = None, *, environ: Mapping[str, str] = os.environ) -> Diagnosis:
-    """Look at the program, the machine and the checkpoints; ``model`` is looked at more closely."""
-    machine = _look_at_machine()
-    options, problems = _options(model, environ)
-    checkpoints = _look_at_checkpoints(options)
-    return {
+    """Look at the program, the machine and the checkpoints; ``model`` is looked at more closely.
+
+    What comes back may be shown to anybody: it holds no secrets, and the user's own folder is ``~``.
+    """
+    machine, installed, kept = _look_at_machine(), find_installed(), find_kept(environ)
+    options, wrong = _options(model, environ)
+    checkpoints, added = _look_at_checkpoints(options), _look_at_plugins()
+    found = [*wrong, *_problems(installed.problems), *machine.problems, *_problems(kept.problems)]
+    diagnosis: Diagnosis = {
         "program": _look_at_program(),
+        "packages": installed.packages,
+        "extras": installed.extras,
         "machine": machine.rows,
-        "folders": _look_at_folders(environ),
+        "folders": kept.folders,
+        "files": kept.files,
+        "plugins": added.rows,
         "checkpoints": checkpoints.rows,
         "environment": _look_at_environment(environ),
-        "problems": [*problems, *machine.problems, *checkpoints.problems],
+        "problems": [*found, *added.problems, *checkpoints.problems],
     }
+    hidden = secrets(environ, [file_in_use(), Folders.of_user(environ).config / "settings.toml"])
+    return cast(Diagnosis, concealed(diagnosis, hidden, Path.home()))
+
+
+def _problems(found: Iterable[tuple[str, str]]) -> list[Problem]:
+    return [{"found": what, "do": do} for what, do in found]
 
 
 def _options(model: str | None, environ: Mapping[str, str]) -> tuple[LoadOptions, list[Problem]]:
@@ -96,19 +104,10 @@ def _options(model: str | None, environ: Mapping[str, str]) -> tuple[LoadOptions
 
 def _look_at_program() -> Table:
     return {
-        "chatglm-slim-llm": __version__,
+        "chatglm-slim-llm": f"{__version__}, in {Path(__file__).parents[1]}",
         "python": f"{platform.python_version()} ({sys.executable})",
         "system": platform.platform(),
-        **{package: _version(package) for package in (*_PACKAGES, *_EXTRAS)},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        extra = _EXTRAS.get(package)
-        return "not installed" + (f" (pip install 'chatglm-slim-llm[{extra}]')" if extra else "")
 
 
 def _look_at_machine() -> _Finding:
@@ -137,13 +136,16 @@ def _look_at_machine() -> _Finding:
 
 def _look_at_kernels(finding: _Finding) -> None:
     """Whether the compiled kernels run, and on which threads."""
-    from chatglm_slim_llm.kernels import instruction_set, shares_threads_with_torch, why_not
+    from chatglm_slim_llm.kernels import instruction_set, library, shares_threads_with_torch, why_not
 
     reason = why_not()
     if reason is not None:
         finding.rows["kernels"] = f"torch only, much slower on a processor: {reason}"
         return
-    finding.rows["kernels"] = f"compiled, {instruction_set()}"
+    compiled = library()
+    assert compiled is not None, "there is a reason where there is no library"
+    threads = compiled.chatglm_max_threads()
+    finding.rows["kernels"] = f"compiled, {instruction_set()}, {threads} threads, {Path(compiled._name).name}"
     if not shares_threads_with_torch():
         finding.problems.append(
             {
@@ -157,16 +159,25 @@ def _size(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else size_text(size_bytes)
 
 
-def _look_at_folders(environ: Mapping[str, str]) -> Table:
-    from huggingface_hub.constants import HF_HUB_CACHE
+def _look_at_plugins() -> _Finding:
+    """How many of each group there are in which state, and those that are broken; none of them is imported."""
+    finding = _Finding({"plugins.toml": f"{file_in_use()}{' (as shipped)' if file_in_use() == shipped_file() else ''}"})
+    known = catalogue()
+    for group in GROUPS:
+        counts = Counter(spec.state for spec in known if spec.group == group)
+        finding.rows[group] = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
+    for spec in known:
+        if spec.state == "broken":
+            found = f"plugin {spec.key} ({spec.origin}) is broken: {spec.reason}"
+            finding.problems.append(_told(found, f"chatglm-slim plugins show {spec.key}"))
+    finding.problems += [_told(each, "correct the file, or see: chatglm-slim plugins doctor") for each in problems()]
+    return finding
 
-    folders = Folders.of_user(environ)
-    paths = {"settings": folders.config, "data": folders.data, "cache": folders.cache, "hub cache": Path(HF_HUB_CACHE)}
-    table = {name: f"{path}{'' if path.exists() else ' (not there yet)'}" for name, path in paths.items()}
-    packed = [path.stat().st_size for path in (folders.cache / "packed").glob("*.safetensors")]
-    if packed:
-        table["packed weights"] = f"{size_text(sum(packed))} in {folders.cache / 'packed'}; may be deleted"
-    return table
+
+def _told(sentence: str, do: str) -> Problem:
+    """A sentence that may end with what to do, and what to do where it does not."""
+    found, _, own = sentence.partition("; ")
+    return {"found": found, "do": own or do}
 
 
 def _look_at_environment(environ: Mapping[str, str]) -> Table:
@@ -175,7 +186,7 @@ def _look_at_environment(environ: Mapping[str, str]) -> Table:
 
 def _shown(name: str, value: str) -> str:
     """A value without what nobody else may know."""
-    return "(set, hidden)" if _SECRET_NAME.search(name) and value else _URL_LOGIN.sub("…@", value)
+    return "(set, hidden)" if is_secret(name) and value else value
 
 
 def _look_at_checkpoints(options: LoadOptions) -> _Finding:

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+import tomllib
+from contextlib import closing
 from importlib import metadata
 from pathlib import Path
 
@@ -13,7 +17,9 @@ import pytest
 from chatglm_slim_llm.cli.diagnosis import diagnose
 from chatglm_slim_llm.cli.doctor import as_text
 from chatglm_slim_llm.hosting.amounts import memory_needs
+from chatglm_slim_llm.storage import ConversationStore
 
+ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).parent.parent / "data" / "reference" / "tiny_v11"
 SLIM_6B = {"hidden_size": 4096, "num_layers": 28, "inner_hidden_size": 16384, "vocab_size": 130528}
 
@@ -21,6 +27,7 @@ SLIM_6B = {"hidden_size": 4096, "num_layers": 28, "inner_hidden_size": 16384, "v
 @pytest.fixture
 def environ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nobody")
     return {"CHATGLM_SLIM_HOME": str(tmp_path / "home")}
 
 
@@ -34,18 +41,43 @@ def test_a_good_checkpoint_is_said_to_be_good(environ):
     assert str(TINY) not in founds(diagnosis)
 
 
-def test_a_missing_extra_is_named_with_how_to_get_it(environ, monkeypatch):
-    assert diagnose(environ=environ)["program"]["llguidance"] == metadata.version("llguidance")
+@pytest.fixture
+def versions(monkeypatch):
+    """Versions that packages are said to have; None for one that is not there."""
+    said: dict[str, str | None] = {}
     known = metadata.version
 
     def version(package):
-        if package == "llguidance":
+        if said.get(package, "") is None:
             raise metadata.PackageNotFoundError
-        return known(package)
+        return said.get(package) or known(package)
 
     monkeypatch.setattr(metadata, "version", version)
-    told = diagnose(environ=environ)["program"]["llguidance"]
-    assert told == "not installed (pip install 'chatglm-slim-llm[structured]')"
+    return said
+
+
+def test_every_dependency_of_the_package_has_its_version(environ):
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    names = {re.split(r"[<>=]", each)[0] for each in wanted}
+    told = diagnose(environ=environ)["packages"]
+    assert set(told) >= names - {"packaging"}
+    assert told["torch"] == metadata.version("torch")
+
+
+def test_a_missing_extra_is_named_with_how_to_get_it(environ, versions):
+    assert diagnose(environ=environ)["extras"]["structured"] == f"llguidance {metadata.version('llguidance')}"
+    versions["llguidance"] = None
+    told = diagnose(environ=environ)
+    assert told["extras"]["structured"] == "not installed: llguidance (pip install 'chatglm-slim-llm[structured]')"
+    assert "llguidance" not in founds(told)
+
+
+def test_a_dependency_of_another_version_is_a_problem_with_the_way_out(environ, versions):
+    versions["transformers"] = "4.27.1"
+    diagnosis = diagnose(environ=environ)
+    problem = next(each for each in diagnosis["problems"] if "transformers" in each["found"])
+    assert problem["found"] == "transformers 4.27.1 is installed, <6,>=5.23 is wanted"
+    assert problem["do"] == "pip install 'transformers<6,>=5.23'"
 
 
 def test_what_is_not_downloaded_is_no_problem_unless_it_is_asked_for(environ):
@@ -97,6 +129,85 @@ def test_secrets_are_never_shown(environ):
     assert "OPENAI_API_KEY" not in diagnosis["environment"]
 
 
+def test_secrets_of_files_are_not_shown_wherever_they_are_quoted(environ, tmp_path, monkeypatch):
+    (tmp_path / "home" / "config").mkdir(parents=True)
+    (tmp_path / "home" / "config" / "settings.toml").write_text('[serve]\ntoken = "PLANTED-in-settings"\n')
+    (tmp_path / "plugins.toml").write_text(
+        'tools = "PLANTED-instead-of-a-table"\n[models.own]\ntarget = "no_such_package:x"\napi_key = "PLANTED-key"\n'
+        '[loaders.own]\ntarget = "PLANTED-key.module:x"\n[loaders.own.options]\npassword = "PLANTED-pass"\n'
+        '[loaders.own.options.headers]\nX-Any = "PLANTED-head"\nurl = "http://me:PLANTED-url@host/?api_token=PLANTED-q"\n'
+    )
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(tmp_path / "plugins.toml"))
+    planted = {
+        "HF_TOKEN": "PLANTED-env",
+        "HF_ENDPOINT": "https://mirror/?access_token=PLANTED-env2&x=1",
+        "CHATGLM_SLIM_MODEL": "/models/PLANTED-env",
+        "HF_HOME": "/caches/hf_abcdefghijkl",
+    }
+    diagnosis = diagnose(environ=environ | planted)
+    text = as_text(diagnosis) + json.dumps(diagnosis)
+    assert "PLANTED" not in text.replace("PLANTED-instead-of-a-table", "")  # under no secret name: not a secret
+    assert "hf_abcdefghijkl" not in text
+    assert diagnosis["environment"]["HF_ENDPOINT"] == "https://mirror/?access_token=(hidden)&x=1"
+    assert "/models/(hidden) is not on this machine" in founds(diagnosis)
+    assert "models.own" in founds(diagnosis)
+
+
+def test_the_users_own_folder_is_not_named(environ, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    diagnosis = diagnose(environ=environ)
+    assert diagnosis["folders"]["data"].startswith("~/home/data (not there yet, ")
+    assert str(tmp_path) not in as_text(diagnosis)
+
+
+def test_broken_plugins_are_told_with_their_reason_and_none_is_imported(environ, tmp_path, monkeypatch):
+    (tmp_path / "spoiler.py").write_text("raise SystemExit('it was imported')\n")
+    (tmp_path / "plugins.toml").write_text(
+        '[tools.good]\ntarget = "spoiler.py:run"\n[tools.bad]\ntarget = "no_such_package:run"\n'
+        '[tools.away]\ntarget = "spoiler.py:run"\nenabled = false\n'
+    )
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(tmp_path / "plugins.toml"))
+    diagnosis = diagnose(environ=environ)
+    assert diagnosis["plugins"]["tools"].startswith("1 broken, 1 off, ")
+    assert diagnosis["plugins"]["plugins.toml"] == str(tmp_path / "plugins.toml")
+    problem = next(each for each in diagnosis["problems"] if "tools.bad" in each["found"])
+    assert "there is no module no_such_package" in problem["found"]
+    assert "chatglm-slim plugins disable tools.bad" in problem["do"]
+
+
+def test_the_history_is_counted_and_not_changed(environ, tmp_path):
+    path = tmp_path / "home" / "data" / "history.db"
+    with ConversationStore.open(path) as store:
+        for title in ("one", "two"):
+            store.append(store.create(title).id, "user", "what nobody else may read")
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    diagnosis = diagnose(environ=environ)
+    assert diagnosis["files"]["history"].startswith("2 conversations, 2 messages, ")
+    assert "nobody" not in as_text(diagnosis)
+    assert {name: (path.parent / name).read_bytes() for name in before} == before
+
+
+def test_a_damaged_history_and_settings_that_are_no_toml_are_problems(environ, tmp_path):
+    for name, text in (("data/history.db", "no database"), ("config/settings.toml", "model = = 1")):
+        path = tmp_path / "home" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    diagnosis = diagnose(environ=environ)
+    assert diagnosis["files"]["history"].startswith("BROKEN")
+    assert diagnosis["files"]["settings.toml"] == "BROKEN"
+    assert "history.db cannot be read: file is not a database" in founds(diagnosis)
+    assert "settings.toml cannot be read: Invalid value" in founds(diagnosis)
+
+
+def test_a_history_of_a_newer_version_is_a_problem(environ, tmp_path):
+    path = tmp_path / "home" / "data" / "history.db"
+    with ConversationStore.open(path) as store:
+        store.create("one")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version = 99")
+    assert "was written by a newer version" in founds(diagnose(environ=environ))
+
+
 def test_the_6b_model_needs_what_its_table_says():
     """5.64 billion weights in linear layers, 0.53 of embeddings, 0.94 GB for 2,048 tokens, and room to work."""
     needs = memory_needs(SLIM_6B)
@@ -126,7 +237,8 @@ def test_people_read_problems_last(environ):
 
 def test_the_doctor_works_where_torch_is_broken(tmp_path):
     (tmp_path / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open shared object file')")
-    environ = os.environ | {"PYTHONPATH": str(tmp_path), "HF_HOME": str(tmp_path), "CHATGLM_SLIM_HOME": str(tmp_path)}
+    places = dict.fromkeys(("PYTHONPATH", "HF_HOME", "CHATGLM_SLIM_HOME", "HOME"), str(tmp_path))
+    environ = os.environ | places
     command = [sys.executable, "-m", "chatglm_slim_llm", "doctor", "--json", "--model", str(TINY)]
     result = subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", timeout=60)
     assert (result.returncode, result.stderr) == (1, "")
