@@ -14,6 +14,7 @@ from chatglm_slim_llm.cli import (
     history,
     index,
     kb,
+    mcp,
     plugins,
     pull,
     quantize,
@@ -22,7 +23,7 @@ from chatglm_slim_llm.cli import (
 )
 from chatglm_slim_llm.plugins.words import add_words
 
-COMMANDS = (chat, history, ask, index, search, kb, plugins, slim, quantize, pull, bench, doctor, completion)
+COMMANDS = (chat, history, ask, index, search, kb, mcp, plugins, slim, quantize, pull, bench, doctor, completion)
 
 
 def build_parser() -> argparse.ArgumentParser:
