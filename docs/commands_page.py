@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from chatglm_slim_llm.cli.parser import build_parser
 from docs.terminal_page import filled
@@ -42,7 +43,8 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
 
 def shown(parser: argparse.ArgumentParser) -> str:
     """The help of a command, as wide as the page has room for, whatever terminal this is."""
-    plain, parser.formatter_class = parser.formatter_class, partial(parser.formatter_class, width=_WIDTH)
+    plain: Any = parser.formatter_class
+    parser.formatter_class = partial(plain, width=_WIDTH)
     try:
         return parser.format_help()
     finally:

@@ -49,7 +49,7 @@ def _requirements() -> Mapping[str, list[Requirement]]:
         requirement = Requirement(line)
         marker = requirement.marker
         belongs = extras if marker is None else [extra for extra in extras if marker.evaluate({"extra": extra})]
-        if belongs:  # the first of them: what is always needed is needed for each extra, too
+        if belongs and requirement.name != NAME:  # the first: what is always needed is needed for each extra, too
             by_extra[belongs[0]].append(requirement)
     return by_extra
 
