@@ -1,4 +1,4 @@
-"""Runs the examples of the guide, and writes what they print below them.
+"""Runs the examples of the guide, the start and the questions, and writes what they print below them.
 
     python -m docs.run [--write] [PAGE ...]
 
@@ -18,7 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-GUIDE = Path(__file__).parent / "guide"
+DOCS = Path(__file__).parent
+GUIDE = DOCS / "guide"
+PAGES = [*sorted(set(GUIDE.glob("*.md")) - set(GUIDE.glob("*.zh.md"))), DOCS / "index.md", DOCS / "faq.md"]
+"""The pages whose examples run; the Chinese ones have the same examples."""
 _BLOCK = re.compile(r"```python\n(?P<code>.*?)```\n(?:\n```text\n(?P<output>.*?)```\n)?", re.DOTALL)
 _MARK = "\n--- the next block ---\n"
 
@@ -116,7 +119,7 @@ def main() -> None:
     """Run the pages, and write their outputs if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="put the outputs below the blocks")
-    parser.add_argument("pages", nargs="*", type=Path, default=sorted(GUIDE.glob("*.md")))
+    parser.add_argument("pages", nargs="*", type=Path, default=PAGES)
     arguments = parser.parse_args()
     for page, printed in run(arguments.pages).items():
         if arguments.write:
