@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import llm
+from llm.models import EmbeddingModel
 
 from chatglm_slim_llm.llm_plugin.checkpoints import checkpoints
 from chatglm_slim_llm.llm_plugin.embedding import SlimEmbedding
@@ -24,7 +25,7 @@ class _RegisterModel(Protocol):
 
 
 class _RegisterEmbedding(Protocol):
-    def __call__(self, model: llm.EmbeddingModel, aliases: tuple[str, ...] = ()) -> None: ...
+    def __call__(self, model: EmbeddingModel, aliases: tuple[str, ...] = ()) -> None: ...
 
 
 @llm.hookimpl

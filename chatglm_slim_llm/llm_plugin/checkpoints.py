@@ -9,7 +9,7 @@ from chatglm_slim_llm.config import Folders
 
 
 def checkpoints() -> dict[str, str]:
-    """What `ChatGLMSlim` takes as ``model``, by a name: hub ids in the hub's cache, folders in the folder for models."""
+    """What `ChatGLMSlim` takes as ``model``, by name: hub ids in the hub's cache, folders in the folder for models."""
     try:
         return dict(_in_hub_cache()) | dict(_in_models_folder())
     except OSError:  # a folder that may not be read must not keep llm from listing the models of others

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import cast
+from typing import Any, cast
 
-import llm
+from llm.models import EmbeddingModel
 
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.llm_plugin.boundary import keep, llm_errors
 
 
-class SlimEmbedding(llm.EmbeddingModel):
+class SlimEmbedding(EmbeddingModel):
     """The vectors of `ChatGLMSlimEmbeddings`, of length 1."""
 
     batch_size = 32  # it reads few at a time; between batches llm writes down what it has and shows how far it is
@@ -30,7 +30,7 @@ class SlimEmbedding(llm.EmbeddingModel):
         with llm_errors():
             from chatglm_slim_llm.embeddings import ChatGLMSlimEmbeddings
 
-            chosen = {} if self._model is None else {"model": self._model}
+            chosen: dict[str, Any] = {} if self._model is None else {"model": self._model}
             embeddings = ChatGLMSlimEmbeddings(allow_download=False, **chosen)
             keep(LoadOptions(model=embeddings.model, quantization=embeddings.quantization, device=embeddings.device))
             yield from embeddings.embed_documents(cast("list[str]", list(items)))

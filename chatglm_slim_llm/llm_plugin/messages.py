@@ -22,7 +22,7 @@ def to_langchain(prompt: Prompt) -> list[BaseMessage]:
     """The whole conversation up to what is asked, a message for each part; neighbours of one role are joined later.
 
     Raises:
-        GenerationError: a part is neither text, a call nor a result, or its role is unknown.
+        GenerationError: nothing is asked, a part is neither text, a call nor a result, or its role is unknown.
     """
     messages = [
         message
@@ -30,6 +30,8 @@ def to_langchain(prompt: Prompt) -> list[BaseMessage]:
         for part in turn.parts
         for message in _message(turn.role, part)
     ]  # fmt: skip
+    if not any(isinstance(message, HumanMessage | FunctionMessage) for message in messages):
+        raise GenerationError("the prompt is empty; write something to answer")
     systems = [message.content for message in messages if isinstance(message, SystemMessage)]
     if prompt.system and prompt.system not in systems:  # llm leaves the one of a later turn out of the messages
         messages.insert(len(systems), SystemMessage(prompt.system))
@@ -43,7 +45,7 @@ def _message(role: str, part: Part) -> Iterator[BaseMessage]:
         case ToolCallPart(name=name, arguments=arguments, tool_call_id=call_id):
             yield AIMessage("", tool_calls=[{"name": name, "args": arguments, "id": call_id}])
         case ToolResultPart(name=name, output=output):
-            yield FunctionMessage(output, name=name)  # unlike a ToolMessage it knows whose result it is
+            yield FunctionMessage(content=output, name=name)  # unlike a ToolMessage it knows whose result it is
         case ReasoningPart():
             return  # what another model thought is not part of the conversation
         case AttachmentPart():

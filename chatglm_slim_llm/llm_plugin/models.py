@@ -38,13 +38,13 @@ class _Described:
             model: the checkpoint; the user's default if missing.
         """
         self.model_id, self._model = model_id, model
-        self.Options = DefaultOptions if model is None else SlimOptions  # noqa: N806
+        self.Options = DefaultOptions if model is None else SlimOptions
 
     def __str__(self) -> str:
         return f"ChatGLM-Slim: {self.model_id}"
 
 
-class Slim(_Described, llm.Model):
+class Slim(_Described, llm.Model):  # type: ignore[misc]  # the options depend on the object
     """A ChatGLM-6B(-Slim) checkpoint, or the demo model, answering in this process."""
 
     def execute(
@@ -59,7 +59,7 @@ class Slim(_Described, llm.Model):
                     yield from events.push(chunk)
 
 
-class AsyncSlim(_Described, llm.AsyncModel):
+class AsyncSlim(_Described, llm.AsyncModel):  # type: ignore[misc]  # as above
     """`Slim` for an event loop, which never waits for the model."""
 
     async def execute(

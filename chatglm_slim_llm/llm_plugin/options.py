@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import llm
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from chatglm_slim_llm.config import GenerationOptions, LoadOptions
@@ -55,15 +55,14 @@ class SlimOptions(llm.Options):
 
     @field_validator("*")
     @classmethod
-    def _check(cls, value: Any, info: Any) -> Any:
+    def _check(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse what cannot be used in the words that everything of ours has for it."""
         if value is None:
             return value
+        name = str(info.field_name)
+        own: dict[str, Any] = {name: tuple(_as_list(value)) if name == "stop" else value}
         try:
-            if info.field_name in _LOADING:
-                LoadOptions(**{info.field_name: value})
-            else:
-                GenerationOptions(**{info.field_name: _stops(value) if info.field_name == "stop" else value})
+            LoadOptions(**own) if name in _LOADING else GenerationOptions(**own)
         except ConfigError as error:
             raise PydanticCustomError("option", "{sentence}", {"sentence": str(error)}) from error
         return value
@@ -81,5 +80,5 @@ class DefaultOptions(SlimOptions):
     )
 
 
-def _stops(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
