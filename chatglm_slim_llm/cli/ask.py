@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.cli.chat import read_prompt
 from chatglm_slim_llm.cli.documents import (
-    add_kb_option,
-    opened_filled,
+    add_finder_options,
+    opened_finder,
     passage_json,
     passage_text,
     place_json,
@@ -43,7 +43,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         epilog="In a script whose standard input stays open, add </dev/null: piped text is read to its end.",
     )
     parser.add_argument("question", nargs="*", metavar="QUESTION", help="what to ask; several words are joined")
-    add_kb_option(parser)
+    add_finder_options(parser)
     parser.add_argument("-k", type=int, metavar="N", help="how many passages to look for (default: 8)")
     parser.add_argument("--show-passages", action="store_true", help="print all that the model was given to read")
     parser.add_argument("--json", action="store_true", help="print the whole answer as one JSON object when it is done")
@@ -55,13 +55,13 @@ def run(args: argparse.Namespace) -> int:
     """Find passages, and answer from them."""
     question = read_prompt(args.question, _USAGE)
     options = LoadOptions.resolve(args.model, args.quantization, args.device)
-    with opened_filled(args.kb) as kb:  # said before a model is downloaded or loaded
+    with opened_finder(args) as finder:  # said before a model is downloaded or loaded
         from chatglm_slim_llm.retrieval.chains import AnswerChain, options_for
 
         bring_model(options.model, is_agreed=args.yes)
         llm = _loaded(options)
         wanted = options_for(llm) if args.k is None else replace(options_for(llm), k=args.k)
-        pieces = AnswerChain(kb, llm, wanted).stream(question)
+        pieces = AnswerChain(finder, llm, wanted).stream(question)
         if args.json:
             print(json.dumps(_as_json(_sum(pieces)), ensure_ascii=False))
             return 0

@@ -19,6 +19,7 @@ from chatglm_slim_llm.hosting.extras import extra_packages
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase, Passage
     from chatglm_slim_llm.retrieval.embedders import Fingerprint
+    from chatglm_slim_llm.retrieval.plugged import PluggedFinder
 
 DEFAULT_NAME = "default"
 
@@ -26,11 +27,35 @@ DEFAULT_NAME = "default"
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-def add_kb_option(parser: argparse.ArgumentParser) -> None:
+def add_kb_option(parser: argparse._ActionsContainer) -> None:
     """Add ``--kb`` to a command that has a knowledge base of its own if none is named."""
     parser.add_argument(
         "--kb", default=DEFAULT_NAME, metavar="NAME", help="the knowledge base: a name or a file (default: %(default)s)"
     )
+
+
+def add_finder_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is searched: a knowledge base, or a retriever of a plugin."""
+    which = parser.add_mutually_exclusive_group()
+    add_kb_option(which)
+    which.add_argument("--retriever", metavar="NAME", help="a retriever of a plugin instead of a knowledge base")
+
+
+@contextmanager
+def opened_finder(args: argparse.Namespace) -> Iterator[KnowledgeBase | PluggedFinder]:
+    """What ``add_finder_options`` chose, ready to be searched.
+
+    Raises:
+        RetrievalError: the knowledge base is not there, or empty.
+        PluginError: the retriever is not there, or cannot be used.
+    """
+    if args.retriever is None:
+        with opened_filled(args.kb) as kb:
+            yield kb
+    else:
+        from chatglm_slim_llm.retrieval.plugged import PluggedFinder
+
+        yield PluggedFinder(args.retriever)
 
 
 @contextmanager

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import Any
 
 from chatglm_slim_llm.cli.chat import joined_words
-from chatglm_slim_llm.cli.documents import add_kb_option, opened_filled, passage_json, passage_text
+from chatglm_slim_llm.cli.documents import add_finder_options, opened_finder, passage_json, passage_text
 from chatglm_slim_llm.errors import ConfigError
 
 
@@ -19,13 +20,12 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Find the passages of indexed documents that answer a question best, by words and by meaning.",
     )
     parser.add_argument("query", nargs="+", metavar="QUERY", help="a question or some words, in any language")
-    add_kb_option(parser)
+    add_finder_options(parser)
     parser.add_argument("-k", type=int, default=4, metavar="N", help="how many passages at most (default: %(default)s)")
     parser.add_argument(
         "--mode",
         choices=("hybrid", "keyword", "vector"),
-        default="hybrid",
-        help="by words, by meaning (vector), or by both (default: %(default)s)",
+        help="in a knowledge base: by words, by meaning (vector), or by both (default: hybrid)",
     )
     parser.add_argument("--json", action="store_true", help="print the passages as one JSON object")
     parser.set_defaults(run=run)
@@ -36,11 +36,14 @@ def run(args: argparse.Namespace) -> int:
     query = joined_words(args.query)
     if not query:
         raise ConfigError("there is nothing to search for; give a question or some words", key="query")
-    with opened_filled(args.kb) as kb:
-        found = kb.search(query, args.k, args.mode)
+    if args.retriever and args.mode:
+        raise ConfigError("--mode is for knowledge bases; a retriever of a plugin searches its own way", key="mode")
+    how: dict[str, Any] = {} if args.retriever else {"mode": args.mode or "hybrid"}
+    with opened_finder(args) as finder:
+        found = finder.search(query, args.k, **how)
     if args.json:
         passages = [passage_json(passage) for passage in found]
-        print(json.dumps({"query": query, "mode": args.mode, "passages": passages}, ensure_ascii=False))
+        print(json.dumps({"query": query, **how, "passages": passages}, ensure_ascii=False))
         return 0
     for number, passage in enumerate(found, 1):
         print("\n" * (number > 1) + passage_text(f"{number}. {passage.score:.2f} ", passage))

@@ -1,0 +1,153 @@
+"""``chatglm-slim plugins`` and ``--plugins``: lists, switches, trials, and what goes wrong, as a person sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import pytest
+
+from chatglm_slim_llm.cli import main
+from tests.installed import install
+
+TOOLS = """
+def make(city: str = "x"):
+    return city
+"""
+RETRIEVERS = """
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+
+class Wiki(BaseRetriever):
+    fails: bool = False
+    def _get_relevant_documents(self, query, *, run_manager):
+        if self.fails:
+            raise SystemExit("no network")
+        return [Document(f"{query} is a town.", metadata={"source": "wiki/towns.md", "score": 0.9})]
+
+def strange():
+    return "no retriever"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A home, a working folder and an installed package of others."""
+    for name in [name for name in os.environ if name.startswith("CHATGLM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", "")  # set back after a test that chooses a file
+    install(tmp_path / "site", "acme", "chatglm_slim.tools", {"weather": "acme_tools:make"}, "acme_tools", TOOLS)
+    (tmp_path / "site" / "wiki.py").write_text(RETRIEVERS)
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    yield here
+    for module in ("acme_tools", "wiki"):
+        sys.modules.pop(module, None)
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*words: str) -> tuple[int, str, str]:
+        try:
+            status = main(words)
+        except SystemExit as ended:  # wrong usage
+            status = int(ended.code or 0)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_a_plugin_is_listed_shown_enabled_tried_and_disabled(folder, run):
+    assert "tools.weather" in next(line for line in run("plugins", "list")[1].splitlines() if " new " in line)
+    assert "nobody has enabled it" in run("plugins", "show", "weather")[1]
+    status, said, _ = run("plugins", "enable", "weather")
+    file = folder.parent / "home" / "config" / "plugins.toml"
+    assert (status, said) == (0, f"tools.weather (package acme) is on. Written to {file}.\n")
+    assert run("plugins", "doctor", "weather")[:2] == (0, "ok      tools.weather\n")
+    assert "acme_tools" not in sys.modules
+    assert json.loads(run("plugins", "disable", "weather", "--json")[1])["state"] == "off"
+    assert run("plugins", "list", "tools", "--json")[0] == 0
+
+
+def test_trust_is_given_to_a_folder_by_command(folder, run):
+    (folder / "plugins.toml").write_text('[tools.w]\ntarget = "acme_tools:make"\n')
+    assert json.loads(run("plugins", "show", "w", "--json")[1])["state"] == "untrusted"
+    assert run("plugins", "trust") == (0, "plugins.toml is trusted until it changes.\n", "")
+    assert json.loads(run("plugins", "show", "w", "--json")[1])["state"] == "on"
+
+
+def test_the_doctor_says_what_is_wrong_and_its_status_tells(folder, run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('[tools.weather.options]\ncitty = "x"\n[tools.gone]\n[tool.x]\n')
+    status, said, _ = run("--plugins", str(file), "plugins", "doctor", "weather", "gone")
+    assert status == 1
+    weather, gone, problem = said.splitlines()
+    assert "did you mean city?" in weather
+    assert "no installed package offers it" in gone
+    assert "did you mean tools?" in problem
+
+
+def test_secrets_in_options_are_not_shown(folder, run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[tools.weather.options]\napi_key = "s1"\nurl = "https://me:s2@host/x"\ncity = "Wien"\n'
+        '[tools.weather.options.env]\nANYTHING = "s3"\n'
+    )
+    for words in (["show", "weather"], ["show", "weather", "--json"], ["list", "--json"]):
+        said = run("--plugins", str(file), "plugins", *words)[1]
+        assert "Wien" in said
+        assert "https://host/x" in said
+        assert not any(secret in said for secret in ("s1", "s2", "s3"))
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["show", "wether"], 1, "there is no plugin wether; did you mean weather?"),
+        (["show", "zzzzzz"], 1, "plugins list shows what there is"),
+        (["list", "tool"], 2, "there is no group 'tool'"),
+        (["enable", "weather", "--package", "gone"], 1, "there is no plugin weather"),
+        (["trust", "gone.toml"], 2, "gone.toml cannot be trusted"),
+    ],
+)
+def test_mistakes_are_one_sentence(folder, run, words, status, said):
+    found, out, err = run("plugins", *words)
+    assert (found, out) == (status, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_file_that_is_asked_for_has_to_be_there(folder, run):
+    status, _, err = run("--plugins", "gone.toml", "plugins", "list")
+    assert status == 2
+    assert "--plugins: gone.toml is not a file; give the path of a plugins.toml" in err
+
+
+def test_safe_start_leaves_plugins_of_others_out(folder, run):
+    run("plugins", "enable", "weather")
+    listed = json.loads(run("--no-plugins", "plugins", "list", "tools", "--json")[1])["plugins"]
+    assert {spec["name"]: spec["state"] for spec in listed}["weather"] == "new"
+
+
+def test_a_retriever_of_a_plugin_is_searched_instead_of_a_knowledge_base(folder, run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text(
+        '[retrievers.towns]\ntarget = "wiki:Wiki"\n[retrievers.odd]\ntarget = "wiki:strange"\n'
+        '[retrievers.bad]\ntarget = "wiki:Wiki"\noptions = { fails = true }\n'
+    )
+    found = json.loads(run("--plugins", str(file), "search", "Wien", "--retriever", "towns", "--json")[1])
+    [passage] = found["passages"]
+    assert (passage["text"], passage["source"], passage["score"]) == ("Wien is a town.", "wiki/towns.md", 0.9)
+    for name, said in [
+        ("odd", r"plugin retrievers.odd (file"),
+        ("bad", "failed: SystemExit: no network"),
+        ("gone", "no plugin 'gone' in retrievers; there are: towns, odd, bad"),
+    ]:
+        status, out, err = run("search", "Wien", "--retriever", name)
+        assert (status, out) == (1, "")
+        assert said in err
+    assert "--mode is for knowledge bases" in run("search", "Wien", "--retriever", "towns", "--mode", "vector")[2]
