@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 NAME = "chatglm-slim-llm"
-_FOR_DEVELOPERS = ("dev", "docs")
+_FOR_DEVELOPERS = ("dev", "docs", "release")
 
 
 @dataclass(frozen=True)
