@@ -22,6 +22,10 @@ _AREAS = {
     "history": "In the history",
     "passage": "In a passage",
     "knowledge": "In the knowledge bases",
+    "tools": "In the tools of a chat",
+    "tool": "While a tool asks",
+    "tool_uses": "On what was done with tools",
+    "plugins": "In the plugins",
     "settings": "In the settings",
     "help": "In the help",
 }

@@ -28,6 +28,9 @@ from tui.background import in_background
 from tui.ending import end_when_asked
 from tui.language import tr
 from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
+from tui.plugin_list import PluginList
+from tui.plugin_list import read as read_plugins
+from tui.plugin_models import PREFIX, is_of_plugin
 from tui.screens.chat import ChatScreen
 from tui.settings import LoadedSettings, Settings
 from tui.talk import Talk
@@ -85,6 +88,7 @@ class ChatApp(App[None]):
         assistants: AssistantOf = assistant_of,
         library: Library | None = None,
         settings_file: Path | None = None,
+        plugins: Callable[[], PluginList] = read_plugins,
     ) -> None:
         super().__init__()
         self.loaded = loaded
@@ -95,7 +99,8 @@ class ChatApp(App[None]):
         self._assistants = assistants
         self._library = library or Library()
         self._worker = ModelWorker(assistants(loaded.settings), store, self._post_to_chat)
-        self._chat = ChatScreen(store, self._worker, self._library, Talk(store, self._sampling))
+        talk = Talk(store, self._sampling)
+        self._chat = ChatScreen(store, self._worker, self._library, talk, plugins=plugins)
         self._idle: Timer | None = None
         self._unsteered = Unsteered()
         self._is_downloading = False
@@ -164,6 +169,7 @@ class ChatApp(App[None]):
 
     def on_unmount(self) -> None:
         self.threads_ended = self._worker.close()
+        self._chat.plugin_commands.close()
         self._library.close()
 
     # --- the model: loaded after the first paint, once the keyboard rests
@@ -180,6 +186,8 @@ class ChatApp(App[None]):
         wanted = self.loaded.settings.load
         is_demo = wanted.model == DEMO_MODEL
         level, device = (facts.quantization, facts.device) if facts else (wanted.quantization, "")
+        if is_of_plugin(wanted.model):  # what has no level of ours must not seem to have one
+            level, device = "", ""
         self._chat.status.model = " · ".join(filter(None, [_short(wanted.model), level, device]))
         self._chat.pane.notice = tr("This is the small demo model; Ctrl+T chooses another") if is_demo else ""
 
@@ -343,8 +351,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if said.serve:
         return serve.run(given)
     try:
+        arguments.use_plugins(said)
         loaded = settings.load(settings.settings_path(), arguments.settings_of(said))
         _want_model(loaded.settings.load)
+        if loaded.origin("load.model") == "argument":
+            _want_plugin(loaded.settings.load.model)
         store = ConversationStore.open(history_path())
     except ChatGLMSlimError as error:
         sys.stderr.write(f"chatglm-tui: {error}\n")
@@ -372,6 +383,14 @@ def _want_model(options: LoadOptions) -> None:
         raise CheckpointNotFoundError(
             f"{options.model} is no folder; give the folder of a checkpoint, a hub id such as {DEFAULT_HUB_ID}, or demo"
         )
+
+
+def _want_plugin(model: str) -> None:
+    """A plugin that was named just now and is not on is told at once; one of the settings may come back."""
+    if is_of_plugin(model):
+        from chatglm_slim_llm.plugins import plugin
+
+        plugin("models", model.removeprefix(PREFIX))
 
 
 def _end_now(status: int) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from textual.message import Message
 
-from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts
+from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, ToolUse
 from chatglm_slim_llm.storage import Attachment, Figures, FinishReason, Source
 
 # --- from the model's threads
@@ -44,6 +44,22 @@ class DownloadNeeded(Message):
 @dataclass
 class ReplyDelta(Message, bubble=False):
     """A piece of a reply; hundreds a second may come, so nobody else is told."""
+
+    message_id: int
+    text: str
+
+
+@dataclass
+class ToolStep(Message):
+    """A tool is used on the way to a reply: it asks, it runs, it has ended."""
+
+    message_id: int
+    use: ToolUse
+
+
+@dataclass
+class ReplyNotice(Message):
+    """What a reply goes on without, and why."""
 
     message_id: int
     text: str
@@ -150,7 +166,7 @@ class TalkChanged(Message):
 
 
 MessageAction = Literal[
-    "copy", "copy_code", "regenerate", "edit", "fork", "previous_variant", "next_variant", "sources"
+    "copy", "copy_code", "regenerate", "edit", "fork", "previous_variant", "next_variant", "sources", "tools"
 ]
 
 
@@ -168,6 +184,21 @@ class CitationChosen(Message):
 
     message_id: int
     number: int
+
+
+@dataclass
+class ToolUseChosen(Message):
+    """A line of a reply's tool uses was clicked: it is to be seen in full."""
+
+    message_id: int
+    place: int
+
+
+@dataclass
+class ToolsInUse(Message):
+    """How many tools the model may use in the chat that is shown, where that has changed."""
+
+    count: int
 
 
 @dataclass

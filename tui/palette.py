@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -17,7 +17,7 @@ from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.storage import ConversationStore
 from chatglm_slim_llm.storage import Hit as Found
 from tui import keys
-from tui.commands import COMMANDS
+from tui.commands import COMMANDS, Command
 from tui.language import tr
 from tui.messages import CommandGiven, ConversationChosen
 from tui.screens.settings import SettingChanged
@@ -73,6 +73,7 @@ class Commands(Provider):
     def _offers(self) -> Iterator[Offer]:
         shown: dict[str, str] = {}
         others = []
+        commands: Sequence[Command] = getattr(self.screen, "commands", COMMANDS)
         for active in self.screen.active_bindings.values():
             action = active.binding.action.removeprefix("app.").removeprefix("screen.")
             if active.node not in (self.screen, self.app):
@@ -80,17 +81,17 @@ class Commands(Provider):
             shown.setdefault(action, keys.short(active.binding.key))
             if (
                 active.binding.id
-                and action not in {command.action for command in COMMANDS}
+                and action not in {command.action for command in commands}
                 and action != "command_palette"
             ):
                 others.append(active)
         if not self.screen.is_modal:
-            for command in COMMANDS:
+            for command in commands:
                 yield Offer(
-                    tr(command.help),
+                    command.about if command.help else f"/{command.name}",
                     partial(self._give, command.name),
                     shown.get(command.action, ""),
-                    f"/{command.name}",
+                    f"/{command.name}" if command.help else command.origin,
                 )
         for active in others:
             binding = active.binding

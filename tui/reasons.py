@@ -44,6 +44,31 @@ _CHINESE = {
     "the knowledge base {name} is empty; add files to it, or switch it off for this chat": (
         "知识库“{name}”是空的；请添加文件，或在本对话中停用它"
     ),
+    # plugins
+    "it comes from the package {package} and nobody has enabled it; to use it: {command}": (
+        "来自软件包 {package}，还没有启用；启用：{command}"
+    ),
+    "{file} switches it off; to use it: {command}": "已在 {file} 中停用；启用：{command}",
+    "{file} switches it off, and {reason}": "已在 {file} 中停用",
+    "{file} is of a folder that you have not trusted; look at it, then: {command}": (
+        "{file} 所在的文件夹还没有受信任；请先查看，再运行：{command}"
+    ),
+    "{one} is used for this name; to use this one: {command}": "这个名称已用于 {one}；改用这个：{command}",
+    "no installed package offers it; install it, or give {table} in {file} a target": (
+        "没有已安装的软件包提供它；请安装，或在 {file} 的 {table} 中填写 target"
+    ),
+    "the package {package} does not offer it; install it, or give {table} in {file} a target": (
+        "软件包 {package} 不提供它；请安装，或在 {file} 的 {table} 中填写 target"
+    ),
+    "its target {target} must be package.module:attribute; repair it, or: {command}": (
+        "target {target} 应写成 package.module:attribute；请修正，或运行：{command}"
+    ),
+    "there is no module {module}; repair it, or: {command}": "没有模块 {module}；请修复，或运行：{command}",
+    "{path} is not there; repair it, or: {command}": "{path} 不存在；请修复，或运行：{command}",
+    "{file} cannot be read ({reason}); only what we ship is on": "无法读取 {file}（{reason}），只启用自带的插件",
+    "{file} is not valid TOML ({reason}); only what we ship is on until it is repaired": (
+        "{file} 不是有效的 TOML（{reason}），修复之前只启用自带的插件"
+    ),
     # files
     "{path}: does not exist": "{path} 不存在",
     "{path}: holds no text": "{path} 中没有文字",

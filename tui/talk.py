@@ -6,13 +6,14 @@ Every method that reads or writes raises ``StorageError`` if the history file fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from chatglm_slim_llm.config import GenerationOptions
-from chatglm_slim_llm.hosting.assistant import Request
+from chatglm_slim_llm.hosting.assistant import Request, ToolUse
 from chatglm_slim_llm.hosting.turns import system_of, turns_of, with_attachments
 from chatglm_slim_llm.storage import Attachment, ChatSettings, Conversation, ConversationStore, Message
 from tui.language import tr
+from tui.notes import Notes
 from tui.reasons import told
 from tui.transcript import ending, figures_line
 from tui.widgets.conversation import Entry
@@ -26,6 +27,8 @@ class LiveReply:
     conversation_id: int
     question_id: int
     text: str = ""
+    uses: dict[str, ToolUse] = field(default_factory=dict)
+    """What it did with tools so far, by what tells one use from the others."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,13 @@ class Talk:
         self.edited: Message | None = None
         """The question that the next prompt takes the place of."""
         self._path: Path | None = None
+        self.notes = Notes()
 
     def open(self, conversation_id: int | None) -> None:
         """Turn to a conversation; ``None`` is one that has not begun."""
         settings = ChatSettings() if conversation_id is None else self._store.chat_settings(conversation_id)
         self.conversation_id, self.settings, self.edited = conversation_id, settings, None
+        self.notes.begin_anew(None)
         self.look_again()
 
     def look_again(self) -> None:
@@ -77,7 +82,11 @@ class Talk:
 
     def conversation(self) -> Conversation | None:
         """The conversation as it is stored; ``None`` before its first message."""
-        return None if self.conversation_id is None else self._store.conversation(self.conversation_id)
+        return None if self.conversation_id is None else self.stored(self.conversation_id)
+
+    def stored(self, conversation_id: int) -> Conversation:
+        """Any conversation, as it is stored."""
+        return self._store.conversation(conversation_id)
 
     @property
     def path(self) -> Path:
@@ -118,6 +127,8 @@ class Talk:
             attachments=attachments,
             settings=self.settings if self.conversation_id is None else None,
         )
+        if self.conversation_id is None:
+            self.notes.move(None, question.conversation_id)
         self.conversation_id, self.edited = question.conversation_id, None
         self.look_again()
         return self._live(answer, question)
@@ -158,18 +169,21 @@ class Talk:
             system=settings.system or system_of(messages),
             parameters={**_chosen(self.sampling), **settings.parameters},
             knowledge_base=settings.knowledge_base,
+            tools=() if settings.knowledge_base else settings.tools,
         )
 
     # --- what is shown
 
     def entries(self) -> list[Entry]:
-        """The path as the conversation shows it."""
+        """The path as the conversation shows it, with the notes that stand in it."""
         self.look_again()
-        return [] if self.conversation_id is None else list(self._entries(self.conversation_id))
+        here = self.conversation_id
+        return self.notes.among([] if here is None else list(self._entries(here)), here)
 
     def _entries(self, conversation_id: int) -> Iterator[Entry]:
         variants = self._store.variant_counts(conversation_id)
         sources = self._store.sources_of_path(conversation_id)
+        uses = self._store.tool_uses_of_path(conversation_id)
         for message in self.path.messages:
             entry = Entry(
                 message.id,
@@ -178,13 +192,14 @@ class Talk:
                 variant=variants.get(message.id),
                 attachments=tuple(attachment.name for attachment in self.path.attachments.get(message.id, ())),
                 sources=tuple(sources.get(message.id, ())),
+                uses=tuple(uses.get(message.id, ())),
             )
             self._tell_state(entry, message)
             yield entry
 
     def _tell_state(self, entry: Entry, message: Message) -> None:
         if self.reply is not None and message.id == self.reply.message_id:
-            entry.text, entry.growing = self.reply.text, True
+            entry.text, entry.growing, entry.uses = self.reply.text, True, tuple(self.reply.uses.values())
         elif message.role == "assistant" and message.finish_reason is None:
             here_or_gone = not self._store.is_being_written(message.id)
             entry.note = ending("interrupted") if here_or_gone else tr("… being written in another window")
@@ -196,7 +211,7 @@ class Talk:
     # --- what belongs to the chat
 
     def set_settings(self, settings: ChatSettings) -> None:
-        """Give the chat a system prompt, parameters and a knowledge base of its own."""
+        """Give the chat a system prompt, parameters, a knowledge base and tools of its own."""
         if self.conversation_id is not None:
             self._store.set_chat_settings(self.conversation_id, settings)
         self.settings = settings

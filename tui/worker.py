@@ -32,7 +32,9 @@ from tui.messages import (
     ReplyDelta,
     ReplyFailed,
     ReplyFinished,
+    ReplyNotice,
     SaveFailed,
+    ToolStep,
 )
 
 _POLL_S = 0.05
@@ -115,6 +117,11 @@ class ModelWorker:
         """End the reply after its current token."""
         if self._reply is not None:
             self._reply.stop.set()
+
+    def permit(self, use_id: str, allowed: bool) -> None:
+        """Answer a tool that asks whether it may be used."""
+        if self._reply is not None:
+            self._reply.model.assistant.permit(use_id, allowed)
 
     def replace(self, assistant: Assistant) -> None:
         """Stop the reply, let go of the model and its memory, then load another one."""
@@ -237,6 +244,11 @@ class ModelWorker:
                 if piece.text:
                     reply.answer.grow(piece.text)
                     self._post(ReplyDelta(reply.message_id, piece.text))
+                if piece.tool is not None:
+                    reply.answer.use(piece.tool)
+                    self._post(ToolStep(reply.message_id, piece.tool))
+                if piece.notice:
+                    self._post(ReplyNotice(reply.message_id, piece.notice))
                 if piece.finish_reason:
                     reply.last_piece = piece
                 if reply.stop.is_set():

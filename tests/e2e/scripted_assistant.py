@@ -23,6 +23,8 @@ class ScriptedAssistant:
         """Set when a reply has ended, or was stopped."""
         self.let_go = threading.Event()
         """Set by ``close``."""
+        self.permitted: list[tuple[str, bool]] = []
+        """Answers to tools that asked."""
         self.may_load = threading.Event()
         self.may_load.set()
         self.load_error: Exception | None = None
@@ -82,6 +84,9 @@ class ScriptedAssistant:
                     return
         finally:
             self.closed.set()
+
+    def permit(self, use_id: str, allowed: bool) -> None:
+        self.permitted.append((use_id, allowed))
 
     def close(self) -> None:
         self._is_loaded = False

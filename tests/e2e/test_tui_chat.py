@@ -24,6 +24,7 @@ from chatglm_slim_llm.errors import CheckpointFormatError, StorageError
 from chatglm_slim_llm.hosting.assistant import Piece
 from chatglm_slim_llm.storage import ConversationStore
 from tui.app import ChatApp
+from tui.plugin_list import PluginList
 from tui.screens.download import Download
 from tui.settings import LoadedSettings, Settings, load
 from tui.widgets.conversation import Conversation
@@ -108,6 +109,7 @@ async def chatting(
     then: ScriptedAssistant | None = None,
     is_first: bool = False,
     size: tuple[int, int] = (100, 30),
+    plugins: PluginList = PluginList(),  # noqa: B008  (it is frozen)
 ) -> AsyncIterator[Chat]:
     """Run the app.
 
@@ -119,6 +121,7 @@ async def chatting(
         then: what answers after another model was chosen.
         is_first: whether the program may be new to this person.
         size: of the terminal.
+        plugins: what is installed.
     """
     model = model or ScriptedAssistant()
     models = iter([model, then or model])
@@ -130,6 +133,7 @@ async def chatting(
             store,
             assistants=lambda _settings: next(models),
             settings_file=folder / "settings.toml",
+            plugins=lambda: plugins,
         )
         async with app.run_test(size=size) as pilot:
             await pilot.pause()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import string
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 import chatglm_slim_llm
 import tui
+from chatglm_slim_llm.plugins.tables import shipped_file
 from tui import keys, language
 from tui.commands import COMMANDS
 from tui.language import of_environment, tr, use
@@ -67,6 +69,8 @@ def shown() -> dict[str, str]:
     for key in hints():
         found.update(dict.fromkeys((label(key), explanations()[key]), key))
     found.update({parameter.label: parameter.name for parameter in PARAMETERS})
+    shipped = tomllib.loads(shipped_file().read_text("utf-8"))
+    found.update({one["description"]: "plugins.toml" for group in shipped.values() for one in group.values()})
     return found
 
 

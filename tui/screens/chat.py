@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -13,7 +14,8 @@ from textual.screen import Screen
 
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore
-from tui.commands import COMMANDS
+from tui.background import in_background
+from tui.commands import Command, named
 from tui.language import tr
 from tui.messages import (
     CommandGiven,
@@ -24,7 +26,11 @@ from tui.messages import (
     ModelLoading,
     ModelReady,
     TalkChanged,
+    ToolsInUse,
 )
+from tui.plugin_commands import PluginCommands
+from tui.plugin_list import PluginList, conflict
+from tui.plugin_list import read as read_plugins
 from tui.screens.chat_files import ChatFiles
 from tui.talk import Talk
 from tui.telling import complain, tell, tried
@@ -35,6 +41,7 @@ from tui.widgets.prompt import AttachAsked
 from tui.widgets.status import StatusLine
 from tui.worker import ModelWorker
 
+_MOST_PROBLEMS = 3
 _LOOK_S = 1.0
 """How often the history file is looked at for what other windows have written."""
 
@@ -58,16 +65,28 @@ class ChatScreen(Screen[None]):
         _key("ctrl+y", "copy", "Copy", "Copy the last answer", show=True),
         _key("ctrl+o", "attach", "Attach", "Attach a file", show=True),
         _key("ctrl+k", "knowledge", "Knowledge", "Choose, fill and sync knowledge bases"),
+        _key("f4", "answer_tool", "Answer", "Answer the tool that asks whether it may be used", show=True),
+        _key("f4", "tools", "Tools", "Choose the tools that the model may use in this chat"),
         _key("ctrl+s", "chat_settings", "This chat", "System prompt and parameters of this chat"),
         Binding("ctrl+z", "undo", "Undo", show=False, id="chat.undo", tooltip="Bring back what was deleted or moved"),
     ]
 
-    def __init__(self, store: ConversationStore, worker: ModelWorker, library: Library, talk: Talk) -> None:
+    def __init__(
+        self,
+        store: ConversationStore,
+        worker: ModelWorker,
+        library: Library,
+        talk: Talk,
+        *,
+        plugins: Callable[[], PluginList] = read_plugins,
+    ) -> None:
         super().__init__()
+        self._read_plugins = plugins
         self._store, self._library, self._talk = store, library, talk
         self.status = StatusLine(id="status")
         self._history = History(store, id="history")
         self.pane = ChatPane(store, worker, talk, id="chat")
+        self.plugin_commands = PluginCommands(self.pane)
         self._files = ChatFiles(self, store, library)
         self._revision = 0
 
@@ -90,6 +109,7 @@ class ChatScreen(Screen[None]):
         self.pane.prompt.set_history(tried(self, self._store.prompts) or [])
         self._revision = tried(self, self._store.revision) or 0
         self.set_interval(_LOOK_S, self._look)
+        self._list_plugins(is_start=True)
 
     # --- what the model does
 
@@ -123,11 +143,15 @@ class ChatScreen(Screen[None]):
         self.status.state, self.status.is_problem = state, is_problem
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """There is something to stop only while an answer is written or a question is edited."""
-        return action != "stop" or self._talk.reply is not None or self._talk.edited is not None
+        """There is something to stop only while an answer is written, a question is edited or a command runs."""
+        if action == "answer_tool":
+            return self.pane.tools.question.is_open
+        is_busy = self._talk.reply is not None or self._talk.edited is not None or self.plugin_commands.is_running
+        return action != "stop" or is_busy
 
     def action_stop(self) -> None:
-        self.pane.give_up()
+        if self._talk.edited is not None or not self.plugin_commands.stop():
+            self.pane.give_up()
 
     def action_back(self) -> None:
         self.pane.prompt.focus()
@@ -161,6 +185,7 @@ class ChatScreen(Screen[None]):
 
     def speak(self) -> None:
         """Say what is shown in the language that is now in use."""
+        self.status.tools = tool_count(len(self._talk.settings.tools))
         self.show_history()
         self.pane.speak()
 
@@ -180,8 +205,18 @@ class ChatScreen(Screen[None]):
 
     @on(CommandGiven)
     async def _run_command(self, event: CommandGiven) -> None:
-        command = next(command for command in COMMANDS if command.name == event.name)
-        await self.run_command(command.action, event.argument)
+        command = named(event.name, self.commands)
+        if command is None:  # its plugin was switched off since
+            return
+        if command.action:
+            await self.run_command(command.action, event.argument)
+        else:
+            self.plugin_commands.run(command.name, event.argument)
+
+    @property
+    def commands(self) -> Sequence[Command]:
+        """What can be typed behind a slash: ours, then those of plugins."""
+        return self.pane.prompt.commands
 
     async def run_command(self, action: str, argument: str = "") -> None:
         """Do what a command names, here or in the app."""
@@ -226,6 +261,54 @@ class ChatScreen(Screen[None]):
     def action_undo(self) -> None:
         if not self._history.undo():
             tell(self, tr("There is nothing to take back."))
+
+    # --- plugins
+
+    def _list_plugins(self, *, is_start: bool = False) -> None:
+        """Find out beside the screen which commands plugins add; at the start, say what is wrong."""
+
+        def then(plugins: PluginList) -> None:
+            self.pane.prompt.commands = plugins.commands
+            if is_start:
+                self._tell_problems(plugins)
+
+        in_background(self, self._read_plugins, then, lambda reason: complain(self, reason, tr("Plugins")))
+
+    def _tell_problems(self, plugins: PluginList) -> None:
+        problems = [*plugins.problems, *filter(None, map(conflict, plugins.on("commands")))]
+        for problem in problems[:_MOST_PROBLEMS]:
+            complain(self, problem, tr("Plugins"))
+        if len(problems) > _MOST_PROBLEMS:
+            complain(self, tr("… {count} more", count=len(problems) - _MOST_PROBLEMS), tr("Plugins"))
+
+    def action_plugins(self) -> None:
+        from tui.screens.plugins import PluginsScreen
+
+        def then(has_switched: bool | None) -> None:
+            if has_switched:
+                self.plugin_commands.forget()
+                self._list_plugins()
+
+        self.app.push_screen(PluginsScreen(self._read_plugins), then)
+
+    def action_tools(self) -> None:
+        from tui.screens.tools import ToolsScreen
+
+        settings = self._talk.settings
+        has_knowledge = bool(settings.knowledge_base)
+        screen = ToolsScreen(settings.tools, has_knowledge=has_knowledge, plugins=self._read_plugins)
+        self.app.push_screen(screen, self._use_tools)
+
+    def _use_tools(self, names: tuple[str, ...] | None) -> None:
+        if names is not None:
+            self._set(replace(self._talk.settings, tools=names))
+
+    @on(ToolsInUse)
+    def _show_tools_in_use(self, event: ToolsInUse) -> None:
+        self.status.tools = tool_count(event.count)
+
+    def action_answer_tool(self) -> None:
+        self.pane.tools.question.focus()
 
     # --- what belongs to this chat
 
@@ -301,6 +384,13 @@ class ChatScreen(Screen[None]):
     def on_app_focus(self, _event: events.AppFocus) -> None:
         if self.focused is None:
             self.pane.prompt.focus()
+
+
+def tool_count(count: int) -> str:
+    """How many tools are in use; empty for none."""
+    if not count:
+        return ""
+    return tr("1 tool") if count == 1 else tr("{count} tools", count=count)
 
 
 def _doing(what: str) -> str:

@@ -13,6 +13,7 @@ from chatglm_slim_llm.storage import ConversationStore
 from tui.background import in_background
 from tui.clipboard import copy
 from tui.language import tr
+from tui.plugin_list import kinds_text
 from tui.telling import complain, tell
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ChatFiles:
             work = lambda: self._library.read_file(path)  # noqa: E731  (a name for what follows)
             in_background(self._screen, work, self._screen.attach, self._fail)
 
-        self._with_path(path, tr("Attach a file"), tr("Attach"), attach)
+        self._with_path(path, tr("Attach a file"), tr("Attach"), attach, more=kinds_text)
 
     def export(self, conversation_id: int | None, path: str = "") -> None:
         """Write a conversation to a file whose suffix says how: .md, .json or .html."""
@@ -102,7 +103,15 @@ class ChatFiles:
         return f"{name or tr('chat')}.md"
 
     def _with_path(
-        self, path: str, question: str, yes: str, do: Callable[[Path], None], *, kind: Kind = "file", value: str = ""
+        self,
+        path: str,
+        question: str,
+        yes: str,
+        do: Callable[[Path], None],
+        *,
+        kind: Kind = "file",
+        value: str = "",
+        more: Callable[[], str] | None = None,
     ) -> None:
         from tui.screens.open_path import OpenPath
 
@@ -114,7 +123,7 @@ class ChatFiles:
         if path:
             do(Path(path).expanduser())
         else:
-            self._screen.app.push_screen(OpenPath(question, yes=yes, kind=kind, value=value), then)
+            self._screen.app.push_screen(OpenPath(question, yes=yes, kind=kind, value=value, more=more), then)
 
     def _fail(self, reason: str) -> None:
         complain(self._screen, reason, tr("That did not work"))

@@ -162,7 +162,7 @@ class ChatSettingsScreen(ModalScreen[ChatSettings | None]):
             return
         system = self.query_one("#system", TextArea).text.strip()
         knowledge_base = str(self.query_one(Select).value)
-        self.dismiss(ChatSettings(system=system, parameters=parameters, knowledge_base=knowledge_base))
+        self.dismiss(replace(self._settings, system=system, parameters=parameters, knowledge_base=knowledge_base))
 
     @on(Button.Pressed, "#reset")
     def _reset(self) -> None:

@@ -18,7 +18,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Input, Static
 
 from tui import keys
-from tui.commands import COMMANDS
+from tui.commands import COMMANDS, Command
 from tui.language import tr
 
 _MANY = 12
@@ -133,7 +133,7 @@ def sections(screen: Screen[Any]) -> tuple[Section, ...]:
     found = [_section(bindings) for bindings in maps]
     short = [Section(section.title, section.rows[: section.early]) for section in found]
     rest = [Section(section.title, section.rows[section.early :]) for section in found]
-    return tuple(section for section in dict.fromkeys([*short, _commands(), *rest]) if section.rows)
+    return tuple(section for section in dict.fromkeys([*short, _commands(screen), *rest]) if section.rows)
 
 
 def _bindings_of(node: DOMNode) -> BindingsMap:
@@ -161,6 +161,7 @@ def _keys(bindings: Iterable[Binding]) -> str:
     return keys.shown(",".join(dict.fromkeys(binding.key for binding in bindings)))
 
 
-def _commands() -> Section:
-    rows = tuple((f"/{c.name} {tr(c.argument) if c.argument else ''}".strip(), tr(c.help)) for c in COMMANDS)
+def _commands(screen: Screen[Any]) -> Section:
+    commands: Iterable[Command] = getattr(screen, "commands", COMMANDS)
+    rows = tuple((f"/{c.name} {tr(c.argument) if c.argument else ''}".strip(), c.about) for c in commands)
     return Section(tr("Commands"), rows)

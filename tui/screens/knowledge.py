@@ -23,6 +23,7 @@ from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.library import LibraryFacts, LibraryReport, Progress
 from tui.language import tr
 from tui.local_models import short_path
+from tui.plugin_list import kinds_text
 from tui.screens.confirm import Confirm
 from tui.screens.dialog import HEIGHTS, Buttons, MarkList, Panel, Said
 from tui.screens.new_knowledge import NewBase, NewKnowledge
@@ -314,7 +315,8 @@ class KnowledgeScreen(ModalScreen[str | None]):
                 self._work(name, lambda progress: _report_text(self._library.add(name, [path], progress)))
 
         about = tr("A folder is read with everything in it, and followed from then on.")
-        self.app.push_screen(OpenPath(tr("Add to {name}", name=name), yes=tr("Add"), about=about), add)
+        question = OpenPath(tr("Add to {name}", name=name), yes=tr("Add"), about=about, more=kinds_text)
+        self.app.push_screen(question, add)
 
     @on(Button.Pressed, "#sync")
     def action_sync(self) -> None:

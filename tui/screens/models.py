@@ -22,6 +22,8 @@ from chatglm_slim_llm.hosting.assistant import ModelFacts
 from chatglm_slim_llm.hosting.memory import find_memory
 from tui.language import tr
 from tui.local_models import LocalModel, devices, find_models, hub_model
+from tui.plugin_models import PluginModel, find_plugin_models, is_of_plugin
+from tui.reasons import told
 from tui.screens.checkpoint_path import checkpoint_at
 from tui.screens.dialog import HEIGHTS, Buttons, MarkList, Panel, Said
 from tui.widgets.choice import Choice
@@ -48,6 +50,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
         & #hub { width: 1fr; }
         & #below { height: auto; margin-bottom: 1; display: none; }
         & #memory { width: 1fr; }
+        & #plugin-about { margin-bottom: 1; display: none; }
         & .-warning { color: $text-warning; }
     }
     ModelPicker.-short #models { max-height: 4; margin-bottom: 0; }
@@ -60,7 +63,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
     def __init__(self, options: LoadOptions, facts: ModelFacts | None) -> None:
         super().__init__()
         self._options, self._facts = options, facts
-        self._models: list[LocalModel] = []
+        self._models: list[LocalModel | PluginModel] = []
         self._free_bytes = find_memory().available_bytes
 
     def compose(self) -> ComposeResult:
@@ -71,6 +74,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
                 yield Static(id="below-label", classes="label", markup=False)
                 yield PathInput(only_folders=True, id="folder")
                 yield Input(DEFAULT_HUB_ID, compact=True, id="hub")
+            yield Prose(id="plugin-about", classes="muted")
             with Horizontal(classes="row"):
                 yield Static(tr("Level"), classes="label", markup=False)
                 yield Choice([(self._options.quantization, self._options.quantization)], "", id="level")
@@ -89,7 +93,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
                 yield Button(tr("Load"), id="load", variant="primary")
 
     async def on_mount(self) -> None:
-        self._models = await asyncio.to_thread(find_models, self._options.model)
+        self._models = await asyncio.to_thread(_found, self._options.model)
         self._list(next((place for place, each in enumerate(self._models) if each.model == self._options.model), 0))
         self.query_one("#models").focus()
 
@@ -98,7 +102,9 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
         models.clear_options()
         width = min(max((cell_len(each.name) for each in self._models), default=0), _NAME_WIDTH)
         current, is_plain = self._options.model, self.app.has_class("-accessible")
-        models.add_options(Option(_row(each, width, each.model == current, is_plain)) for each in self._models)
+        for each in self._models:
+            row = _row(each, width, each.model == current, is_plain)
+            models.add_option(Option(row, disabled=isinstance(each, PluginModel) and bool(each.reason)))
         models.add_option(Option(Content(f"  {tr('A folder…')}"), id=_FOLDER))
         models.add_option(Option(Content(f"  {tr('Download from the Hugging Face Hub…')}"), id=_HUB))
         models.highlighted = highlighted
@@ -113,6 +119,13 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
         self.query_one("#hub").display = kind == _HUB
         self.query_one("#below-label", Static).update(tr("Folder") if kind == _FOLDER else tr("Hub ID"))
         self.query_one("#said", Said).say("")
+        marked = self._marked
+        of_plugin = marked if isinstance(marked, PluginModel) else None
+        about = self.query_one("#plugin-about", Prose)
+        about.display = of_plugin is not None
+        about.update(of_plugin.about if of_plugin else "")
+        for row in self.query(".row"):  # a plugin's model has none of these
+            row.display = of_plugin is None
         self._offer_levels()
 
     @on(OptionList.OptionSelected)
@@ -130,7 +143,8 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
         self._offer_levels()
 
     def _offer_levels(self) -> None:
-        needs = self._needs
+        if not (needs := self._needs):
+            return
         level = self.query_one("#level", Choice)
         chosen = level.value or self._options.quantization
         level.offer([(each, _level_label(each, needed)) for each, needed in needs.items()], chosen)
@@ -140,7 +154,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
     def _needs(self) -> dict[Quantization, int]:
         kind = self._kind
         if kind is None and (marked := self._marked) is not None:
-            return dict(marked.needs)
+            return dict(marked.needs) if isinstance(marked, LocalModel) else {}
         return dict(hub_model(self._hub_id if kind == _HUB else "").needs)
 
     @property
@@ -149,7 +163,7 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
         return option.id if option else None
 
     @property
-    def _marked(self) -> LocalModel | None:
+    def _marked(self) -> LocalModel | PluginModel | None:
         place = self.query_one("#models", OptionList).highlighted
         return self._models[place] if place is not None and place < len(self._models) else None
 
@@ -208,6 +222,9 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
             self.query_one("#said", Said).say(text, is_problem=True)
 
     def _return(self, model: str) -> None:
+        if is_of_plugin(model):
+            self.dismiss(replace(self._options, model=model))
+            return
         level = cast(Quantization, self.query_one("#level", Choice).value)
         device = self.query_one("#device", Choice).value
         self.dismiss(replace(self._options, model=model, quantization=level, device=device))
@@ -220,12 +237,19 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
 _DEVICES = {"auto": "auto", "cpu": "CPU", "cuda": "CUDA", "mps": "MPS"}
 
 
-def _row(model: LocalModel, width: int, is_current: bool, is_plain: bool) -> Content:
+def _found(current: str) -> list[LocalModel | PluginModel]:
+    return [*find_models(current), *find_plugin_models()]
+
+
+def _row(model: LocalModel | PluginModel, width: int, is_current: bool, is_plain: bool) -> Content:
     name = Content(model.name).truncate(width, ellipsis=True)
     if cell_len(model.name) > width:  # the end of a path tells more than its beginning
         name = Content("…" + set_cell_size(model.name[::-1], width - 1)[::-1])
     gap = " " * (width - name.cell_length)
-    about = f"{gap}   {size_text(model.size_bytes):>8}   {tr(model.place)}"
+    if isinstance(model, PluginModel):
+        about = f"{gap}   {told(model.reason) or model.about}"
+    else:
+        about = f"{gap}   {size_text(model.size_bytes):>8}   {tr(model.place)}"
     if is_current and is_plain:
         about += f" ({tr('current')})"
     return Content.assemble(("● " if is_current else "  ", "$accent"), name, (about, "auto 70%"))

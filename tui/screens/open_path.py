@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -11,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 from textual.widgets import Button
 
+from tui.background import in_background
 from tui.language import tr
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
 from tui.widgets.path_input import PathInput
@@ -28,6 +30,7 @@ class OpenPath(ModalScreen[Path | None]):
         kind: what must be there; ``new`` is a file that may be written, in a folder that is there.
         value: what is typed to begin with.
         about: a sentence above the line.
+        more: another one, which takes a while to find out.
     """
 
     DEFAULT_CSS = """
@@ -39,8 +42,18 @@ class OpenPath(ModalScreen[Path | None]):
         Binding("escape", "cancel", "Cancel", id="path.cancel", tooltip="Go back"),
     ]
 
-    def __init__(self, title: str, *, yes: str, kind: Kind = "any", value: str = "", about: str = "") -> None:
+    def __init__(
+        self,
+        title: str,
+        *,
+        yes: str,
+        kind: Kind = "any",
+        value: str = "",
+        about: str = "",
+        more: Callable[[], str] | None = None,
+    ) -> None:
         super().__init__()
+        self._more = more
         self._title, self._yes, self._kind, self._value, self._about = title, yes, kind, value, about
 
     def compose(self) -> ComposeResult:
@@ -48,6 +61,8 @@ class OpenPath(ModalScreen[Path | None]):
             panel.border_title = self._title
             if self._about:
                 yield Prose(self._about, classes="muted")
+            if self._more is not None:
+                yield Prose("…", id="more", classes="muted")
             yield PathInput(self._value, only_folders=self._kind == "folder")
             with Buttons():
                 yield Button(tr("Cancel"), id="cancel")
@@ -55,6 +70,9 @@ class OpenPath(ModalScreen[Path | None]):
 
     def on_mount(self) -> None:
         self.query_one(PathInput).focus()
+        if self._more is not None:
+            said = self.query_one("#more", Prose)
+            in_background(self, self._more, said.update, said.update)
 
     @on(PathInput.Submitted)
     @on(Button.Pressed, "#yes")

@@ -28,8 +28,12 @@ from tui.messages import (
     ReplyDelta,
     ReplyFailed,
     ReplyFinished,
+    ReplyNotice,
     SaveFailed,
     TalkChanged,
+    ToolsInUse,
+    ToolStep,
+    ToolUseChosen,
 )
 from tui.pieces import Pieces
 from tui.reasons import told
@@ -39,6 +43,8 @@ from tui.transcript import ending, figures_line, tokens
 from tui.widgets.conversation import Conversation, Entry, LinkChosen
 from tui.widgets.find_bar import FindBar
 from tui.widgets.prompt import MessagesWanted, PromptBox
+from tui.widgets.reply_tools import ReplyTools
+from tui.widgets.tool_question import ToolQuestion
 from tui.widgets.welcome import Welcome
 from tui.worker import ModelWorker
 
@@ -56,6 +62,8 @@ class ChatPane(Vertical):
         self._welcome = Welcome(id="welcome")
         self.conversation = Conversation(id="conversation")
         self._find_bar = FindBar(self.conversation, id="find")
+        self.tools = ReplyTools(self, worker)
+        self._tools_in_use = 0
         self.prompt = PromptBox(id="prompt")
         self._kept: dict[int | None, tuple[Attachment, ...]] = {}
         self._draft_before = ""
@@ -68,6 +76,7 @@ class ChatPane(Vertical):
         yield self._welcome
         yield self.conversation
         yield self._find_bar
+        yield self.tools.question
         yield self.prompt
 
     # --- what the screen calls
@@ -87,6 +96,7 @@ class ChatPane(Vertical):
         self._find_bar.close()
         self.conversation.show(entries, at=at, words=words)
         self._show_welcome(not entries)
+        self.tools.show_question()
 
     def speak(self) -> None:
         """Say what is shown in the language that is now in use."""
@@ -121,7 +131,7 @@ class ChatPane(Vertical):
                 self.set_timer(_AGAIN_S, lambda: self.keep_draft(waits=False))
 
     def set(self, settings: ChatSettings) -> None:
-        """Give the chat a system prompt, parameters and a knowledge base of its own."""
+        """Give the chat a system prompt, parameters, a knowledge base and tools of its own."""
         tried(self, lambda: self.talk.set_settings(settings))
         self.show_hint()
         self.count()
@@ -140,6 +150,9 @@ class ChatPane(Vertical):
             hint = self.notice
         self.prompt.show_hint(hint)
         self.screen.refresh_bindings()
+        if (count := len(self.talk.settings.tools)) != self._tools_in_use:
+            self._tools_in_use = count
+            self.post_message(ToolsInUse(count))
 
     def give_up(self) -> None:
         """Leave the edited question as it is, or else stop the answer."""
@@ -154,6 +167,7 @@ class ChatPane(Vertical):
         if self.talk.reply is None:
             return False
         self._worker.stop()
+        self.tools.asking.stop()
         self._tell_state(tr("stopping…"))
         return True
 
@@ -188,6 +202,11 @@ class ChatPane(Vertical):
         self.post_message(TalkChanged(state))
 
     # --- one question, there and back
+
+    def send(self, text: str) -> None:
+        """Ask what a command wants asked; it goes into the prompt where that cannot be now."""
+        if not self._send(text):
+            self.prompt.insert(text)
 
     @on(PromptSubmitted)
     def _submit(self, event: PromptSubmitted) -> None:
@@ -268,6 +287,7 @@ class ChatPane(Vertical):
     @on(ReplyFinished)
     def _finish(self, event: ReplyFinished) -> None:
         self._take_pieces()
+        self.tools.asking.end()
         self.talk.finished()
         figures = figures_line(event.figures)
         self.conversation.finish(event.message_id, ending(event.finish_reason), figures=figures, sources=event.sources)
@@ -279,6 +299,7 @@ class ChatPane(Vertical):
     @on(ReplyFailed)
     def _fail(self, event: ReplyFailed) -> None:
         self._take_pieces()
+        self.tools.asking.end()
         reply = self.talk.finished()
         self.conversation.finish(event.message_id, told(event.reason), is_error=True)
         self._tell_state("")
@@ -291,6 +312,24 @@ class ChatPane(Vertical):
         if question := tried(self, lambda: self.talk.message(question_id)):
             self.prompt.text = question.content
             self.prompt.attach(*(tried(self, lambda: self._store.attachments(question_id)) or []))
+
+    # --- tools that the reply uses
+
+    @on(ToolStep)
+    def _follow_tool(self, event: ToolStep) -> None:
+        self.tools.follow(event.message_id, event.use)
+
+    @on(ToolQuestion.Answered)
+    def _answer_tool(self, event: ToolQuestion.Answered) -> None:
+        self.tools.asking.answer(event.answer)
+
+    @on(ToolUseChosen)
+    def _choose_use(self, event: ToolUseChosen) -> None:
+        self.tools.show(event.message_id, event.place)
+
+    @on(ReplyNotice)
+    def _tell_notice(self, event: ReplyNotice) -> None:
+        complain(self, event.text, tr("Plugins"))
 
     @on(SaveFailed)
     def _report_save(self, event: SaveFailed) -> None:
@@ -324,6 +363,8 @@ class ChatPane(Vertical):
     def _act(self, event: MessageAsked) -> None:
         message = tried(self, lambda: self.talk.message(event.message_id))
         if message is None:
+            if event.action == "copy":
+                self._copy_note(event.message_id)
             return
         match event.action:
             case "copy":
@@ -342,6 +383,8 @@ class ChatPane(Vertical):
                 self._step_variant(message, 1)
             case "sources":
                 self._show_passage(message.id, 1)
+            case "tools":
+                self.tools.show(message.id)
 
     def regenerate(self) -> None:
         """Answer the last question again."""
@@ -412,6 +455,11 @@ class ChatPane(Vertical):
             copy(self.app, text)
         else:
             tell(self, tr("There is nothing of that kind in this chat yet."))
+
+    def _copy_note(self, number: int) -> None:
+        for entry in self.conversation.entries:
+            if entry.message_id == number:
+                self._copy(entry.text)
 
     @on(CitationChosen)
     def _cite(self, event: CitationChosen) -> None:

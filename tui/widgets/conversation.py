@@ -22,9 +22,10 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.timer import Timer
 
+from chatglm_slim_llm.storage import ToolUse
 from tui.language import tr
 from tui.markdown import CodeBlock, Look, Row
-from tui.messages import CitationChosen, MessageAction, MessageAsked
+from tui.messages import CitationChosen, MessageAction, MessageAsked, ToolUseChosen
 from tui.widgets.conversation_code import CodeCopier, blocks_of
 from tui.widgets.conversation_entry import Entry, EntryView
 from tui.widgets.conversation_find import Finder, any_word, phrase
@@ -108,6 +109,20 @@ class Conversation(ScrollView, can_focus=True):
             self._grown.add(idx)
             self._await_frame()
 
+    def use_tools(self, message_id: int, uses: tuple[ToolUse, ...]) -> None:
+        """What a reply has done with tools so far; the screen catches up a few times a second."""
+        if (idx := self._index(message_id)) is not None:
+            self.entries[idx].uses = uses
+            self._grown.add(idx)
+            self._await_frame()
+
+    def changed(self, message_id: int) -> None:
+        """An entry says something else than before: show it."""
+        if (idx := self._index(message_id)) is not None:
+            self._grown.add(idx)
+            self._catch_up()
+            self._lay_out()
+
     def before_frame(self, do: Callable[[], None]) -> None:
         """Do something just before the next frame: what it tells is shown in it."""
         self._before_frame.append(do)
@@ -121,9 +136,7 @@ class Conversation(ScrollView, can_focus=True):
             entry = self.entries[idx]
             entry.growing, entry.note, entry.is_error = False, note, is_error
             entry.figures, entry.sources = figures or entry.figures, tuple(sources) or entry.sources
-            self._grown.add(idx)
-            self._catch_up()
-            self._lay_out()
+            self.changed(message_id)
 
     @property
     def entries(self) -> list[Entry]:
@@ -435,6 +448,8 @@ class Conversation(ScrollView, can_focus=True):
     def _click(self, entry: Entry, idx: int, meta: dict[str, Any]) -> None:
         if "citation" in meta:
             self.post_message(CitationChosen(entry.message_id, meta["citation"]))
+        elif "tool" in meta:
+            self.post_message(ToolUseChosen(entry.message_id, meta["tool"]))
         elif "link" in meta:
             self.post_message(LinkChosen(meta["link"]))
         elif "code" in meta:
@@ -451,7 +466,7 @@ class Conversation(ScrollView, can_focus=True):
             self.refresh()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        is_active = not event.style.meta.keys().isdisjoint(("news", "citation", "link", "code", "variant"))
+        is_active = not event.style.meta.keys().isdisjoint(("news", "citation", "tool", "link", "code", "variant"))
         self.styles.pointer = "pointer" if is_active else "default"
 
     # --- the keys
@@ -493,6 +508,8 @@ class Conversation(ScrollView, can_focus=True):
             return next((entry for entry in entries if entry.variant), None)
         if action == "edit":
             return next((entry for entry in entries if entry.role == "user"), None)
+        if action == "tools":
+            return next((entry for entry in entries if entry.uses), None)
         if idx is not None:
             return self.entries[idx]
         return next((entry for entry in entries if entry.role == "assistant"), None)

@@ -11,10 +11,11 @@ from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 
-from chatglm_slim_llm.storage import Role, Source
+from chatglm_slim_llm.storage import Role, Source, ToolUse
 from tui.language import tr
 from tui.markdown import Document, Look, Row, Segment
 from tui.markdown.segments import Words, words_of, wrapped
+from tui.tool_uses import call_line, mark, result_line, state_text
 from tui.wrapping import visible
 
 
@@ -37,6 +38,10 @@ class Entry:
     """What a reply rests on; their numbers in the text can be clicked."""
     figures: str = ""
     """How the reply was made, in one line."""
+    uses: tuple[ToolUse, ...] = ()
+    """What was done with tools on the way to a reply."""
+    command: str = ""
+    """The line of the command that says this; empty for a message."""
 
 
 @dataclass(slots=True, eq=False)
@@ -74,6 +79,45 @@ class Chips:
                 rows.append(Text())
             rows[-1].append_text(Text.assemble(" ", chip) if rows[-1] else chip)
         return [Row(row, is_said=False) for row in rows]
+
+    def guess(self, width: int) -> int:
+        return 1
+
+
+@dataclass(slots=True, eq=False)
+class ToolLines:
+    """What was done with tools, a line each."""
+
+    uses: tuple[ToolUse, ...]
+    stamp: int = 0
+    line_offset: int = 0
+
+    def draw(self, width: int, look: Look) -> list[Row]:
+        return [Row(self._line(place, use, width, look), is_said=False) for place, use in enumerate(self.uses)]
+
+    def guess(self, width: int) -> int:
+        return len(self.uses)
+
+    def _line(self, place: int, use: ToolUse, width: int, look: Look) -> Text:
+        style = look.palette.error if use.state == "failed" else look.palette.muted
+        before = f"{tr('Tool')} ({state_text(use)}): " if look.palette.is_plain else f"{mark(use)} "
+        arrow = ": " if look.palette.is_plain else " → "
+        result = result_line(use)
+        room = width - cell_len(before) - (min(cell_len(result), width // 2) + cell_len(arrow)) * bool(result)
+        words = before + set_shortened(call_line(use), max(room, 1)) + (arrow + result if result else "")
+        return Text(set_shortened(words, width), style + Style.from_meta({"tool": place}))
+
+
+@dataclass(slots=True, eq=False)
+class CommandLine:
+    """The command that a note is the answer to."""
+
+    text: str
+    stamp: int = 0
+    line_offset: int = 0
+
+    def draw(self, width: int, look: Look) -> list[Row]:
+        return [Row(row.text, is_said=False) for row in wrapped(Text(visible(self.text), look.palette.muted), width)]
 
     def guess(self, width: int) -> int:
         return 1
@@ -176,21 +220,29 @@ class EntryView:
     segments: list[Segment] = field(default_factory=list)
     tops: list[int] = field(default_factory=lambda: [0])
     """Where each segment begins, in rows; the last one is where all end."""
+    uses: tuple[tuple[ToolUse, ...], Segment] | None = None
+    """The segment of the tool uses, which stays while the reply grows below it."""
 
     def read(self, *, is_plain: bool) -> None:
         """Make the segments from the entry as it is now."""
         self.segments = [*self._head(is_plain), *self._body(), *self._foot()]
 
     def _head(self, is_plain: bool) -> Iterator[Segment]:
-        if is_plain:
+        if self.entry.command:
+            yield Segment(CommandLine(self.entry.command), -1)
+        elif is_plain:
             yield Segment(Speaker(self.entry.role), -1)
         if self.entry.attachments:
             yield Segment(Chips(self.entry.attachments), -1)
+        if uses := self.entry.uses:
+            if self.uses is None or self.uses[0] is not uses:
+                self.uses = uses, Segment(ToolLines(uses), -1)
+            yield self.uses[1]
 
     def _body(self) -> list[Segment]:
         entry = self.entry
-        if entry.role == "user":
-            return list(_plain_segments(entry.text))
+        if entry.role == "user" or entry.command:
+            return list(_plain_segments(entry.text)) if entry.text or not entry.command else []
         if self.document is None:
             self.document = Document()
         self.document.update(entry.text, growing=entry.growing)

@@ -65,4 +65,12 @@ KEYS: list[BindingType] = [
         id="conversation.sources",
         tooltip="Show the sources of this answer",
     ),
+    Binding(
+        "t",
+        "ask('tools')",
+        "Tools",
+        show=False,
+        id="conversation.tools",
+        tooltip="Show what this answer did with tools",
+    ),
 ]

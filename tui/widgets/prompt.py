@@ -19,6 +19,7 @@ from textual.timer import Timer
 from textual.widgets import OptionList, Static, TextArea
 
 from chatglm_slim_llm.storage import Attachment
+from tui.commands import COMMANDS, Command
 from tui.language import tr
 from tui.messages import CommandGiven, PromptEdited, PromptSubmitted
 from tui.widgets.prompt_area import PromptArea
@@ -124,6 +125,8 @@ class PromptBox(Vertical):
         super().__init__(id=id)
         self.editor = editor
         """The command of the external editor; empty for the one of the environment."""
+        self.commands: Sequence[Command] = COMMANDS
+        """What a line with a slash may name: ours, then those of plugins."""
         self._area = PromptArea(self._take_paste)
         self._chips = Chips()
         self._completions = Completions()
@@ -165,7 +168,11 @@ class PromptBox(Vertical):
     @property
     def is_command(self) -> bool:
         """Whether what is typed would not be sent to the model."""
-        return self._completions.is_open or given(self.text) is not None or is_unknown(self.text)
+        return (
+            self._completions.is_open
+            or given(self.text, self.commands) is not None
+            or is_unknown(self.text, self.commands)
+        )
 
     @property
     def attachments(self) -> tuple[Attachment, ...]:
@@ -185,6 +192,11 @@ class PromptBox(Vertical):
         self._past.leave()
         self._area.set_text("")
         self._area.release()
+
+    def insert(self, text: str) -> None:
+        """Put a text where the cursor is, for the person to go on with."""
+        self._area.insert_text(text)
+        self.focus()
 
     def keep(self) -> None:
         """What was sent is not taken: it stays, and keys pressed since then change it."""
@@ -211,11 +223,11 @@ class PromptBox(Vertical):
 
     def action_send(self) -> None:
         self._offer()
-        if self._completions.is_open and (self._completions.is_chosen or given(self.text) is None):
+        if self._completions.is_open and (self._completions.is_chosen or given(self.text, self.commands) is None):
             self._complete()
-        elif (found := given(self.text)) is not None:
+        elif (found := given(self.text, self.commands)) is not None:
             self._give(found.command.name, found.argument, takes_argument=bool(found.command.argument))
-        elif is_unknown(self.text):
+        elif is_unknown(self.text, self.commands):
             self._say(tr("There is no command {word}; two slashes send it as text", word=self.text.strip()))
         elif text := unescaped(self.text.strip("\n")).strip("\n"):
             self._submit(text)
@@ -268,7 +280,7 @@ class PromptBox(Vertical):
             self._completions.is_chosen = False
 
     def _offer(self) -> None:
-        commands = matching(self.text)
+        commands = matching(self.text, self.commands)
         self._is_hidden = self._is_hidden and bool(commands)
         self._completions.offer(() if self._is_hidden else commands, room=self.size.width)
         self.set_class(self._completions.is_open, "-completing")
@@ -352,7 +364,7 @@ class PromptBox(Vertical):
     def _follow_text(self) -> None:
         self._offer()
         if self.text != self._said_for:
-            self._say(hint_of(self.text))
+            self._say(hint_of(self.text, self.commands))
         self._wait_for_rest()
 
     def _say(self, text: str) -> None:

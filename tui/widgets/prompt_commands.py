@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -11,14 +11,13 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tui.commands import COMMANDS, Command
+from tui.commands import COMMANDS, Command, named
 from tui.language import tr
 
 _SLASH = "[/／、]"  # Chinese keyboards give the latter two on the same key
 _WORD = re.compile(rf"{_SLASH}([^\s/]*)\Z")
 _LINE = re.compile(rf"{_SLASH}([^\s/]+)(?:\s+(.*))?\Z", re.DOTALL)
 _LEAST_HELP = 24
-_BY_NAME = {command.name: command for command in COMMANDS}
 
 
 @dataclass(frozen=True)
@@ -29,17 +28,17 @@ class Given:
     argument: str
 
 
-def given(text: str) -> Given | None:
+def given(text: str, commands: Sequence[Command] = COMMANDS) -> Given | None:
     """The command that ``text`` gives, if its first word names one."""
     line = _LINE.match(text.strip())
-    command = _BY_NAME.get(line[1].lower()) if line else None
+    command = named(line[1], commands) if line else None
     return Given(command, (line[2] or "").strip()) if line and command else None
 
 
-def is_unknown(text: str) -> bool:
+def is_unknown(text: str, commands: Sequence[Command] = COMMANDS) -> bool:
     """Whether ``text`` is one word after a slash that names no command; a path or a sentence is text."""
     text = text.strip()
-    return text.startswith("/") and _WORD.match(text) is not None and given(text) is None
+    return text.startswith("/") and _WORD.match(text) is not None and given(text, commands) is None
 
 
 def unescaped(text: str) -> str:
@@ -47,16 +46,16 @@ def unescaped(text: str) -> str:
     return text[1:] if text.startswith("//") else text
 
 
-def matching(text: str) -> list[Command]:
+def matching(text: str, commands: Sequence[Command] = COMMANDS) -> list[Command]:
     """The commands that a slash word may become, those that begin with it first; Chinese is looked for in the help."""
     word = _WORD.match(text)
     if not word:
         return []
     wanted = word[1].lower()
     if not wanted.isascii():
-        return [command for command in COMMANDS if wanted in tr(command.help).lower()]
-    begin = [command for command in COMMANDS if command.name.startswith(wanted)]
-    return begin + [command for command in COMMANDS if wanted in command.name and command not in begin]
+        return [command for command in commands if wanted in command.about.lower()]
+    begin = [command for command in commands if command.name.lower().startswith(wanted)]
+    return begin + [command for command in commands if wanted in command.name.lower() and command not in begin]
 
 
 class Completions(OptionList, can_focus=False):
@@ -108,12 +107,12 @@ class Completions(OptionList, can_focus=False):
         return self._commands[self.highlighted] if self._commands and self.highlighted is not None else None
 
 
-def hint_of(text: str) -> str:
+def hint_of(text: str, commands: Sequence[Command] = COMMANDS) -> str:
     """What to type after a command that takes something, while there is nothing yet."""
-    found = given(text)
+    found = given(text, commands)
     if found is None or not found.command.argument or not text[1:].endswith((" ", "　")) or found.argument:
         return ""
-    return f"{_usage(found.command)}  {tr(found.command.help)}"
+    return f"{_usage(found.command)}  {found.command.about}"
 
 
 def _usage(command: Command) -> str:
@@ -125,4 +124,4 @@ def _row(command: Command, width: int) -> Content:
     usage = _usage(command)
     if not width:
         return Content.styled(usage, "bold")
-    return Content.assemble((usage + " " * (width - cell_len(usage) + 3), "bold"), tr(command.help))
+    return Content.assemble((usage + " " * (width - cell_len(usage) + 3), "bold"), command.about)

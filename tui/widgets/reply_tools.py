@@ -1,0 +1,64 @@
+"""What the pane does for the tools that a reply uses: their lines, their questions, and all of a use in a dialog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chatglm_slim_llm.hosting.assistant import ToolUse
+from tui.asking import Asking
+from tui.language import tr
+from tui.telling import tell, tried
+from tui.widgets.tool_question import ToolQuestion
+from tui.worker import ModelWorker
+
+if TYPE_CHECKING:
+    from tui.widgets.chat_pane import ChatPane
+
+
+class ReplyTools:
+    """The tools of the one reply that is written, whichever chat is shown."""
+
+    def __init__(self, pane: ChatPane, worker: ModelWorker) -> None:
+        self._pane = pane
+        self.question = ToolQuestion(id="question")
+        self.asking = Asking(worker.permit, self._announce)
+
+    def follow(self, message_id: int, use: ToolUse) -> None:
+        """A tool asks, runs or has ended."""
+        reply = self._pane.talk.reply
+        if reply is None or reply.message_id != message_id:
+            return
+        reply.uses[use.id] = use
+        self._pane.conversation.use_tools(message_id, tuple(reply.uses.values()))
+        self.asking.follow(reply.conversation_id, use)
+
+    def show_question(self) -> None:
+        """Show who asks now, with the chat that it is about where that is another one."""
+        if self.asking.asked is not None or self.question.is_open:
+            self.question.show(self.asking.asked, self._where())
+
+    def _announce(self, use: ToolUse | None) -> None:
+        pane, had_focus = self._pane, self.question.has_focus_within
+        self.show_question()
+        if use is None and had_focus:
+            pane.prompt.focus()
+        if use is not None and not pane.screen.is_current:
+            tell(pane, tr("The tool “{name}” waits for an answer in the chat.", name=use.name))
+        pane.screen.refresh_bindings()
+
+    def _where(self) -> str:
+        talk = self._pane.talk
+        if talk.reply is None or talk.is_replying_here:
+            return ""
+        conversation_id = talk.reply.conversation_id
+        found = tried(self._pane, lambda: talk.stored(conversation_id), is_quiet=True)
+        return found.title if found else ""
+
+    def show(self, message_id: int, place: int = 0) -> None:
+        """Show a use of a message in full."""
+        from tui.screens.tool_uses import ToolUsesScreen
+
+        entries = self._pane.conversation.entries
+        uses = next((entry.uses for entry in entries if entry.message_id == message_id), ())
+        if uses:
+            self._pane.app.push_screen(ToolUsesScreen(uses, place))
