@@ -1,7 +1,8 @@
-"""A hook of the site's builder: links that leave ``docs/`` still lead somewhere.
+"""A hook of the site's builder: the pages are written to be read in the repository, too.
 
-The pages are read in the repository, too, where ``../benchmarks/results/peers.json`` is a file beside them. Measured
-figures and plots are copied into the site. Of what else is linked, the site names the place in the repository.
+There ``../benchmarks/results/peers.json`` is a file beside them. Measured figures and plots are copied into the site;
+of what else is linked, the site names the place in the repository. And Chinese lines are broken where they are long,
+which must not become a space between two characters.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ ROOT = Path(__file__).parents[1]
 COPIED = "benchmarks/results"
 """A folder of the repository that the site has, too."""
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>\.\./[^)#\s]+)\)")
+_FENCED = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
+_BROKEN_LINE = re.compile(
+    r"(?<=[\u3001-\u9fff\uff01-\uff60])\n(?=[\u3001-\u9fff\uff01-\uff60])"  # between two characters
+    r"|(?<=[\u3001-\u3011\uff01-\uff60])\n(?=[\w`\[*])(?!\d+\.|\* )"  # after a sign, before other text
+)
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Rewrite the links of a page that leave the documentation."""
-    return rewritten(markdown, page.file.src_uri, page.file.url)
+    """Rewrite the links of a page that leave the documentation, and join its Chinese lines."""
+    return joined(rewritten(markdown, page.file.src_uri, page.file.url))
 
 
 def on_post_build(config: Any, **_: Any) -> None:
@@ -50,3 +56,9 @@ def rewritten(markdown: str, source: str, url: str) -> str:
         return f'<a href="{address}">{match["text"]}</a>'
 
     return _LINK.sub(with_place, markdown)
+
+
+def joined(markdown: str) -> str:
+    """The text with Chinese lines in one piece; code stays as it is."""
+    parts = _FENCED.split(markdown)
+    return "".join(part if number % 2 else _BROKEN_LINE.sub("", part) for number, part in enumerate(parts))
