@@ -5,143 +5,122 @@ Importing this brings torch and LangChain; ``local.py`` and ``child.py`` do so w
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import LLMResult
 
-from chatglm_slim_llm.config import GenerationOptions, LoadOptions
-from chatglm_slim_llm.engine.fitting import fit_prompt
-from chatglm_slim_llm.errors import ConfigError, GenerationError, PromptTooLongError
+from chatglm_slim_llm.aside import each_as
+from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Progress, Request
 from chatglm_slim_llm.hosting.knowledge import Knowledge
 from chatglm_slim_llm.hosting.memory import memory_bytes
+from chatglm_slim_llm.hosting.model import message_of, messages_of
+from chatglm_slim_llm.hosting.model_loading import load_model
+from chatglm_slim_llm.hosting.tool_rounds import ToolRounds, last_piece
+from chatglm_slim_llm.hosting.tool_use import ToolRunner
 from chatglm_slim_llm.hosting.trimming import trimmed
-from chatglm_slim_llm.llm import ChatGLMSlim
-from chatglm_slim_llm.llm_options import check_numbers
-from chatglm_slim_llm.messages import Conversation, to_conversation
-from chatglm_slim_llm.storage import Figures
-from chatglm_slim_llm.weights import Running, share
+from chatglm_slim_llm.toolbox import Toolbox
 
-_UNWRITTEN = "."
-"""Stands for a question that is not typed yet; a prompt without one cannot be built."""
+_NO_TOOLS_HERE = "tools are not used while a knowledge base answers; choose one of the two"
 
 
 class Answering:
-    """One model, loaded when it is made."""
+    """One model, loaded when it is made.
 
-    def __init__(self, options: LoadOptions, progress: Progress, *, memory_before_bytes: int) -> None:
-        self._options = options
-        self._llm = ChatGLMSlim(model=options.model, quantization=options.quantization, device=options.device)
-        self._llm.load(progress)
-        self._running: Running = share(options).get(allow_download=False)
+    Args:
+        options: which model.
+        progress: hears how far the loading is.
+        memory_before_bytes: what the process held before.
+        doing: called with what of other people's code is at work, and with nothing after it.
+    """
+
+    def __init__(
+        self,
+        options: LoadOptions,
+        progress: Progress,
+        *,
+        memory_before_bytes: int,
+        doing: Callable[[str], object] = lambda who: None,
+    ) -> None:
+        self._model = load_model(options, progress)
         self._knowledge = Knowledge()
-        loaded = self._running.loaded
+        self._toolbox = Toolbox()
+        self._runner = ToolRunner(doing=doing)
+        self._doing = doing
         self.facts = ModelFacts(
             name=options.model,
-            quantization=loaded.level,
-            device=str(loaded.device),
-            context=self._context,
+            quantization=self._model.quantization,
+            device=self._model.device,
+            context=self._model.context,
             memory_before_bytes=memory_before_bytes,
             memory_bytes=memory_bytes(),
         )
-
-    @property
-    def _context(self) -> int:
-        return int(self._running.engine.model.config.max_sequence_length)
 
     def close(self) -> None:
         """Let go of the knowledge base; the weights go with this object."""
         self._knowledge.close()
 
-    # --- counting
+    def permit(self, use_id: str, allowed: bool) -> None:
+        """Whether a tool that asks may be used."""
+        self._runner.permit(use_id, allowed)
 
     def count(self, request: Request) -> ContextUse:
-        """What the request would fill, by the rule by which it is answered."""
-        options, limit = self._checked(request), self._limit(request)
-        request, left_out = trimmed(request, self._context)
-        question = request.turns[-1].text if request.turns else ""
-        question_tokens = self._count_tokens(question) if question else 0
-        if request.knowledge_base:  # the passages are chosen to fit; rounds only tell what a follow-up is about
-            return ContextUse(question_tokens, limit, 0, question_tokens)
-        conversation = _conversation(request)
-        query = conversation.query if conversation.query.strip() else _UNWRITTEN
-        try:
-            fitted = fit_prompt(
-                self._running.engine.tokenizer,
-                query=query,
-                history=conversation.history,
-                system=conversation.system,
-                options=options,
-                context_length=self._context,
-            )
-        except PromptTooLongError as error:
-            return ContextUse(error.prompt_tokens, limit, left_out + len(conversation.history), question_tokens)
-        tokens = len(fitted.input_ids) - (0 if query is conversation.query else self._count_tokens(_UNWRITTEN))
-        return ContextUse(tokens, limit, left_out + fitted.dropped_rounds, question_tokens)
-
-    def _count_tokens(self, text: str) -> int:
-        return len(self._llm.get_token_ids(text))
-
-    # --- answering
+        """What the request would fill, by the rule by which it is answered; of tools, those that are made already."""
+        self._model.check(request)
+        request, left_out = trimmed(request, self._model.context)
+        use = self._model.count(request, self._toolbox.made(request.tools).tools)
+        return replace(use, dropped_rounds=use.dropped_rounds + left_out)
 
     def stream(self, request: Request) -> Generator[Piece]:
         """The reply in pieces; closing the generator ends the work after the current step."""
-        self._checked(request)
-        request, left_out = trimmed(request, self._context)
-        return self._from_documents(request) if request.knowledge_base else self._from_model(request, left_out)
+        self._model.check(request)
+        request, left_out = trimmed(request, self._model.context)
+        if request.knowledge_base:
+            return self._from_documents(request)
+        return self._with_tools(request, left_out) if request.tools else self._from_model(request, left_out)
 
     def _from_model(self, request: Request, left_out: int) -> Generator[Piece]:
-        with closing(cast(Any, self._llm.stream(_messages(request), **_call(request)))) as chunks:
-            for chunk in chunks:
-                piece = self._piece(request, str(chunk.text), chunk)
-                yield replace(piece, dropped_rounds=left_out + piece.dropped_rounds) if piece.finish_reason else piece
+        request, dropped_rounds = self._model.fitted(request, ())
+        said = yield from each_as(self._model.stream(messages_of(request), request, ()), Piece)
+        yield last_piece(said, left_out + dropped_rounds)
+
+    def _with_tools(self, request: Request, left_out: int) -> Generator[Piece]:
+        opening = self._toolbox.open(request.tools, doing=self._doing)
+        tools = yield from each_as(opening, lambda _: Piece())
+        for notice in tools.notices:
+            yield Piece(notice=notice)
+        if not tools.tools:
+            yield from self._from_model(request, left_out)
+            return
+        yield from ToolRounds(self._model, self._runner, tools, request, left_out).pieces()
 
     def _from_documents(self, request: Request) -> Generator[Piece]:
         from chatglm_slim_llm.retrieval.chains import sources_of
 
+        if request.tools:
+            yield Piece(notice=_NO_TOOLS_HERE)
         last = _LastMessage()
-        llm = self._llm.bind(**_call(request) | {"temperature": 0})  # what documents say is not a matter of chance
         answers = self._knowledge.answers(
-            request.knowledge_base, llm, _history(request), request.turns[-1].text, self._limit(request), last
+            request.knowledge_base,
+            self._model.for_documents(request),
+            list(map(message_of, request.turns[:-1])),
+            request.turns[-1].text,
+            self._model.limit(request),
+            last,
         )
         with closing(answers) as pieces:
             seen = []
             for answer in pieces:
                 seen.append(answer)
                 yield Piece(answer.text)
-        piece = self._piece(request, "", last.message)
-        yield Piece("", piece.finish_reason or "stop", piece.figures, tuple(sources_of(sum(seen[1:], seen[0]))))
-
-    def _piece(self, request: Request, text: str, message: AIMessage | None) -> Piece:
-        about = message.response_metadata if message else {}
-        reason = about.get("finish_reason")
-        if message is None or reason is None:
-            return Piece(text)
-        usage: Any = message.usage_metadata or {}
-        figures = Figures(
-            output_tokens=usage.get("output_tokens"),
-            tokens_per_s=about.get("tokens_per_s"),
-            first_token_s=about.get("time_to_first_token_s"),
-            prompt_tokens=usage.get("input_tokens"),
-            limit=self._limit(request),
-        )
-        return Piece(text, reason, figures, dropped_rounds=about.get("dropped_rounds", 0))
-
-    def _checked(self, request: Request) -> GenerationOptions:
-        call = _call(request)
-        check_numbers(call)
-        try:
-            return GenerationOptions(**{**call, "stop": tuple(call.get("stop") or ())})
-        except TypeError as error:
-            raise ConfigError(f"a parameter cannot be used: {error}", key="parameters") from error
-
-    def _limit(self, request: Request) -> int:
-        return min(self._checked(request).max_length, self._context)
+        said = self._model.said(request, last.message)
+        sources = tuple(sources_of(sum(seen[1:], seen[0])))
+        yield Piece("", said.reason if said else "stop", said.figures if said else None, sources)
 
 
 class _LastMessage(BaseCallbackHandler):
@@ -153,32 +132,3 @@ class _LastMessage(BaseCallbackHandler):
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         message = getattr(response.generations[0][0], "message", None)
         self.message = message if isinstance(message, AIMessage | AIMessageChunk) else None
-
-
-def _call(request: Request) -> dict[str, Any]:
-    """The parameters as keywords of one call; a single stop text is one, not its letters."""
-    call: dict[str, Any] = dict(request.parameters)
-    if isinstance(call.get("stop"), str):
-        call["stop"] = [call["stop"]]
-    elif call.get("stop") is not None:
-        call["stop"] = list(call["stop"])
-    return call
-
-
-def _messages(request: Request) -> list[BaseMessage]:
-    if not request.turns:
-        raise GenerationError("there is no question to answer")
-    system: list[BaseMessage] = [SystemMessage(request.system)] if request.system.strip() else []
-    return [*system, *map(_message, request.turns)]
-
-
-def _history(request: Request) -> list[BaseMessage]:
-    return list(map(_message, request.turns[:-1]))
-
-
-def _message(turn: Any) -> BaseMessage:
-    return HumanMessage(turn.text) if turn.role == "human" else AIMessage(turn.text)
-
-
-def _conversation(request: Request) -> Conversation:
-    return to_conversation(_messages(request), is_complete=False)

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
+from chatglm_slim_llm.plugins import Turn as Turn  # a command is given the same
 from chatglm_slim_llm.storage import Figures, FinishReason, Source
 from chatglm_slim_llm.storage import ToolUse as ToolUse  # with a request and its pieces, for who asks
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, the bytes that are done, and all bytes (0 where unknown)."""
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One turn of a conversation, as the model is to read it."""
-
-    role: Literal["human", "ai"]
-    text: str
 
 
 @dataclass(frozen=True)

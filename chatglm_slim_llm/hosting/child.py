@@ -61,7 +61,7 @@ class _Server:
         self._replies = replies
         self._writing = threading.Lock()
         self._jobs: dict[int, Job] = {}
-        self._work = Work()
+        self._work = Work(lambda who: self._send({"doing": who}))
 
     def take(self, message: Message) -> None:
         """Begin a job, or stop one; never waits for it."""

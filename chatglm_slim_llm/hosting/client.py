@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import GenerationError
 from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Progress, Request
-from chatglm_slim_llm.hosting.local import is_available
+from chatglm_slim_llm.hosting.local import is_available, plugin_name
 from chatglm_slim_llm.hosting.process import Call, ChildProcess
 from chatglm_slim_llm.hosting.trimming import trimmed
 from chatglm_slim_llm.hosting.wire import piece_from_wire, request_to_wire
@@ -22,12 +22,10 @@ _POLL_S = 0.05
 _TELL_S = 0.2
 _STOP_S = 2.0
 """A step that takes longer than this after a stop is not waited for: the process is ended."""
-_NAME = "The model's process"
-_ADVICE = "choose a smaller level such as int4, or a smaller model"
 
 
 class ProcessAssistant:
-    """ChatGLM-6B-Slim or the demo model, in a child process.
+    """ChatGLM-6B-Slim, the demo model or one of a plugin, in a child process.
 
     A process that died, or that was ended because it did not stop, is started again by the next ``load`` or reply.
     """
@@ -127,7 +125,7 @@ class ProcessAssistant:
         """A new process in the place of the one there was."""
         self.close()
         with self._lock:
-            self._child = child = ChildProcess(_NAME, _ADVICE)
+            self._child = child = ChildProcess(*_name_and_advice(self._options))
         return child
 
     def _running(self) -> tuple[ChildProcess, int]:
@@ -150,6 +148,12 @@ def _loaded(call: Call, progress: Progress) -> ModelFacts:
             return ModelFacts(**message["end"])
         what, done, total = message["say"]
         last = (what, done, total)
+
+
+def _name_and_advice(options: LoadOptions) -> tuple[str, str]:
+    if name := plugin_name(options):
+        return f"The process of the plugin models.{name}", "choose a smaller model"
+    return "The model's process", "choose a smaller level such as int4, or a smaller model"
 
 
 def _nobody_listens(_what: str, _done: int, _total: int) -> None:

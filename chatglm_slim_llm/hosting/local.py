@@ -6,7 +6,7 @@ Importing this brings neither torch nor LangChain; they come by name when there 
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,19 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.hosting.answering import Answering
 
 
-class LocalAssistant:
-    """ChatGLM-6B-Slim or the demo model, in this process."""
+_PLUGIN = "plugin:"
 
-    def __init__(self, options: LoadOptions) -> None:
-        self._options = options
+
+class LocalAssistant:
+    """ChatGLM-6B-Slim, the demo model or one of a plugin, in this process.
+
+    Args:
+        options: which model.
+        doing: called with what of other people's code is at work, and with nothing after it.
+    """
+
+    def __init__(self, options: LoadOptions, doing: Callable[[str], object] = lambda who: None) -> None:
+        self._options, self._doing = options, doing
         self._answering: Answering | None = None
 
     def is_available(self) -> bool:
@@ -37,15 +45,17 @@ class LocalAssistant:
     def load(self, progress: Progress) -> ModelFacts:
         """Load the weights, downloading them if they are missing; a model that is loaded stays."""
         if self._answering is None:
-            from chatglm_slim_llm.checkpoint.pull import resolve_folder
-
             before = memory_bytes()
-            resolve_folder(
-                self._options.model, allow_download=True, progress=progress
-            )  # a download need not wait for torch
+            if not plugin_name(self._options):
+                from chatglm_slim_llm.checkpoint.pull import resolve_folder
+
+                # a download need not wait for torch
+                resolve_folder(self._options.model, allow_download=True, progress=progress)
             # By name: what only looks at this module must not be said to need torch.
             answering = import_module("chatglm_slim_llm.hosting.answering")
-            self._answering = answering.Answering(self._options, progress, memory_before_bytes=before)
+            self._answering = answering.Answering(
+                self._options, progress, memory_before_bytes=before, doing=self._doing
+            )
         return self._answering.facts
 
     def count(self, request: Request) -> ContextUse:
@@ -75,8 +85,15 @@ class LocalAssistant:
         return self._answering
 
 
+def plugin_name(options: LoadOptions) -> str:
+    """The plugin whose model is meant, such as ``ollama`` of ``plugin:ollama``; empty for our own models."""
+    return options.model.removeprefix(_PLUGIN) if options.model.startswith(_PLUGIN) else ""
+
+
 def is_available(options: LoadOptions) -> bool:
     """Whether nothing has to be downloaded; a folder that is missing is for loading to complain about."""
+    if plugin_name(options):
+        return True
     from chatglm_slim_llm.checkpoint.pull import is_available, is_hub_id
 
     return is_available(options.model) or not is_hub_id(options.model)

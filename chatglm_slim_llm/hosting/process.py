@@ -92,6 +92,7 @@ class ChildProcess:
         self._gone = threading.Event()
         self._to_write: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._tail = b""
+        self._doing = ""
         self._is_closing = self._is_strange = False
         self._process = _start()
         self._threads = [
@@ -151,12 +152,16 @@ class ChildProcess:
             return f"{self._name} said what cannot be understood, and was ended; try again to start it anew"
         if status == -getattr(signal, "SIGKILL", 9):
             return (
-                f"{self._name} was ended by the system, most likely for lack of memory (signal 9); {self._advice},"
-                " or close other programs"
+                f"{self._name} was ended by the system{self._blame}, most likely for lack of memory (signal 9);"
+                f" {self._advice}, or close other programs"
             )
         words = self._last_words()
         how = f"crashed ({_signal_name(-status)})" if status < 0 else f"ended by itself (exit status {status})"
-        return f"{self._name} {how}{f': {words}' if words else ''}; try again to start it anew"
+        return f"{self._name} {how}{self._blame}{f': {words}' if words else ''}; try again to start it anew"
+
+    @property
+    def _blame(self) -> str:
+        return f" while {self._doing} was at work" if self._doing else ""
 
     def _last_words(self) -> str:
         lines = self._tail.decode(errors="replace").split("\n")
@@ -189,6 +194,9 @@ class ChildProcess:
             self._process.wait()
 
     def _deliver(self, message: Message) -> None:
+        if "doing" in message:
+            self._doing = str(message["doing"])
+            return
         number = message["id"]
         with self._lock:
             call = self._calls.get(number) if "say" in message else self._calls.pop(number, None)

@@ -2,6 +2,7 @@
 
 A request is ``{"id": 3, "do": "stream", "with": {…}}``. Its answers are any number of ``{"id": 3, "say": …}``, then one
 ``{"id": 3, "end": …}`` or ``{"id": 3, "error": {…}}``. ``{"id": 3, "do": "stop"}`` ends a request that is under way.
+Before other people's code is at work there comes ``{"doing": "…"}``, to be named if the child dies of it.
 """
 
 from __future__ import annotations

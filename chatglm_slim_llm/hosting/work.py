@@ -1,4 +1,4 @@
-"""What a child process can do, by name: a model's work, and a library's. What each needs is imported when it is asked.
+"""What a child process can do, by name: a model's work, a library's, and commands. What each needs is imported then.
 
 Whatever goes in and comes out is JSON.
 """
@@ -46,9 +46,14 @@ class Job:
 
 
 class Work:
-    """The one model and the library of this process."""
+    """The one model and the library of this process, and commands of plugins.
 
-    def __init__(self) -> None:
+    Args:
+        doing: called with what of other people's code is at work, and with nothing after it.
+    """
+
+    def __init__(self, doing: Callable[[str], object]) -> None:
+        self._doing = doing
         self._assistant: LocalAssistant | None = None
 
     @cached_property
@@ -59,6 +64,10 @@ class Work:
 
     def do(self, what: str, given: Message, job: Job) -> Any:
         """Do one piece of work; ``job`` hears of it on the way."""
+        if what == "command":
+            from chatglm_slim_llm.hosting.commands import run_command
+
+            return run_command(given)
         do = self._model_work.get(what)
         if do is None:
             return self._shelves.do(what, given, job)
@@ -73,7 +82,7 @@ class Work:
         return {"load": self._load, "count": self._count, "stream": self._stream, "permit": self._permit}
 
     def _load(self, given: Message, job: Job) -> Message:
-        self._assistant = LocalAssistant(LoadOptions(**given))
+        self._assistant = LocalAssistant(LoadOptions(**given), self._doing)
         return asdict(self._assistant.load(job.progress))
 
     def _count(self, given: Message, job: Job) -> Message:
