@@ -21,6 +21,8 @@ Quantization = Literal["fp16", "int8", "int4"]
 DEMO_MODEL = "demo"
 DEFAULT_HUB_ID = "silver/chatglm-6b-slim"
 
+_PLUGIN = "plugin:"
+
 _DEVICE = re.compile(r"auto|cpu|mps|meta|(cuda|xpu|npu)(:\d+)?")
 
 
@@ -29,7 +31,7 @@ class LoadOptions:
     """Which checkpoint to run, how its weights are stored in memory, and where."""
 
     model: str = DEMO_MODEL
-    """``"demo"`` for the bundled one, a folder, or a hub id such as ``silver/chatglm-6b-slim``."""
+    """``"demo"`` for the bundled one, a folder, a hub id such as ``silver/chatglm-6b-slim``, or ``plugin:NAME``."""
     quantization: Quantization = "fp16"
     """Bits of the linear layers; a checkpoint that is already quantised keeps its own level."""
     device: str = "auto"
@@ -45,6 +47,11 @@ class LoadOptions:
             )
         if not _DEVICE.fullmatch(self.device):
             raise ConfigError(f"device {self.device!r} is unknown; choose auto, cpu, cuda, cuda:N or mps", key="device")
+
+    @property
+    def plugin(self) -> str:
+        """The plugin whose model is meant, such as ``ollama`` of ``plugin:ollama``; empty for our own models."""
+        return self.model.removeprefix(_PLUGIN) if self.model.startswith(_PLUGIN) else ""
 
     @classmethod
     def resolve(

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     with opened_finder(args) as finder:  # said before a model is downloaded or loaded
         from chatglm_slim_llm.retrieval.chains import AnswerChain, options_for
 
-        bring_model(options.model, is_agreed=args.yes)
+        bring_model(options, is_agreed=args.yes)
         llm = _loaded(options)
         wanted = options_for(llm) if args.k is None else replace(options_for(llm), k=args.k)
         pieces = AnswerChain(finder, llm, wanted).stream(question)

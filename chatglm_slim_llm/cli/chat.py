@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from chatglm_slim_llm.cli.documents import printable
 from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice
 from chatglm_slim_llm.cli.progress import ProgressLine
+from chatglm_slim_llm.cli.tool_use import ToolDesk, check_tools
 from chatglm_slim_llm.config import DEMO_MODEL, GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 
@@ -44,6 +45,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "-c", "--continue", dest="past", nargs="?", action=_Continue, metavar="ID",
         help="go on with the last conversation of the history, or with that one",
     )  # fmt: skip
+    parser.add_argument(
+        "--tool", action="append", default=[], metavar="NAME", help="let the model use this plugin's tools; repeatable"
+    )
+    parser.add_argument("--allow-tools", action="store_true", help="do not ask before a tool that writes or runs")
     parser.add_argument("--no-history", action="store_true", help="do not keep this in the history")
     parser.add_argument("--json", action="store_true", help="print the whole reply as one JSON object when it is done")
     add_model_options(parser)
@@ -83,12 +88,13 @@ def run(args: argparse.Namespace) -> int:
     options = LoadOptions.resolve(args.model, args.quantization, args.device)
     given = {name: value for name in _SAMPLING if (value := getattr(args, name)) is not None}
     GenerationOptions(**given | {"stop": tuple(given.get("stop", ()))})  # raises before seconds are spent on loading
+    check_tools(args.tool)
     from chatglm_slim_llm.cli.past import past_of
     from chatglm_slim_llm.storage import ConversationStore, history_path
 
     with ConversationStore.at(history_path()) as store:
-        past = past_of(store, args.past, system=args.system)
-        bring_model(options.model, is_agreed=args.yes)
+        past = past_of(store, args.past, system=args.system, tools=args.tool)
+        bring_model(options, is_agreed=args.yes)
         from chatglm_slim_llm.hosting.local import LocalAssistant
 
         assistant = LocalAssistant(options)
@@ -99,9 +105,17 @@ def run(args: argparse.Namespace) -> int:
         from chatglm_slim_llm.cli.recording import recorded
 
         kept_in = None if args.no_history else store
-        pieces = assistant.stream(past.request(prompt, given))
+        desk = ToolDesk(assistant.permit, allows_all=args.allow_tools)
+        pieces = _seen_by(desk, assistant.stream(past.request(prompt, given)))
         with recorded(kept_in, past, prompt) as recording, closing(pieces):
             return _print_json(recording, pieces, facts) if args.json else _print_text(recording, pieces)
+
+
+def _seen_by(desk: ToolDesk, pieces: Generator[Piece]) -> Generator[Piece]:
+    with closing(pieces):
+        for piece in pieces:
+            desk.see(piece)
+            yield piece
 
 
 def read_prompt(words: list[str], usage: str = _USAGE) -> str:
@@ -195,6 +209,7 @@ def _print_json(recording: Recording, pieces: Iterable[Piece], facts: ModelFacts
         "figures": None if figures is None else asdict(figures),
         "dropped_rounds": last.dropped_rounds,
         "sources": [asdict(source) for source in last.sources],
+        "tools": [asdict(use) for use in recording.tool_uses],
         "conversation_id": recording.conversation_id,
         "model_name": facts.name,
         "quantization": facts.quantization,

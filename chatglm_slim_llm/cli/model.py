@@ -5,26 +5,34 @@ from __future__ import annotations
 import argparse
 
 from chatglm_slim_llm.cli.asking import asks_yes, can_ask
-from chatglm_slim_llm.config import DEFAULT_HUB_ID
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, LoadOptions
 from chatglm_slim_llm.errors import CheckpointNotFoundError
 from chatglm_slim_llm.hosting.amounts import size_text
+from chatglm_slim_llm.plugins import plugin
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that ``LoadOptions.resolve`` and ``bring_model`` want to know."""
     parser.add_argument("--yes", action="store_true", help="download a model that is not on this machine, unasked")
     load = parser.add_argument_group("model")
-    load.add_argument("--model", help="'demo', a checkpoint folder, or a hub id (default: $CHATGLM_SLIM_MODEL or demo)")
+    load.add_argument(
+        "--model", help="'demo', a checkpoint folder, a hub id, or plugin:NAME (default: $CHATGLM_SLIM_MODEL or demo)"
+    )
     load.add_argument("--quantization", metavar="LEVEL", help="fp16, int8 or int4 (default: fp16)")
     load.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
 
 
-def bring_model(model: str, *, is_agreed: bool) -> None:
+def bring_model(options: LoadOptions, *, is_agreed: bool) -> None:
     """Download a hub id that is not on this machine, if the user wants that.
 
     Raises:
         CheckpointNotFoundError: it is not here, and nobody agreed to its download.
+        PluginError: it is of a plugin that is not on.
     """
+    if options.plugin:
+        plugin("models", options.plugin)
+        return
+    model = options.model
     from chatglm_slim_llm.checkpoint.pull import find_folder, is_hub_id, resolve_folder
 
     if find_folder(model) is not None:

@@ -31,22 +31,26 @@ class Past:
             system=self.settings.system,
             parameters={**self.settings.parameters, **parameters},
             knowledge_base=self.settings.knowledge_base,
+            tools=self.settings.tools,
         )
 
 
-def past_of(store: ConversationStore, wanted: int | str | None, *, system: str | None) -> Past:
+def past_of(
+    store: ConversationStore, wanted: int | str | None, *, system: str | None, tools: Sequence[str] = ()
+) -> Past:
     """The conversation to go on with.
 
     Args:
         store: the history.
         wanted: its id, ``"last"``, or ``None`` to begin one.
         system: its system prompt from now on; ``None`` leaves the one it has.
+        tools: the plugins whose tools it may use from now on; none leaves those it has.
 
     Raises:
         StorageError: there is no such conversation, it is in the trash, or its answer is still being written.
     """
     if wanted is None:
-        return Past(ChatSettings(system=system or ""))
+        return Past(ChatSettings(system=system or "", tools=tuple(tools)))
     chat = last_of(store) if isinstance(wanted, str) else store.conversation(wanted)
     if chat.deleted_at is not None:
         raise StorageError(f"conversation {chat.id} is in the trash; restore it in chatglm-tui first")
@@ -56,6 +60,8 @@ def past_of(store: ConversationStore, wanted: int | str | None, *, system: str |
     settings = store.chat_settings(chat.id)
     if system is not None:
         settings = replace(settings, system=system)
+    if tools:
+        settings = replace(settings, tools=tuple(tools))
     return Past(settings, chat.id, chat.head_id, messages, store.attachments_of_path(chat.id))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from chatglm_slim_llm.cli.past import Past
 from chatglm_slim_llm.errors import ChatGLMSlimError, PromptTooLongError, StorageError
-from chatglm_slim_llm.hosting.assistant import Piece
+from chatglm_slim_llm.hosting.assistant import Piece, ToolUse
 from chatglm_slim_llm.hosting.growing import GrowingAnswer
 from chatglm_slim_llm.storage import ConversationStore, FinishReason, Message
 
@@ -26,13 +26,23 @@ class Recording:
         self.conversation_id = conversation_id
         self.text = ""
         self.last = Piece()
+        self._uses: dict[str, ToolUse] = {}
+
+    @property
+    def tool_uses(self) -> Sequence[ToolUse]:
+        """The tools that were used on the way, as far as they have come."""
+        return list(self._uses.values())
 
     def push(self, piece: Piece) -> None:
         """Take the next piece; it is on disk soon."""
         self.text += piece.text
         self.last = piece
+        if piece.tool is not None:
+            self._uses[piece.tool.id] = piece.tool
         if self._kept is not None:
             self._kept.grow(piece.text)
+            if piece.tool is not None:
+                self._kept.use(piece.tool)
         if piece.finish_reason is not None:
             self.end(piece.finish_reason)
 
