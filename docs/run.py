@@ -38,7 +38,7 @@ for code, home in json.load(sys.stdin):
             child = os.fork()
         if not child:
             os.dup2(output.fileno(), 1), os.dup2(errors.fileno(), 2)
-            os.environ["CHATGLM_SLIM_HOME"] = home
+            os.environ["CHATGLM_SLIM_HOME"] = os.environ["LLM_USER_PATH"] = home
             os.chdir(home)
             status = 0
             try:
