@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
 
@@ -16,7 +15,7 @@ from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions
 from chatglm_slim_llm.errors import CheckpointNotFoundError
 from chatglm_slim_llm.hosting.assistant import ModelFacts, Piece, Request, Turn
 from chatglm_slim_llm.hosting.client import ProcessAssistant
-from chatglm_slim_llm.mcp.threads import in_thread
+from chatglm_slim_llm.mcp.threads import in_thread, noticed
 from chatglm_slim_llm.storage import FinishReason, Source
 
 Tell = Callable[[str], Awaitable[None]]
@@ -83,7 +82,7 @@ class Answers:
                 )
             # It goes on when whoever asked first gives up: the next one finds it done, or further on.
             self._loading = asyncio.ensure_future(in_thread(self._load))
-            self._loading.add_done_callback(_noticed)
+            self._loading.add_done_callback(noticed)
         loading = self._loading
         while not loading.done():
             await tell(self._at)
@@ -108,7 +107,7 @@ class Answers:
                     _add(written, piece)
 
         writing = asyncio.ensure_future(in_thread(write))
-        writing.add_done_callback(_noticed)
+        writing.add_done_callback(noticed)
         try:
             while not writing.done():
                 await asyncio.wait({writing}, timeout=_TELL_S)
@@ -126,9 +125,3 @@ def _add(written: Written, piece: Piece) -> None:
     written.text += piece.text
     if piece.finish_reason is not None:
         written.sources, written.finish_reason = piece.sources, piece.finish_reason
-
-
-def _noticed(future: asyncio.Future[Any]) -> None:
-    """Take note of how it ended, for perhaps nobody waits for it any more."""
-    if not future.cancelled():
-        future.exception()

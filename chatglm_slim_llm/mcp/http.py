@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import logging
 import socket
 from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -31,8 +32,6 @@ PATH = "/mcp"
 TOKEN_VARIABLE = "CHATGLM_SLIM_MCP_TOKEN"
 _SHORTEST_TOKEN = 16
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_END_S = 1
-"""Streams that are open when the server is told to end are cut after this."""
 _MOST_SESSIONS = 100
 
 
@@ -135,15 +134,16 @@ async def serve_http(server: Server[Any, Any], address: Address, taken: socket.s
             yield
 
     app = Starlette(routes=[Route(PATH, _Door(manager, address.token))], lifespan=lifespan)
-    config = uvicorn.Config(
-        app, log_level="error", access_log=False, timeout_graceful_shutdown=_END_S, lifespan="on", ws="none"
-    )
+    config = uvicorn.Config(app, log_level="error", access_log=False, lifespan="on", ws="none")
+    # It logs a traceback for each client that leaves while its stream is open, as clients do.
+    logging.getLogger("mcp.server.streamable_http").setLevel(logging.CRITICAL)
     web = _Server(config)
     serving = asyncio.ensure_future(web.serve([taken]))
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
-        web.should_exit = True
+        logging.disable()  # streams that are cut complain
+        web.should_exit = web.force_exit = True
         await serving
         raise
 

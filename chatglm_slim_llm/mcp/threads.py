@@ -37,6 +37,12 @@ async def in_thread(work: Callable[[], T]) -> T:
     return await future
 
 
+def noticed(future: asyncio.Future[Any]) -> None:
+    """Take note of how it ended, for perhaps nobody waits for it any more."""
+    if not future.cancelled():
+        future.exception()
+
+
 def _finish(future: asyncio.Future[T], result: T) -> None:
     if not future.done():
         future.set_result(result)
