@@ -9,7 +9,7 @@ VENV := .venv
 NATIVE := setup.py $(wildcard chatglm_slim_llm/kernels/native/*)
 BIN  := $(VENV)/bin
 
-.PHONY: run setup test test-slow sanitize check lint types contracts fmt bench docs train clean
+.PHONY: run setup test test-slow sanitize check lint types contracts fmt dist smoke bench docs train clean
 
 run: $(VENV)/.installed
 	@$(BIN)/chatglm-tui $(ARGS)
@@ -47,6 +47,14 @@ contracts: $(VENV)/.installed-dev
 fmt: $(VENV)/.installed-dev
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+# Wheel, sdist, bill of materials and checksums of the last commit; ARGS=--head where there are later changes.
+dist: $(VENV)/.installed-dev
+	@$(BIN)/python -m release.build $(ARGS)
+
+# The wheel in an empty environment: commands, terminal, plugin, llm, MCP, types.
+smoke: dist
+	@$(BIN)/python -m release.smoke --torch "$(TORCH)" dist/*.whl
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m benchmarks.memory $(ARGS)

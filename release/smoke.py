@@ -7,6 +7,7 @@ then the extras on top of it.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import tempfile
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from packaging.utils import parse_wheel_filename
 
-from release import smoke_commands, smoke_terminal
+from release import smoke_commands, smoke_llm, smoke_mcp, smoke_plugin, smoke_terminal, smoke_types
 from release.environment import Environment, SmokeError
 
 Check = Callable[[Environment], str]
@@ -29,9 +30,10 @@ ALONE: tuple[Check, ...] = (
     smoke_commands.chat,
     smoke_commands.invoke,
     smoke_terminal.terminal,
+    smoke_plugin.tutorial_plugin,
 )
-EXTRAS = ("rag",)
-WITH_EXTRAS: tuple[Check, ...] = (smoke_commands.documents,)
+EXTRAS = ("llm", "mcp", "rag")
+WITH_EXTRAS: tuple[Check, ...] = (smoke_commands.documents, smoke_llm.llm, smoke_mcp.mcp, smoke_types.types)
 
 
 def smoke(wheel: Path, folder: Path, *, torch: str) -> int:
@@ -40,7 +42,7 @@ def smoke(wheel: Path, folder: Path, *, torch: str) -> int:
     Args:
         wheel: its file.
         folder: an empty folder for the environment.
-        torch: the requirement to install first; which build of torch is not the wheel's business.
+        torch: what to tell pip to install first; which build of torch is not the wheel's business.
 
     Returns:
         How many things do not work.
@@ -54,7 +56,7 @@ def smoke(wheel: Path, folder: Path, *, torch: str) -> int:
 
 
 def _steps(place: Environment, torch: str) -> Iterator[tuple[str, bool]]:
-    yield _step(place, f"install {torch}", lambda place: place.install(torch))
+    yield _step(place, f"install {torch}", lambda place: place.install(*shlex.split(torch)))
     yield _step(place, "install the wheel", lambda place: place.install(place.wheel))
     yield from (_step(place, check.__name__, check) for check in ALONE)
     extras = ",".join(EXTRAS)
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Use one wheel."""
     parser = argparse.ArgumentParser(prog="python -m release.smoke", description=__doc__)
     parser.add_argument("wheel", type=Path, help="the wheel's file")
-    parser.add_argument("--torch", default="torch", help="which torch to install first (default: torch)")
+    parser.add_argument("--torch", default="torch", help="what pip installs first (default: torch)")
     asked = parser.parse_args(arguments)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chatglm-slim-smoke-", ignore_cleanup_errors=True) as folder:
