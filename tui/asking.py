@@ -54,15 +54,8 @@ class Asking:
                 self._permit(other.id, True)
         self._show_next(use)
 
-    def stop(self) -> None:
-        """The reply is to be stopped: whoever still asks may not."""
-        waiting = list(self._waiting)
-        self.end()
-        for use_id in waiting:
-            self._permit(use_id, False)
-
     def end(self) -> None:
-        """The reply is over: nobody waits for an answer any more."""
+        """The reply is over, or to be stopped: nobody waits for an answer any more."""
         before = self.asked
         self._waiting.clear()
         self._show_next(before)

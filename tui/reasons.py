@@ -69,6 +69,24 @@ _CHINESE = {
     "{file} is not valid TOML ({reason}); only what we ship is on until it is repaired": (
         "{file} 不是有效的 TOML（{reason}），修复之前只启用自带的插件"
     ),
+    "plugin {key} ({origin}) cannot be loaded: {reason}; repair or update it, or switch it off with: {command}": (
+        "插件 {key}（{origin}）无法加载：{reason}；请修复或更新，或停用：{command}"
+    ),
+    "plugin {key} is not on: {reason}": "插件 {key} 没有启用：{reason}",
+    "no plugin {name} in {group}; did you mean {other}?": "{group} 中没有插件 {name}；是不是 {other}？",
+    "no plugin {name} in {group}; there are: {names}": "{group} 中没有插件 {name}；已有：{names}",
+    "the command /{name} ({origin}) failed: {reason}": "命令 /{name}（{origin}）出错：{reason}",
+    "the command /{name} ({origin}) broke off: {reason}": "命令 /{name}（{origin}）中断：{reason}",
+    "the command /{name} ({origin}) was ended, as it gave nothing in {seconds} s; repair it, or switch it off with:"
+    " {command}": "命令 /{name}（{origin}）{seconds} 秒没有结果，已被终止；请修复，或停用：{command}",
+    "the command /{name} ({origin}) gave {found}; it must give a text, Ask(text) or Insert(text)": (
+        "命令 /{name}（{origin}）返回了 {found}；应返回文本、Ask(text) 或 Insert(text)"
+    ),
+    "the tool {name} of plugin {key} is left out: {reason}": "没有使用插件 {key} 的工具 {name}：{reason}",
+    "this answer is made without tools: {reason}": "这个回答没有使用工具：{reason}",
+    "the model calls tools again and again, and says nothing; ask it in other words": (
+        "模型反复调用工具而没有回答；请换个说法提问"
+    ),
     # files
     "{path}: does not exist": "{path} 不存在",
     "{path}: holds no text": "{path} 中没有文字",

@@ -5,7 +5,7 @@ Every method that reads or writes raises ``StorageError`` if the history file fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from chatglm_slim_llm.config import GenerationOptions
@@ -58,6 +58,8 @@ class Talk:
         """The question that the next prompt takes the place of."""
         self._path: Path | None = None
         self.notes = Notes()
+        self.tools_off: Collection[str] = ()
+        """The tool plugins that somebody has switched off, whatever chats have chosen."""
 
     def open(self, conversation_id: int | None) -> None:
         """Turn to a conversation; ``None`` is one that has not begun."""
@@ -74,6 +76,12 @@ class Talk:
     def sampling(self) -> GenerationOptions:
         """How the program is set to sample, where the chat says nothing."""
         return self._sampling()
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The tool plugins that the model may use here; none while it answers from a knowledge base."""
+        chosen = () if self.settings.knowledge_base else self.settings.tools
+        return tuple(name for name in chosen if name not in self.tools_off)
 
     @property
     def is_replying_here(self) -> bool:
@@ -169,7 +177,7 @@ class Talk:
             system=settings.system or system_of(messages),
             parameters={**_chosen(self.sampling), **settings.parameters},
             knowledge_base=settings.knowledge_base,
-            tools=() if settings.knowledge_base else settings.tools,
+            tools=self.tools,
         )
 
     # --- what is shown

@@ -33,7 +33,7 @@ def state_text(use: ToolUse) -> str:
 
 def call_line(use: ToolUse) -> str:
     """The name and the arguments, on one line."""
-    arguments = " ".join(f"{name}={_on_one_line(_short(value))}" for name, value in use.arguments.items())
+    arguments = " ".join(_on_one_line(f"{name}={_short(value)}") for name, value in use.arguments.items())
     return f"{_on_one_line(use.name)} {arguments}".rstrip()
 
 

@@ -58,7 +58,7 @@ async def running(
     size: tuple[int, int] = (100, 30),
     environ: dict[str, str] | None = None,
     titles: tuple[str, ...] = (),
-    plugins: PluginList = PluginList(),  # noqa: B008  (it is frozen)
+    plugins: Callable[[], PluginList] = PluginList,
 ) -> AsyncIterator[Running]:
     """Run over settings with this text, and conversations with these first prompts."""
     file = folder / "settings.toml"
@@ -69,9 +69,7 @@ async def running(
             _question, answer = store.begin(None, None, title)
             store.update(answer.id, "an answer", finish_reason="stop")
         loaded = settings.load(file, environ=environ or {})
-        app = ChatApp(
-            loaded, store, assistants=lambda _: ScriptedAssistant(), settings_file=file, plugins=lambda: plugins
-        )
+        app = ChatApp(loaded, store, assistants=lambda _: ScriptedAssistant(), settings_file=file, plugins=plugins)
         try:
             async with app.run_test(size=size) as pilot:
                 await pilot.pause()

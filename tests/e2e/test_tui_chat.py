@@ -109,7 +109,7 @@ async def chatting(
     then: ScriptedAssistant | None = None,
     is_first: bool = False,
     size: tuple[int, int] = (100, 30),
-    plugins: PluginList = PluginList(),  # noqa: B008  (it is frozen)
+    plugins: Callable[[], PluginList] = PluginList,
 ) -> AsyncIterator[Chat]:
     """Run the app.
 
@@ -121,7 +121,7 @@ async def chatting(
         then: what answers after another model was chosen.
         is_first: whether the program may be new to this person.
         size: of the terminal.
-        plugins: what is installed.
+        plugins: reads what is installed.
     """
     model = model or ScriptedAssistant()
     models = iter([model, then or model])
@@ -133,7 +133,7 @@ async def chatting(
             store,
             assistants=lambda _settings: next(models),
             settings_file=folder / "settings.toml",
-            plugins=lambda: plugins,
+            plugins=plugins,
         )
         async with app.run_test(size=size) as pilot:
             await pilot.pause()

@@ -185,7 +185,7 @@ class ChatScreen(Screen[None]):
 
     def speak(self) -> None:
         """Say what is shown in the language that is now in use."""
-        self.status.tools = tool_count(len(self._talk.settings.tools))
+        self.status.tools = tool_count(len(self._talk.tools))
         self.show_history()
         self.pane.speak()
 
@@ -269,6 +269,8 @@ class ChatScreen(Screen[None]):
 
         def then(plugins: PluginList) -> None:
             self.pane.prompt.commands = plugins.commands
+            self._talk.tools_off = {spec.name for spec in plugins.of("tools") if spec.state == "off"}
+            self.pane.show_hint()
             if is_start:
                 self._tell_problems(plugins)
 

@@ -136,11 +136,13 @@ class PluginsScreen(ModalScreen[bool]):
     def _row(self, spec: PluginSpec, width: int) -> Content:
         state = tr(_STATES[spec.state])
         style = {"on": "$accent", "broken": "$text-error"}.get(spec.state, "$text-muted")
-        mark = f"{state}: " if self.app.has_class("-accessible") else f"  {_MARKS[spec.state]}"
+        is_plain = self.app.has_class("-accessible")
+        mark = f"{state}: " if is_plain else f"  {_MARKS[spec.state]}"
         name = Content(visible(spec.name)).truncate(width, ellipsis=True)
         gap = " " * (width - name.cell_length + 2)
-        said = about(spec) if spec.state == "on" else f"{state} · {about(spec) or whose(spec)}"
-        return Content.assemble((mark, style), name, gap, (said, "auto 70%" if spec.state == "on" else style))
+        said = about(spec) or whose(spec)
+        said = said if spec.state == "on" or is_plain else f"{state} · {said}"
+        return Content.assemble((mark, style), name, gap, (said, "auto 70%"))
 
     @property
     def _marked(self) -> PluginSpec | None:
@@ -197,7 +199,7 @@ def _details(spec: PluginSpec) -> list[str]:
     lines = [told(spec.reason)] if spec.reason else []
     if spec.group == "commands" and spec.state == "on":
         lines += filter(None, [conflict(spec)])
-    lines += [about(spec)] if about(spec) else []
+    lines += [about(spec)] if spec.description else []
     place = tr("ours") if spec.distribution == OURS else whose(spec)
     lines.append(f"{place} · {visible(spec.target)}")
     if spec.options:

@@ -150,7 +150,7 @@ class ChatPane(Vertical):
             hint = self.notice
         self.prompt.show_hint(hint)
         self.screen.refresh_bindings()
-        if (count := len(self.talk.settings.tools)) != self._tools_in_use:
+        if (count := len(self.talk.tools)) != self._tools_in_use:
             self._tools_in_use = count
             self.post_message(ToolsInUse(count))
 
@@ -167,7 +167,7 @@ class ChatPane(Vertical):
         if self.talk.reply is None:
             return False
         self._worker.stop()
-        self.tools.asking.stop()
+        self.tools.asking.end()
         self._tell_state(tr("stopping…"))
         return True
 
@@ -287,7 +287,7 @@ class ChatPane(Vertical):
     @on(ReplyFinished)
     def _finish(self, event: ReplyFinished) -> None:
         self._take_pieces()
-        self.tools.asking.end()
+        self.tools.end()
         self.talk.finished()
         figures = figures_line(event.figures)
         self.conversation.finish(event.message_id, ending(event.finish_reason), figures=figures, sources=event.sources)
@@ -299,7 +299,7 @@ class ChatPane(Vertical):
     @on(ReplyFailed)
     def _fail(self, event: ReplyFailed) -> None:
         self._take_pieces()
-        self.tools.asking.end()
+        self.tools.end()
         reply = self.talk.finished()
         self.conversation.finish(event.message_id, told(event.reason), is_error=True)
         self._tell_state("")

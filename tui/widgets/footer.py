@@ -18,7 +18,20 @@ from textual.widget import Widget
 from tui import keys
 from tui.language import tr
 
-_KEPT = ("chat.stop", "app.help", "chat.help", "help.close", "app.quit", "app.palette", "chat.new", "chat.history")
+_KEPT = (
+    "chat.answer_tool",
+    "tool.once",
+    "tool.chat",
+    "tool.refuse",
+    "chat.stop",
+    "app.help",
+    "chat.help",
+    "help.close",
+    "app.quit",
+    "app.palette",
+    "chat.new",
+    "chat.history",
+)
 """What stays longest where room is short, in this order."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatglm_slim_llm.hosting.assistant import ToolUse
@@ -13,6 +14,8 @@ from tui.worker import ModelWorker
 
 if TYPE_CHECKING:
     from tui.widgets.chat_pane import ChatPane
+
+_OPEN = ("asked", "running")
 
 
 class ReplyTools:
@@ -32,6 +35,13 @@ class ReplyTools:
         self._pane.conversation.use_tools(message_id, tuple(reply.uses.values()))
         self.asking.follow(reply.conversation_id, use)
 
+    def end(self) -> None:
+        """The reply is over: what had not ended by then never will."""
+        self.asking.end()
+        if (reply := self._pane.talk.reply) is not None and reply.uses:
+            uses = tuple(replace(use, state="failed") if use.state in _OPEN else use for use in reply.uses.values())
+            self._pane.conversation.use_tools(reply.message_id, uses)
+
     def show_question(self) -> None:
         """Show who asks now, with the chat that it is about where that is another one."""
         if self.asking.asked is not None or self.question.is_open:
@@ -40,9 +50,9 @@ class ReplyTools:
     def _announce(self, use: ToolUse | None) -> None:
         pane, had_focus = self._pane, self.question.has_focus_within
         self.show_question()
-        if use is None and had_focus:
+        if had_focus:  # a key that is pressed twice must not answer the next question, too
             pane.prompt.focus()
-        if use is not None and not pane.screen.is_current:
+        if use is not None and pane.app.screen is not pane.screen:
             tell(pane, tr("The tool “{name}” waits for an answer in the chat.", name=use.name))
         pane.screen.refresh_bindings()
 

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Button
 
 from chatglm_slim_llm.hosting.assistant import ToolUse
@@ -26,6 +27,8 @@ from tui.wrapping import visible
 
 _SHORT = 14
 """Below so many rows there is no frame, and the keys stand in for the buttons."""
+_TINY = 9
+"""Below so many there is one row: the name, or the arguments while it has the keyboard; the footer says the keys."""
 
 
 class ToolQuestion(Vertical):
@@ -48,6 +51,9 @@ class ToolQuestion(Vertical):
     ToolQuestion.-short Buttons { display: none; }
     ToolQuestion.-short #question-name { max-height: 1; }
     ToolQuestion.-short #question-keys, ToolQuestion.-plain #question-keys { display: block; }
+    ToolQuestion.-tiny #question-keys, ToolQuestion.-tiny.-answering #question-name { display: none; }
+    ToolQuestion.-tiny #question-arguments { display: none; max-height: 1; }
+    ToolQuestion.-tiny.-answering #question-arguments { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer('once')", "Allow", id="tool.once", tooltip="Allow the tool this once"),
@@ -67,9 +73,9 @@ class ToolQuestion(Vertical):
             yield Prose()
         yield Prose(id="question-keys")
         with Buttons():
-            yield Button(id="refuse")
-            yield Button(id="chat")
-            yield Button(id="once", variant="warning")
+            yield Button(id="tool-refuse")
+            yield Button(id="tool-chat")
+            yield Button(id="tool-once", variant="warning")
 
     def on_mount(self) -> None:
         self.screen.screen_layout_refresh_signal.subscribe(self, self._fit)
@@ -82,6 +88,7 @@ class ToolQuestion(Vertical):
             where: the chat whose answer it is for, where that is not the one that is shown.
         """
         self.set_class(use is not None, "-open")
+        self._fit(self.screen)
         if use is None:
             return
         self.border_title = tr("May the model use this tool?")
@@ -92,9 +99,8 @@ class ToolQuestion(Vertical):
         body.scroll_home(animate=False)
         labels = {"once": tr("Allow once"), "chat": tr("Allow for this chat"), "refuse": tr("Refuse")}
         for name, key in (("once", "y"), ("chat", "a"), ("refuse", "n")):
-            self.query_one(f"#{name}", Button).label = f"{labels[name]} ({key})"
+            self.query_one(f"#tool-{name}", Button).label = f"{labels[name]} ({key})"
         self._say_keys()
-        self._fit(self.screen)
 
     @property
     def is_open(self) -> bool:
@@ -103,6 +109,7 @@ class ToolQuestion(Vertical):
 
     def focus(self, scroll_visible: bool = True) -> Self:
         """Give it the keyboard, at the arguments."""
+        self.add_class("-answering")
         self.query_one("#question-arguments").focus(scroll_visible)
         return self
 
@@ -115,6 +122,7 @@ class ToolQuestion(Vertical):
     def _say_keys(self) -> None:
         """The keys that hold now."""
         is_here = self.has_focus_within
+        self.set_class(is_here, "-answering")
         keys = tr("y once · a in this chat · n or Esc refuses") if is_here else tr("F4 goes here to answer")
         self.border_subtitle = keys
         self.query_one("#question-keys", Prose).update(keys)
@@ -124,6 +132,9 @@ class ToolQuestion(Vertical):
         height = screen.size.height
         self.set_class(self.app.has_class("-accessible"), "-plain")
         self.set_class(height < _SHORT, "-short")
+        self.set_class(height < _TINY, "-tiny")
+        if isinstance(self.parent, Widget):
+            self.parent.set_class(height < _TINY and self.is_open, "-tight")
         self.query_one("#question-arguments").styles.max_height = max(min(height // 3, 12), 1)
 
     def action_answer(self, answer: Answer) -> None:
@@ -132,5 +143,5 @@ class ToolQuestion(Vertical):
     @on(Button.Pressed)
     def _press(self, event: Button.Pressed) -> None:
         event.stop()
-        answers: dict[str | None, Answer] = {"once": "once", "chat": "chat"}
+        answers: dict[str | None, Answer] = {"tool-once": "once", "tool-chat": "chat"}
         self.post_message(self.Answered(answers.get(event.button.id, "refuse")))
