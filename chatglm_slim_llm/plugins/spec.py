@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -16,6 +15,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from chatglm_slim_llm.errors import ConfigError, PluginLoadError
+from chatglm_slim_llm.plugins.printing import printing_aside
 
 API_VERSION = 1
 """The version of what plugins are given and have to be. A plugin's module may say ``CHATGLM_SLIM_API = 1``."""
@@ -76,7 +76,7 @@ class PluginSpec:
         try:
             if not attribute or not module:
                 raise ValueError("a target is written as package.module:attribute")
-            with redirect_stdout(sys.stderr):
+            with printing_aside():
                 found: Any = self._module(module)
                 for part in attribute.split("."):
                     found = getattr(found, part)
@@ -117,7 +117,7 @@ class PluginSpec:
         """
         function = self.function()
         try:
-            with redirect_stdout(sys.stderr):
+            with printing_aside():
                 return function(**given)
         except ConfigError:
             raise

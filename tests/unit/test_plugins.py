@@ -8,13 +8,14 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from chatglm_slim_llm.errors import ConfigError, PluginLoadError, PluginNotFoundError
-from chatglm_slim_llm.plugins import GROUPS, catalogue, plugin, plugins, problems
+from chatglm_slim_llm.plugins import GROUPS, PluginSpec, catalogue, plugin, plugins, problems
 from chatglm_slim_llm.plugins.editing import set_enabled
 from chatglm_slim_llm.plugins.tables import file_in_use, shipped_file
 from chatglm_slim_llm.plugins.trust import trust
@@ -65,8 +66,13 @@ def user_file(folder: Path, text: str) -> Path:
     return file
 
 
+def tools() -> list[PluginSpec]:
+    """Tools that are not ours."""
+    return [spec for spec in catalogue("tools") if spec.distribution != "chatglm-slim-llm"]
+
+
 def states(group: str = "tools") -> dict[str, str]:
-    return {spec.name: spec.state for spec in reversed(catalogue(group))}
+    return {spec.name: spec.state for spec in reversed(tools() if group == "tools" else catalogue(group))}
 
 
 # --- what is on
@@ -75,10 +81,10 @@ def states(group: str = "tools") -> dict[str, str]:
 def test_what_a_package_of_others_offers_is_listed_but_off_until_the_user_says_so(folder, install):
     module = install("acme", {"weather": "MODULE:make"}, "make = dict")
     assert states() == {"weather": "new"}
-    assert plugins("tools") == {}
+    assert "weather" not in plugins("tools")
     with pytest.raises(PluginNotFoundError, match=r"not on.*acme.*plugins enable tools\.weather"):
         plugin("tools", "weather")
-    file = set_enabled(catalogue("tools")[0], True)
+    file = set_enabled(tools()[0], True)
     assert file == folder.parent / "home" / "config" / "plugins.toml"
     assert plugins("tools")["weather"].distribution == "acme"
     assert module not in sys.modules
@@ -102,7 +108,7 @@ def test_all_that_we_ship_can_be_loaded(folder):
 def test_tables_come_in_the_order_of_the_file_before_the_rest_by_name(folder, install):
     install("acme", dict.fromkeys(["a", "b", "c", "d"], "MODULE:make"))
     user_file(folder, "[tools.d]\n[tools.b]\n")
-    assert list(plugins("tools")) == ["d", "b"]
+    assert [spec.name for spec in tools() if spec.state == "on"] == ["d", "b"]
     assert list(states()) == ["c", "a", "b", "d"]
 
 
@@ -128,7 +134,7 @@ def test_a_name_of_ours_stays_ours_until_the_user_chooses_another_package(folder
 def test_a_package_that_is_named_but_not_there_is_broken(folder, install):
     install("acme", {"weather": "MODULE:make"})
     user_file(folder, '[tools.weather]\npackage = "gone"\n')
-    found = catalogue("tools")
+    found = tools()
     assert [(spec.distribution, spec.state) for spec in found] == [("gone", "broken"), ("acme", "new")]
     with pytest.raises(PluginLoadError, match="gone does not offer it"):
         plugin("tools", "weather")
@@ -162,7 +168,7 @@ def test_a_working_folder_brings_no_code_in_before_it_is_trusted_and_not_after_i
     with pytest.raises(PluginNotFoundError, match="plugins trust"):
         plugin("tools", "a")
     with pytest.raises(ConfigError, match="plugins trust"):
-        set_enabled(catalogue("tools")[0], True)
+        set_enabled(tools()[0], True)
     trust(here)
     assert states()["a"] == "on"
     here.write_text(here.read_text() + "\n")
@@ -211,7 +217,7 @@ def test_a_broken_package_does_not_hide_the_others_and_is_told(folder, install, 
     install("nameless", {"n": "MODULE:a"}, metadata="")
     install("garbage", {}, metadata="")
     (tmp_path / "site" / "garbage-1.0.dist-info" / "entry_points.txt").write_bytes(b"[chatglm_slim.tools]\n\xff\xfe\nx")
-    assert {spec.name: spec.distribution for spec in catalogue("tools")} == {"a": "acme", "n": "unknown"}
+    assert {spec.name: spec.distribution for spec in tools()} == {"a": "acme", "n": "unknown"}
     [problem] = problems()
     assert "garbage-1.0.dist-info" in problem
 
@@ -259,6 +265,17 @@ def test_what_a_plugin_prints_goes_to_stderr(folder, install, capsys):
     user_file(folder, "[tools.x]\n")
     assert plugin("tools", "x").make() == 1
     assert capsys.readouterr() == ("", "imported\nmade\n")
+
+
+def test_a_plugin_that_prints_and_never_comes_back_leaves_stdout_to_the_others(folder, install, capsys):
+    source = "import threading, time\ndef f(go):\n    print('aside', flush=True)\n    go.set()\n    time.sleep(60)\n"
+    install("acme", {"x": "MODULE:f"}, source)
+    user_file(folder, "[tools.x]\n")
+    go = threading.Event()
+    threading.Thread(target=plugin("tools", "x").make, kwargs={"go": go}, daemon=True).start()
+    assert go.wait(10)
+    print("answer")  # noqa: T201
+    assert capsys.readouterr() == ("answer\n", "aside\n")
 
 
 def test_a_plugin_that_cannot_be_made_says_which_it_is_and_why(folder, install):
@@ -372,6 +389,6 @@ def test_two_hundred_plugins_half_of_them_broken_are_listed_without_importing_on
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, **path}
     )
-    listed = [spec["state"] for spec in json.loads(done.stdout)["plugins"] if spec["group"] == "tools"]
+    listed = [spec["state"] for spec in json.loads(done.stdout)["plugins"] if spec["name"][1:].isdecimal()]
     assert (listed.count("on"), listed.count("broken")) == (100, 100)
     assert not (tmp_path / "imported").exists()
