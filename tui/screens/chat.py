@@ -16,6 +16,7 @@ from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore
 from tui.background import in_background
 from tui.commands import Command, named
+from tui.compositing import SparingCompositor
 from tui.language import tr
 from tui.messages import (
     CommandGiven,
@@ -82,6 +83,7 @@ class ChatScreen(Screen[None]):
     ) -> None:
         super().__init__()
         self._read_plugins = plugins
+        self._compositor = SparingCompositor()
         self._store, self._library, self._talk = store, library, talk
         self.status = StatusLine(id="status")
         self._history = History(store, id="history")

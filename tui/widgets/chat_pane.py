@@ -267,13 +267,11 @@ class ChatPane(Vertical):
 
     def post_message(self, message: TextualMessage) -> bool:
         """Pieces of a reply wait for the next frame together; all else is told at once."""
-        if isinstance(message, ReplyDelta) and not self._pieces.put(message):
-            return True
-        return super().post_message(message)
-
-    @on(ReplyDelta)
-    def _await_frame(self) -> None:
-        self.conversation.before_frame(self._take_pieces)
+        if not isinstance(message, ReplyDelta):
+            return super().post_message(message)
+        if self._pieces.put(message):
+            self.conversation.before_frame(self._take_pieces)
+        return True
 
     def _take_pieces(self) -> None:
         for piece in self._pieces.take():

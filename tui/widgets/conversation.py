@@ -8,7 +8,6 @@ the keys and the mouse.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -20,15 +19,16 @@ from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
-from textual.timer import Timer
 
 from chatglm_slim_llm.storage import ToolUse
+from tui.compositing import paint_at_once
 from tui.language import tr
 from tui.markdown import CodeBlock, Look, Row
 from tui.messages import CitationChosen, MessageAction, MessageAsked, ToolUseChosen
 from tui.widgets.conversation_code import CodeCopier, blocks_of
 from tui.widgets.conversation_entry import Entry, EntryView
 from tui.widgets.conversation_find import Finder, any_word, phrase
+from tui.widgets.conversation_frames import Frames
 from tui.widgets.conversation_keys import KEYS
 from tui.widgets.conversation_layout import Layout, Place
 from tui.widgets.conversation_messages import LinkChosen
@@ -39,10 +39,6 @@ from tui.widgets.conversation_selection import selected_words
 __all__ = ["Conversation", "Entry", "LinkChosen"]
 
 _MAX_TEXT_WIDTH = 100  # longer lines are hard to read
-_FRAME_S = 0.05
-_MAX_FRAME_S = 0.1  # nobody waits longer for what has come
-_MIN_DELAY_S = 0.01
-_FRAME_SHARE = 0.04  # of one core, for what streams in
 
 
 class Conversation(ScrollView, can_focus=True):
@@ -66,10 +62,7 @@ class Conversation(ScrollView, can_focus=True):
         self._shown: list[tuple[int, Row | None]] = []  # what the view showed last, line by line
         self._shown_at = (-1, -1)
         self._grown: set[int] = set()  # the entries with new text
-        self._frame: Timer | None = None
-        self._before_frame: list[Callable[[], None]] = []
-        self._frame_s = _FRAME_S
-        self._frame_began = (0.0, 0.0)  # by the clock, and in CPU time
+        self._frames = Frames(self, self._draw_frame)
         self._is_placing = False
         self._has_news = False
         self._clicked_row = 0
@@ -107,14 +100,14 @@ class Conversation(ScrollView, can_focus=True):
         if (idx := self._index(message_id)) is not None:
             self.entries[idx].text += text
             self._grown.add(idx)
-            self._await_frame()
+            self._frames.ask()
 
     def use_tools(self, message_id: int, uses: tuple[ToolUse, ...]) -> None:
         """What a reply has done with tools so far; the screen catches up a few times a second."""
         if (idx := self._index(message_id)) is not None:
             self.entries[idx].uses = uses
             self._grown.add(idx)
-            self._await_frame()
+            self._frames.ask()
 
     def changed(self, message_id: int) -> None:
         """An entry says something else than before: show it."""
@@ -124,9 +117,8 @@ class Conversation(ScrollView, can_focus=True):
             self._lay_out()
 
     def before_frame(self, do: Callable[[], None]) -> None:
-        """Do something just before the next frame: what it tells is shown in it."""
-        self._before_frame.append(do)
-        self._await_frame()
+        """Do something just before the next frame: what it tells is shown in it. Any thread may call."""
+        self._frames.ask_from_any_thread(do)
 
     def finish(
         self, message_id: int, note: str = "", *, is_error: bool = False, figures: str = "", sources: Iterable[Any] = ()
@@ -223,29 +215,14 @@ class Conversation(ScrollView, can_focus=True):
 
     # --- layout
 
-    def _await_frame(self) -> None:
-        if self._frame is None and self.is_attached:
-            delay = self._frame_began[0] + self._frame_s - time.monotonic()
-            self._frame = self.set_timer(max(delay, _MIN_DELAY_S), self._draw_frame)
+    def on_mount(self) -> None:
+        self._frames.begin()
 
     def _draw_frame(self) -> None:
         """Show what has come since the last frame."""
-        self._frame_s = self._next_frame_s()
-        tasks, self._before_frame = self._before_frame, []
-        for do in tasks:
-            do()
-        self._frame = None
         if self._grown:
             self._catch_up()
-            self._lay_out()
-
-    def _next_frame_s(self) -> float:
-        """Frames come less often where they, or what else this thread does, take much of a core."""
-        now, used = time.monotonic(), time.thread_time()
-        (before, used_before), self._frame_began = self._frame_began, (now, used)
-        if now - before > 1:  # it was not frames that took the time between
-            return _FRAME_S
-        return min(max((used - used_before) / _FRAME_SHARE, _FRAME_S), _MAX_FRAME_S)
+            self._lay_out(at_once=True)
 
     def _catch_up(self) -> None:
         for idx in self._grown:
@@ -258,7 +235,7 @@ class Conversation(ScrollView, can_focus=True):
             self._tell_found()
         self._grown.clear()
 
-    def _lay_out(self) -> None:
+    def _lay_out(self, *, at_once: bool = False) -> None:
         if not self._width or not self.is_attached:
             return
         if self._layout.width != self._width:
@@ -277,7 +254,8 @@ class Conversation(ScrollView, can_focus=True):
         self._move_bar()
         if self._anchor is not None and self._anchor.from_end is not None:
             self._anchor = self._layout.place(row)
-        self._refresh_changed()
+        if regions := self._changed_regions():
+            paint_at_once(self, *regions) if at_once else self.refresh(*regions)
 
     def _set_virtual_size(self, size: Size) -> None:
         """Only where a scrollbar comes or goes must the screen be laid out again; Textual would do so every time."""
@@ -291,19 +269,16 @@ class Conversation(ScrollView, can_focus=True):
         if self.show_vertical_scrollbar:
             move_bar(self.vertical_scrollbar, self.virtual_size.height, self.scroll_y)
 
-    def _refresh_changed(self) -> None:
-        """Paint the lines that are not as they were."""
+    def _changed_regions(self) -> list[Region]:
+        """The lines that are not as they were."""
         top, height = self.scroll_offset.y, self.size.height
         (top_before, number), self._shown_at = self._shown_at, (top, self._painter.number)
         before, self._shown = self._shown, self._layout.window(top, height)
         changed = self._changed(before, top - top_before) if number == self._painter.number else range(height)
         if top != top_before or len(before) != height or len(changed) == height:
-            self.refresh()
-            return
-        for y in changed:
-            self.refresh(Region(0, y, self.size.width, 1))
-        if self._has_news:
-            self.refresh(Region(0, height - 1, self.size.width, 1))
+            return [Region(0, 0, self._width, height)]
+        lines = [*changed, height - 1] if self._has_news else changed
+        return [Region(0, y, self._width, 1) for y in lines]
 
     def _changed(self, before: list[tuple[int, Row | None]], scrolled: int) -> Sequence[int]:
         """The lines that show something else than before; what was painted of the others is kept."""
