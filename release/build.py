@@ -156,7 +156,12 @@ def _run(command: list[str], environ: dict[str, str]) -> None:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    return subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(
+            f"git {arguments[0]} failed in {root}, and a release is made from a git checkout: {done.stderr}"
+        )
+    return done.stdout
 
 
 def _refuse(found: list[str]) -> None:
