@@ -1,6 +1,7 @@
 """Work beside whoever waits for it, so that it can be given up: in a thread of its own, or in an event loop that stays.
 
-A thread cannot be ended. What is given up goes on until it ends by itself, and what it gives then interests nobody.
+It is the work of others, so what it prints goes to stderr. A thread cannot be ended: what is given up goes on until it
+ends by itself, and what it gives then interests nobody.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 from chatglm_slim_llm.errors import ChatGLMSlimError
+from chatglm_slim_llm.plugins.printing import printing_aside
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -39,7 +41,8 @@ def begin(work: Callable[[], T], name: str) -> Future[T]:
 
     def run() -> None:
         try:
-            future.set_result(work())
+            with printing_aside():
+                future.set_result(work())
         except Exception as error:  # the work of others may raise anything
             future.set_exception(error)
         except BaseException as error:
@@ -119,7 +122,7 @@ class Loop:
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     while True:
-        with suppress(SystemExit, KeyboardInterrupt):  # of a task that a tool has begun
+        with suppress(SystemExit, KeyboardInterrupt), printing_aside():  # of a task that a tool has begun
             loop.run_forever()
 
 

@@ -6,7 +6,6 @@ time is left out, and asked for again the next time.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -77,12 +76,10 @@ class Toolbox:
 
     def _make(self, name: str, seconds: float) -> Generator[None, None, Sequence[BaseTool]]:
         spec, late = plugin("tools", name), self._late.pop(name, None)
-        stdout = sys.stdout
         future = late or begin(lambda: _tools_of(spec), f"tools.{name}")
         try:
             return (yield from waiting(future, _AGAIN_S if late else seconds))
         except TooLateError:
-            sys.stdout = stdout  # it is turned away while a plugin is at work
             self._late[name] = future
             raise PluginLoadError(
                 f"plugin {spec.key} ({spec.origin}) is not ready after {seconds:g} s; repair it, or switch it off with:"

@@ -1,6 +1,6 @@
 """A loaded model at work: requests in, pieces and counts out, in this process.
 
-Importing this brings torch and LangChain; ``local.py`` and ``child.py`` do so when there is something to do.
+Importing this brings LangChain, loading one of our models brings torch; ``local.py`` does both when they are wanted.
 """
 
 from __future__ import annotations

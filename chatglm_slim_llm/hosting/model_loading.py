@@ -10,8 +10,6 @@ from chatglm_slim_llm.errors import PluginLoadError
 from chatglm_slim_llm.hosting.assistant import Progress
 from chatglm_slim_llm.hosting.local import plugin_name
 from chatglm_slim_llm.hosting.model import Model
-from chatglm_slim_llm.hosting.own_model import OwnModel
-from chatglm_slim_llm.hosting.plugin_model import PluginModel
 from chatglm_slim_llm.llm import ChatGLMSlim
 from chatglm_slim_llm.plugins import PluginSpec, plugin
 
@@ -28,7 +26,13 @@ def load_model(options: LoadOptions, progress: Progress) -> Model:
     """
     name = plugin_name(options)
     llm = _of_plugin(name, progress) if name else _ours(options)
-    return OwnModel(llm, progress) if isinstance(llm, ChatGLMSlim) else PluginModel(llm, name or _OURS)
+    if isinstance(llm, ChatGLMSlim):
+        from chatglm_slim_llm.hosting.own_model import OwnModel  # with torch, which models of others may not need
+
+        return OwnModel(llm, progress)
+    from chatglm_slim_llm.hosting.plugin_model import PluginModel
+
+    return PluginModel(llm, name or _OURS)
 
 
 def _ours(options: LoadOptions) -> BaseChatModel:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import queue
-import sys
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
-from contextlib import redirect_stdout
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -91,8 +89,8 @@ class ToolRunner:
                 use, state="failed", result=f"{tool.name} does not take these arguments: {_complaint(error)}"
             )
         if not _only_reads(tool):
-            yield Piece(tool=replace(use, state="asked"))
-            if not (yield from self._answer(use.id)):
+            is_allowed = yield from self._ask(replace(use, state="asked"))
+            if not is_allowed:
                 return replace(use, state="refused", result=_REFUSED)
         yield Piece(tool=use)
         try:
@@ -103,16 +101,17 @@ class ToolRunner:
             return replace(use, state="failed", result=f"{tool.name} failed: {why(error)}")
         return replace(use, state=state, result=result)
 
-    def _answer(self, use_id: str) -> Generator[Piece, None, bool]:
-        answer = self._asked[use_id] = queue.SimpleQueue()
+    def _ask(self, use: ToolUse) -> Generator[Piece, None, bool]:
+        answer = self._asked[use.id] = queue.SimpleQueue()  # first, as the answer may come at once
         try:
+            yield Piece(tool=use)
             while True:
                 try:
                     return answer.get(timeout=POLL_S)
                 except queue.Empty:
                     yield Piece()
         finally:
-            del self._asked[use_id]
+            del self._asked[use.id]
 
     def _run(self, tool: BaseTool, call: ToolCall, who: str) -> Generator[Piece, None, tuple[ToolState, str]]:
         if _has_only_async(tool):
@@ -125,11 +124,10 @@ class ToolRunner:
             return _outcome((yield from self._silently(lambda: self._loop.begin(tool.ainvoke(_copy(call))), who)))
 
     def _silently(self, start: Callable[[], Future[T]], who: str) -> Generator[Piece, None, T]:
-        """Wait for what a plugin does; what it prints meanwhile is not part of an answer."""
+        """Wait for what a plugin does."""
         self._doing(who)
         try:
-            with redirect_stdout(sys.stderr):
-                return (yield from each_as(waiting(start(), self._seconds), lambda _: Piece()))
+            return (yield from each_as(waiting(start(), self._seconds), lambda _: Piece()))
         finally:
             self._doing("")
 
