@@ -1,4 +1,4 @@
-"""Every example of the guide runs, and prints what the page says it prints."""
+"""Every example of the guide, the start and the questions runs, and prints what the page says it prints."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.run import GUIDE, read, run
-
-PAGES = sorted(GUIDE.glob("*.md"))
+from docs.run import PAGES, read, run
 
 
 @pytest.fixture(scope="module")

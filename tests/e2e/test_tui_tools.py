@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from dialogs import VIEWS, showing
+from dialogs import showing
 from scripted_assistant import DONE, ScriptedAssistant
 from test_tui_chat import Chat, chatting
 from textual.widgets import OptionList
@@ -26,6 +26,7 @@ from tui.widgets.conversation import Conversation
 from tui.widgets.status import StatusLine
 from tui.widgets.tool_question import ToolQuestion
 
+SOME_VIEWS = (((80, 24), "zh"), ((20, 5), "en"), pytest.param((120, 40), "en", marks=pytest.mark.slow))
 PLUGINS = PluginList(
     [
         PluginSpec("tools", "weather", "acme:weather", "acme", description="Asks for a [bold]city"),
@@ -79,25 +80,15 @@ async def test_what_is_chosen_and_cannot_be_used_any_more_says_why_and_can_only_
         assert shown.results == [("weather", "shell")]
 
 
-async def test_nothing_changes_where_nothing_is_switched():
-    async with showing(ToolsScreen(("weather",), plugins=lambda: PLUGINS)) as shown:
-        await shown.press("space", "space", "escape")
-        assert shown.results == [None]
-
-
-async def test_a_list_without_tools_says_where_they_come_from():
-    async with showing(ToolsScreen((), plugins=PluginList)) as shown:
+async def test_a_list_without_tools_says_where_they_come_from_and_changes_nothing():
+    async with showing(ToolsScreen((), has_knowledge=True, plugins=PluginList)) as shown:
         assert "/plugins shows which there are" in shown.text
+        assert "no tool is used" in shown.words
         await shown.press("space", "escape")
         assert shown.results == [None]
 
 
-async def test_with_a_knowledge_base_it_is_said_that_no_tool_is_used():
-    async with showing(ToolsScreen((), has_knowledge=True, plugins=lambda: PLUGINS)) as shown:
-        assert "no tool is used" in shown.words
-
-
-@pytest.mark.parametrize(("size", "language"), VIEWS)
+@pytest.mark.parametrize(("size", "language"), SOME_VIEWS)
 async def test_the_dialogs_are_of_use_in_every_size_and_language(size, language):
     use_language(language)
     try:
@@ -129,20 +120,10 @@ async def test_the_choice_is_kept_with_the_chat_and_asked_with_and_in_sight(tmp_
         (conversation,) = chat.store.conversations()
         assert chat.store.chat_settings(conversation.id).tools == ("weather",)
         assert "1 tool" in chat.lines()[0]
+        await chat.pilot.press("ctrl+s", "ctrl+s")  # its settings do not take its tools away
         await chat.pilot.press("ctrl+n")
         await chat.until(lambda: chat.find(StatusLine).tools == "")
-        await chat.pilot.press("ctrl+s", "ctrl+s")
         assert chat.store.chat_settings(conversation.id).tools == ("weather",)
-
-
-async def test_settings_of_the_chat_do_not_take_its_tools_away(tmp_path):
-    async with chatting(tmp_path, plugins=lambda: PLUGINS) as chat:
-        chat.app._chat.pane.set(ChatSettings(tools=("weather",)))
-        await chat.pilot.press("ctrl+s")
-        await chat.pilot.pause()
-        await chat.pilot.press("ctrl+s")
-        await chat.pilot.pause()
-        assert chat.app._chat.pane.talk.settings.tools == ("weather",)
 
 
 async def test_what_was_switched_off_and_a_knowledge_base_leave_no_tool_to_use(tmp_path):
@@ -168,14 +149,19 @@ async def test_a_question_shows_everything_and_what_is_typed_answers_nothing(tmp
         assert chat.find(ToolQuestion).is_open
 
 
-@pytest.mark.parametrize(("key", "allowed"), [("y", True), ("a", True), ("n", False), ("escape", False)])
-async def test_keys_answer_once_somebody_has_gone_there(tmp_path, key, allowed):
+async def test_keys_answer_once_somebody_has_gone_there(tmp_path):
     async with asked(tmp_path) as chat:
-        await chat.pilot.press("f4", key)
-        await chat.until(lambda: chat.model.permitted == [("u1", allowed)])
-        assert not chat.find(ToolQuestion).is_open
-        await chat.type("ok")
-        assert chat.prompt == "ok", "the keyboard is back where it was"
+        answers = (("y", True), ("n", False), ("escape", False), ("a", True))
+        for number, (key, allowed) in enumerate(answers, 2):
+            await chat.pilot.press("f4", key)
+            expected = [(f"u{number - 1}", allowed)]
+            await chat.until(lambda expected=expected: chat.model.permitted[-1:] == expected)
+            assert not chat.find(ToolQuestion).is_open
+            await chat.type("+")
+            chat.model.say(step("asked", use_id=f"u{number}"))
+            await chat.until(lambda: chat.find(ToolQuestion).is_open or len(chat.model.permitted) == 5)
+        assert chat.model.permitted[4] == ("u5", True), "what is allowed for a chat is not asked again there"
+        assert chat.prompt == "++++", "the keyboard is back where it was each time"
         assert chat.app._chat.pane.talk.reply is not None, "Escape refuses, and stops nothing"
         chat.model.say(DONE)
 
@@ -190,15 +176,7 @@ async def test_a_second_press_of_the_key_does_not_answer_the_next_question(tmp_p
         chat.model.say(DONE)
 
 
-async def test_what_is_allowed_for_a_chat_is_not_asked_again_there(tmp_path):
-    async with asked(tmp_path) as chat:
-        await chat.pilot.press("f4", "a")
-        chat.model.say(step("done"), step("asked", use_id="u2"))
-        await chat.until(lambda: chat.model.permitted == [("u1", True), ("u2", True)])
-        assert not chat.find(ToolQuestion).is_open
-        chat.model.say(DONE)
-
-
+@pytest.mark.slow
 async def test_a_click_on_a_button_answers(tmp_path):
     async with asked(tmp_path) as chat:
         await chat.pilot.click("#tool-refuse")
@@ -239,7 +217,7 @@ async def test_a_question_of_another_chat_names_it(tmp_path):
         chat.model.say(DONE)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (20, 5)])
+@pytest.mark.parametrize("size", [pytest.param((80, 24), marks=pytest.mark.slow), (20, 5)])
 async def test_it_can_be_answered_in_the_plain_mode_and_in_any_terminal(tmp_path, size):
     settings = Settings().with_value("interface.accessible", True)
     async with asked(tmp_path, size=size, settings=settings) as chat:
