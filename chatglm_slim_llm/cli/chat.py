@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from chatglm_slim_llm.cli.documents import printable
 from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice
 from chatglm_slim_llm.cli.progress import ProgressLine
-from chatglm_slim_llm.cli.tool_use import ToolDesk, check_tools
 from chatglm_slim_llm.config import DEMO_MODEL, GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.cli.recording import Recording
+    from chatglm_slim_llm.cli.tool_use import ToolDesk
     from chatglm_slim_llm.hosting.assistant import ModelFacts, Piece
 
 LAST = "last"
@@ -88,10 +88,11 @@ def run(args: argparse.Namespace) -> int:
     options = LoadOptions.resolve(args.model, args.quantization, args.device)
     given = {name: value for name in _SAMPLING if (value := getattr(args, name)) is not None}
     GenerationOptions(**given | {"stop": tuple(given.get("stop", ()))})  # raises before seconds are spent on loading
-    check_tools(args.tool)
     from chatglm_slim_llm.cli.past import past_of
+    from chatglm_slim_llm.cli.tool_use import ToolDesk, check_tools
     from chatglm_slim_llm.storage import ConversationStore, history_path
 
+    check_tools(args.tool)
     with ConversationStore.at(history_path()) as store:
         past = past_of(store, args.past, system=args.system, tools=args.tool)
         bring_model(options, is_agreed=args.yes)

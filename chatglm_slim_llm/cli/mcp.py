@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import signal
 import sys
@@ -59,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
             extra="mcp",
         ) from error
     del mcp
+    import asyncio  # 30 ms, which no other command is to wait for
+
     from chatglm_slim_llm.mcp.answers import Answers
     from chatglm_slim_llm.mcp.bases import Bases
     from chatglm_slim_llm.mcp.server import KnowledgeServer
@@ -91,6 +92,8 @@ async def _serve(args: argparse.Namespace, served: KnowledgeServer) -> None:
 
 async def _until_signal(serving: Coroutine[Any, Any, None]) -> int:
     """Run it; SIGTERM and Ctrl-C cancel it, and are the exit status."""
+    import asyncio
+
     task, status = asyncio.ensure_future(serving), 0
 
     def stop(exit_status: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from chatglm_slim_llm.cli import ERROR
 from chatglm_slim_llm.cli.table import one_line, table
 from chatglm_slim_llm.errors import ConfigError, PluginNotFoundError
-from chatglm_slim_llm.plugins import GROUPS, PluginSpec, catalogue, problems
+from chatglm_slim_llm.plugins import GROUPS, PluginSpec, catalogue, problems, survey
 from chatglm_slim_llm.plugins.concealing import shown
 from chatglm_slim_llm.plugins.editing import set_enabled
 from chatglm_slim_llm.plugins.tables import file_in_use
@@ -72,7 +72,7 @@ def run_list(args: argparse.Namespace) -> int:
     """A line for each plugin; what is wrong with the files goes to stderr."""
     if args.group is not None and args.group not in GROUPS:
         raise ConfigError(f"there is no group {args.group!r}; there are {', '.join(GROUPS)}", key="group")
-    found, file, wrong = catalogue(args.group), str(file_in_use()), problems()
+    (found, wrong), file = survey(args.group), str(file_in_use())
     if args.json:
         rows = [_as_json(spec) for spec in found]
         print(json.dumps({"file": file, "plugins": rows, "problems": wrong}, ensure_ascii=False, indent=2))

@@ -6,7 +6,7 @@ like is the business of whoever asks for its group; GROUPS says it in a line.
 """
 
 from chatglm_slim_llm.plugins.calls import Ask, CommandCall, Insert, Turn
-from chatglm_slim_llm.plugins.choosing import catalogue, plugin, plugins, problems
+from chatglm_slim_llm.plugins.choosing import catalogue, plugin, plugins, problems, survey
 from chatglm_slim_llm.plugins.spec import API_VERSION, GROUPS, PluginSpec, State
 
 __all__ = [
@@ -22,4 +22,5 @@ __all__ = [
     "plugin",
     "plugins",
     "problems",
+    "survey",
 ]

@@ -46,16 +46,21 @@ def plugin(group: str, name: str) -> PluginSpec:
 
 def catalogue(group: str | None = None) -> list[PluginSpec]:
     """Every plugin, on or not, by group and in the order of use. Of two of a name, the one in use comes first."""
-    offers, _ = find_offers()
-    tables = read_tables()
-    wanted = GROUPS if group is None else (group,)
-    found = [spec for each in wanted for spec in _of_group(each, offers, tables)]
-    return list(map(_checked, found))
+    return survey(group)[0]
 
 
 def problems() -> list[str]:
     """What is wrong with ``plugins.toml``, and with packages that cannot be asked for their plugins."""
-    return [*read_tables().problems, *find_offers()[1]]
+    return survey()[1]
+
+
+def survey(group: str | None = None) -> tuple[list[PluginSpec], list[str]]:
+    """`catalogue` and `problems` from one look at the machine."""
+    offers, unreadable = find_offers()
+    tables = read_tables()
+    wanted = GROUPS if group is None else (group,)
+    found = [_checked(spec) for each in wanted for spec in _of_group(each, offers, tables)]
+    return found, [*tables.problems, *unreadable]
 
 
 def _of_group(group: str, offers: Iterable[Offer], tables: Tables) -> list[PluginSpec]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import TYPE_CHECKING
 
 from chatglm_slim_llm.plugins.spec import GROUPS
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
 
 OURS = "chatglm-slim-llm"
 _PREFIX = "chatglm_slim."
@@ -25,6 +28,8 @@ class Offer:
 
 def find_offers() -> tuple[list[Offer], list[str]]:
     """All offers, and a sentence for each package whose entry points cannot be read."""
+    from importlib.metadata import distributions  # 25 ms, and every command imports this module
+
     offers: list[Offer] = []
     problems: list[str] = []
     seen = set()
