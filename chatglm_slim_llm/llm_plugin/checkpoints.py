@@ -12,7 +12,7 @@ def checkpoints() -> dict[str, str]:
     """What `ChatGLMSlim` takes as ``model``, by name: hub ids in the hub's cache, folders in the folder for models."""
     try:
         return dict(_in_hub_cache()) | dict(_in_models_folder())
-    except OSError:  # a folder that may not be read must not keep llm from listing the models of others
+    except (OSError, RuntimeError):  # no folder that cannot be read or named may keep llm from the models of others
         return {}
 
 

@@ -30,7 +30,8 @@ def to_langchain(prompt: Prompt) -> list[BaseMessage]:
         for part in turn.parts
         for message in _message(turn.role, part)
     ]  # fmt: skip
-    if not any(isinstance(message, HumanMessage | FunctionMessage) for message in messages):
+    spoken = [message for message in messages if not isinstance(message, SystemMessage)]
+    if not spoken or isinstance(spoken[-1], AIMessage):
         raise GenerationError("the prompt is empty; write something to answer")
     systems = [message.content for message in messages if isinstance(message, SystemMessage)]
     if prompt.system and prompt.system not in systems:  # llm leaves the one of a later turn out of the messages

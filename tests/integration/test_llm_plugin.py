@@ -282,6 +282,7 @@ def test_what_cannot_be_answered_is_said(model: llm.Model) -> None:
         return caught.value
 
     assert str(complaint("")) == "the prompt is empty; write something to answer"
+    assert str(complaint("", messages=[llm.user("hi"), llm.assistant("Hi!")])) == str(complaint(""))
     too_long = complaint("你好" * 3000)
     assert isinstance(too_long.__cause__, PromptTooLongError)
     assert "shorten it or split it" in str(too_long)
@@ -295,6 +296,7 @@ def test_what_cannot_be_answered_is_said(model: llm.Model) -> None:
 
 def test_an_environment_that_cannot_be_used_hurts_no_other_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATGLM_SLIM_QUANTIZATION", "int5")
+    monkeypatch.setenv("CHATGLM_SLIM_HOME", "~nobody-of-this-name/home")
     model = llm.get_model("chatglm-slim")
     with pytest.raises(llm.ModelError, match="CHATGLM_SLIM_QUANTIZATION"):
         model.prompt("hello").text()
