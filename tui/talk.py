@@ -27,6 +27,8 @@ class LiveReply:
     conversation_id: int
     question_id: int
     text: str = ""
+    is_writing: bool = False
+    """Whether what came last is text."""
     uses: dict[str, ToolUse] = field(default_factory=dict)
     """What it did with tools so far, by what tells one use from the others."""
 

@@ -53,6 +53,8 @@ WORDS: dict[str, str] = {
     # a tool asks
     "Answer": "回应",
     "Answer the tool that asks whether it may be used": "回应请求使用的工具",
+    "waits for your answer": "等待您的回应",
+    "uses {name}": "正在使用 {name}",
     "Tool": "工具",
     "May the model use this tool?": "允许模型使用这个工具吗？",
     "F4 goes here to answer": "按 F4 回应",

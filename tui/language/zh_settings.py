@@ -40,8 +40,8 @@ WORDS: dict[str, str] = {
     ),
     "Animation": "动画",
     "Let things glide and fade; off is calmer over a slow line.": "滑动与淡入淡出；连接较慢时关闭更舒适。",
-    '"demo" for the bundled one, a folder, or a hub id such as silver/chatglm-6b-slim.': (
-        "demo 为内置模型，也可填文件夹，或 silver/chatglm-6b-slim 这样的 Hub 名称。"
+    '"demo" for the bundled one, a folder, a hub id such as silver/chatglm-6b-slim, or plugin:NAME.': (
+        "demo 为内置模型，也可填文件夹、silver/chatglm-6b-slim 这样的 Hub 名称，或 plugin:名称。"
     ),
     "Quantization": "量化",
     "Bits of the linear layers; a checkpoint that is already quantised keeps its own level.": (

@@ -277,8 +277,9 @@ class ChatPane(Vertical):
         for piece in self._pieces.take():
             reply = self.talk.reply
             if reply is not None and reply.message_id == piece.message_id:
-                if not reply.text:
+                if not reply.is_writing:
                     self._tell_state(tr("writing…"))
+                    reply.is_writing = True
                 reply.text += piece.text
                 self.conversation.grow(piece.message_id, piece.text)
 

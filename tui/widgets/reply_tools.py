@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from chatglm_slim_llm.hosting.assistant import ToolUse
 from tui.asking import Asking
 from tui.language import tr
+from tui.messages import TalkChanged
 from tui.telling import tell, tried
 from tui.widgets.tool_question import ToolQuestion
 from tui.worker import ModelWorker
+from tui.wrapping import visible
 
 if TYPE_CHECKING:
     from tui.widgets.chat_pane import ChatPane
@@ -32,7 +34,9 @@ class ReplyTools:
         if reply is None or reply.message_id != message_id:
             return
         reply.uses[use.id] = use
+        reply.is_writing = False
         self._pane.conversation.use_tools(message_id, tuple(reply.uses.values()))
+        self._pane.post_message(TalkChanged(_doing(use)))
         self.asking.follow(reply.conversation_id, use)
 
     def end(self) -> None:
@@ -72,3 +76,10 @@ class ReplyTools:
         uses = next((entry.uses for entry in entries if entry.message_id == message_id), ())
         if uses:
             self._pane.app.push_screen(ToolUsesScreen(uses, place))
+
+
+def _doing(use: ToolUse) -> str:
+    """What the status line says meanwhile."""
+    if use.state == "asked":
+        return tr("waits for your answer")
+    return tr("uses {name}", name=visible(use.name)) if use.state == "running" else tr("thinking…")
