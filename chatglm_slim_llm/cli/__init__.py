@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = argparse.Namespace()
     if argv is None:
         _handle_signals(interrupt)
+        gc.set_threshold(10_000)  # what torch and transformers make while they are imported is no garbage
     try:
         return _run(argv, args)
     except SystemExit:

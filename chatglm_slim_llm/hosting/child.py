@@ -6,6 +6,7 @@ when its input does, so a program that was killed leaves none behind, and Ctrl-C
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -22,6 +23,7 @@ from chatglm_slim_llm.hosting.work import Job, Work
 def main() -> None:
     """Answer requests until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(10_000)  # what torch and transformers make while they are imported is no garbage
     _die_first()
     requests, replies = _take_pipes()
     server = _Server(replies)
