@@ -35,6 +35,7 @@ _END_S = 5.0
 _CANCEL_S = 1.0
 _LAST_WORDS_S = 0.5
 """What it said last has come by then, but a process that it started may hold the pipe open."""
+_MOST_PAGES = 100
 _TAIL_BYTES = 4096
 _LONGEST_WORDS = 200
 _SESSION_UNKNOWN = "Session terminated"
@@ -61,11 +62,12 @@ class Link:
         """
         found: list[types.Tool] = []
         cursor: str | None = None
-        while True:
+        for _ in range(_MOST_PAGES):
             page = await self._do(_page(cursor))
             found += page.tools
             if not (cursor := page.nextCursor):
-                return found
+                break
+        return found
 
     async def call_tool(self, name: str, arguments: dict[str, Any] | None = None, **_: Any) -> types.CallToolResult:
         """The result of a tool; that the server failed is a result as well, so that an answer goes on without it."""
