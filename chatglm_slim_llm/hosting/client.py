@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import GenerationError
 from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Progress, Request
-from chatglm_slim_llm.hosting.local import is_available, plugin_name
+from chatglm_slim_llm.hosting.local import is_available
 from chatglm_slim_llm.hosting.process import Call, ChildProcess
 from chatglm_slim_llm.hosting.trimming import trimmed
 from chatglm_slim_llm.hosting.wire import piece_from_wire, request_to_wire
@@ -151,7 +151,7 @@ def _loaded(call: Call, progress: Progress) -> ModelFacts:
 
 
 def _name_and_advice(options: LoadOptions) -> tuple[str, str]:
-    if name := plugin_name(options):
+    if name := options.plugin:
         return f"The process of the plugin models.{name}", "choose a smaller model"
     return "The model's process", "choose a smaller level such as int4, or a smaller model"
 

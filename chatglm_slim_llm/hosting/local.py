@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.hosting.answering import Answering
 
 
-_PLUGIN = "plugin:"
-
-
 class LocalAssistant:
     """ChatGLM-6B-Slim, the demo model or one of a plugin, in this process.
 
@@ -46,7 +43,7 @@ class LocalAssistant:
         """Load the weights, downloading them if they are missing; a model that is loaded stays."""
         if self._answering is None:
             before = memory_bytes()
-            if not plugin_name(self._options):
+            if not self._options.plugin:
                 from chatglm_slim_llm.checkpoint.pull import resolve_folder
 
                 # a download need not wait for torch
@@ -85,14 +82,9 @@ class LocalAssistant:
         return self._answering
 
 
-def plugin_name(options: LoadOptions) -> str:
-    """The plugin whose model is meant, such as ``ollama`` of ``plugin:ollama``; empty for our own models."""
-    return options.model.removeprefix(_PLUGIN) if options.model.startswith(_PLUGIN) else ""
-
-
 def is_available(options: LoadOptions) -> bool:
     """Whether nothing has to be downloaded; a folder that is missing is for loading to complain about."""
-    if plugin_name(options):
+    if options.plugin:
         return True
     from chatglm_slim_llm.checkpoint.pull import is_available, is_hub_id
 

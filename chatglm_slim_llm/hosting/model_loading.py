@@ -8,7 +8,6 @@ from chatglm_slim_llm.aside import begin, each_as, finished, waiting
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import PluginLoadError
 from chatglm_slim_llm.hosting.assistant import Progress
-from chatglm_slim_llm.hosting.local import plugin_name
 from chatglm_slim_llm.hosting.model import Model
 from chatglm_slim_llm.llm import ChatGLMSlim
 from chatglm_slim_llm.plugins import PluginSpec, plugin
@@ -24,7 +23,7 @@ def load_model(options: LoadOptions, progress: Progress) -> Model:
         PluginError: the plugin is not on, or gives no chat model.
         CheckpointError: there is no such checkpoint.
     """
-    name = plugin_name(options)
+    name = options.plugin
     llm = _of_plugin(name, progress) if name else _ours(options)
     if isinstance(llm, ChatGLMSlim):
         from chatglm_slim_llm.hosting.own_model import OwnModel  # with torch, which models of others may not need

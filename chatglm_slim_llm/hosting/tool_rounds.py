@@ -71,7 +71,7 @@ class ToolRounds:
         except _UNUSABLE as error:
             if not self._tools or self._has_words:
                 raise
-            reason = str(error) or "the model takes none"
+            reason = _reason(error)
         yield Piece(notice=f"this answer is made without tools: {reason}")
         self._tools = ()
         self._fit(left_out)
@@ -111,6 +111,12 @@ class ToolRounds:
                 told = yield from self._runner.use(call, self._all, room)
             self._messages.append(told)
             self._room -= self._model.count_tokens(str(told.content))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PromptTooLongError):
+        return "what is said of them leaves no room in the context; choose fewer"
+    return str(error) or "the model takes none"
 
 
 def last_piece(said: Said, left_out: int) -> Piece:

@@ -24,8 +24,35 @@ from chatglm_slim_llm.hosting.assistant import Request, Turn
 from chatglm_slim_llm.hosting.client import ProcessAssistant
 from chatglm_slim_llm.hosting.local import LocalAssistant
 from tests.integration.test_hosting_process import is_gone, wait_until
+from tests.plugin_folder import PluginFolder
 
 GREEDY = {"temperature": 0}
+PRICES = """
+    from langchain_core.tools import StructuredTool, tool
+
+    @tool
+    def find_price(item: str) -> str:
+        "Look up the price of an item."
+        return {"pear": "3 yuan", "apple": "4 yuan"}.get(item, "unknown")
+
+    @tool
+    def odd(a: str) -> str:
+        "x"
+        return a
+
+    @tool
+    def verbose(a: str) -> str:
+        "x"
+        return a
+
+    def make():
+        odd.args_schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=x)"}}}
+        return [find_price, odd]
+
+    def make_verbose():
+        verbose.description = "word " * 4000
+        return verbose
+"""
 
 
 def nothing(what, done, total):
@@ -41,6 +68,9 @@ def home(tmp_path_factory):
     (home / "rooms.md").write_text("# Rooms\n\nThe key of the cellar is under the red pot in the kitchen.\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHATGLM_SLIM_HOME", str(home))
+        plugins = PluginFolder(home / "plugins", patch)
+        plugins.add("tools", "prices", PRICES)
+        plugins.add("tools", "verbose", PRICES.replace("make()", "make_others()").replace("make_verbose", "make"))
         with KnowledgeBase.open("notes", embedder="none") as base:
             base.add(home / "rooms.md")
         (home / "data" / "knowledge" / "broken.db").write_bytes(b"this is no database, and long enough to be one" * 99)
@@ -200,6 +230,35 @@ def test_a_knowledge_base_that_goes_away_is_noticed(assistant, home):
     base.path.unlink()
     with pytest.raises(RetrievalError, match="gone"):
         reply(assistant, ask("Where is the key?", knowledge_base="fleeting"))
+
+
+def test_the_demo_calls_a_tool_asks_for_permission_and_answers_with_what_it_gave(assistant):
+    request = ask("What is the price of pear?", tools=("prices",))
+    text, states, notices = "", [], []
+    with closing(assistant.stream(request)) as pieces:
+        for piece in pieces:
+            text += piece.text
+            notices += [piece.notice] if piece.notice else []
+            if piece.tool is not None:
+                states.append((piece.tool.state, piece.tool.name, piece.tool.arguments, piece.tool.result))
+                if piece.tool.state == "asked":
+                    assistant.permit(piece.tool.id, True)
+    call = ("find_price", {"item": "pear"})
+    assert states == [("asked", *call, ""), ("running", *call, ""), ("done", *call, "3 yuan")]
+    assert "3 yuan" in text
+    assert piece.finish_reason == "stop"
+    assert piece.figures.prompt_tokens > assistant.count(request).tokens > assistant.count(ask("What?")).tokens
+    [notice] = notices  # a schema that no reply can be held to
+    assert "the tool odd of plugin tools.prices is left out" in notice
+
+
+def test_tools_that_leave_no_room_in_the_context_are_not_used(inside):
+    inside.load(nothing)
+    with closing(inside.stream(ask("What is the price of pear?", tools=("verbose", "prices")))) as pieces:
+        said = list(pieces)
+    assert "leaves no room in the context" in "".join(piece.notice for piece in said)
+    assert not any(piece.tool for piece in said)
+    assert said[-1].finish_reason == "stop"
 
 
 def test_a_closed_stream_leaves_the_model_free(assistant):

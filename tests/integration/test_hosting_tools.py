@@ -263,6 +263,16 @@ def test_a_plugin_that_fails_is_a_notice_and_the_answer_goes_on_with_the_others(
     assert last.finish_reason == "stop"
 
 
+def test_a_model_that_takes_no_tools_answers_without_them(plugins):
+    plugins.add("models", "plain", SCRIPTED.replace("def bind_tools", "def _bind_tools"))
+    assistant = LocalAssistant(LoadOptions(model="plugin:plain"))
+    assistant.load(nothing)
+    text, uses, notices, last = answer(assistant, calling([["add", {}]]))
+    assert notices == ["this answer is made without tools: the model takes none"]
+    assert uses == []
+    assert (text, last.finish_reason) == ("<1 messages, 0.5, None, None, ()>", "stop")
+
+
 def test_a_knowledge_base_goes_before_tools(inside, plugins):
     from chatglm_slim_llm.retrieval import KnowledgeBase
 
