@@ -18,7 +18,7 @@ from docs.terminal_page import filled
 from tui.arguments import parser as tui_parser
 
 PAGE = Path(__file__).with_name("commands.md")
-_WIDTH = 88
+_WIDTH = 80
 
 
 def made() -> dict[str, str]:
