@@ -43,7 +43,7 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         store: the history, or where its file is; ``None`` is the terminal's own.
         allowed_types: classes of your own in a graph's state, such as an agent's ``response_format``.
 
-    Example:
+    Examples:
         >>> agent = create_agent(model, tools, checkpointer=ConversationCheckpointer(folder / "history.db"))
         >>> agent.invoke({"messages": [("human", "你好")]}, {"configurable": {"thread_id": "1"}})
     """

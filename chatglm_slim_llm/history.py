@@ -45,7 +45,7 @@ class ConversationHistory(BaseChatMessageHistory):
         conversation_id: the conversation to continue; ``None`` begins one with the first message that is added.
         store: the history, or where its file is; ``None`` is the terminal's own.
 
-    Example:
+    Examples:
         >>> history = ConversationHistory(store=folder / "history.db")
         >>> history.add_messages([HumanMessage("你好"), AIMessage("你好！")])
         >>> ConversationHistory(history.conversation_id, folder / "history.db").messages[0].content

@@ -95,7 +95,7 @@ class AnswerChain(Runnable[ChainInput, Answer]):
         options: how passages are found and given to the model; for the small demo model ``FOR_THE_DEMO`` by default.
         condense_with: a capable model that rewrites follow-ups; by default they are made to stand alone without one.
 
-    Example:
+    Examples:
         >>> chain = AnswerChain(finder, llm)
         >>> answer = chain.invoke({"question": "它创建于哪一年？", "history": history})
         >>> answer.text, [citation.passage.source for citation in answer.citations]

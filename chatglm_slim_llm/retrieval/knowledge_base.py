@@ -46,7 +46,7 @@ class KnowledgeBase(VectorStore):
 
     Nothing is on disk before something is added. Every method may be called from any thread.
 
-    Example:
+    Examples:
         >>> kb = KnowledgeBase.open("notes")
         >>> kb.add([Path.home() / "Documents" / "notes"])
         >>> for passage in kb.search("它创建于哪一年？", k=3):

@@ -50,7 +50,7 @@ _HISTORY = FileKind("history file", 0x43474C4D, MIGRATIONS, is_private=True)  # 
 class ConversationStore:
     """The history file. Every method may be called from any thread, and raises ``StorageError`` if the file fails.
 
-    Example:
+    Examples:
         >>> with ConversationStore.open(folder / "history.db") as store:
         ...     chat = store.create("Hello")
         ...     store.append(chat.id, "user", "你好")
