@@ -18,6 +18,7 @@ from chatglm_slim_llm.errors import (
     CheckpointNotFoundError,
     ConfigError,
     GenerationError,
+    PluginNotFoundError,
     RetrievalError,
 )
 from chatglm_slim_llm.hosting.assistant import Request, Turn
@@ -250,6 +251,21 @@ def test_the_demo_calls_a_tool_asks_for_permission_and_answers_with_what_it_gave
     assert piece.figures.prompt_tokens > assistant.count(request).tokens > assistant.count(ask("What?")).tokens
     [notice] = notices  # a schema that no reply can be held to
     assert "the tool odd of plugin tools.prices is left out" in notice
+
+
+def test_our_own_model_is_a_plugin_as_others_are(inside, home):
+    inside.load(nothing)
+    own_plugin = LocalAssistant(LoadOptions(model="plugin:chatglm-slim"))
+    facts = own_plugin.load(nothing)
+    assert (facts.name, facts.quantization, facts.context) == ("plugin:chatglm-slim", "fp16", 2048)
+    assert reply(own_plugin, ask("你好"))[0] == reply(inside, ask("你好"))[0]
+    own_plugin.close()
+    file = home / "plugins" / "plugins.toml"
+    before = file.read_text()
+    file.write_text(before + "[models.chatglm-slim]\nenabled = false\n")
+    with pytest.raises(PluginNotFoundError, match=r"plugins enable models\.chatglm-slim"):
+        LocalAssistant(LoadOptions()).load(nothing)
+    file.write_text(before)
 
 
 def test_tools_that_leave_no_room_in_the_context_are_not_used(inside):
