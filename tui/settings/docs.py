@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import cache
 
 from tui.parameters import field_docs
 from tui.settings.values import KEYS, Settings
@@ -11,6 +12,7 @@ TITLES = {"interface": "Interface", "load": "Model", "sampling": "Sampling", "pr
 """What each group is called."""
 
 
+@cache
 def explanations() -> dict[str, str]:
     """One text for each ``"group.name"``, in English."""
     return {
