@@ -101,6 +101,7 @@ def plugins(tmp_path_factory):
         folder.add("models", "scripted", SCRIPTED)
         folder.add("tools", "all", TOOLS)
         folder.add("tools", "bad", "raise ValueError('no licence')")
+        folder.add("tools", "slow", "import time; time.sleep(30)")
         patch.setenv("CHATGLM_SLIM_HOME", str(folder.file.parent))
         yield folder
 
@@ -248,6 +249,17 @@ def test_a_stop_does_not_wait_for_a_tool_or_a_question(which, name, request):
     assert time.monotonic() - started < 2
     assert assistant.is_loaded()
     assert answer(assistant, calling([["add", {"a": 2, "b": 3}]]))[0] == "<success: 5>"
+
+
+@pytest.mark.parametrize("which", ["inside", "own"])
+def test_a_stop_does_not_wait_for_the_import_of_a_plugin(which, request):
+    assistant = request.getfixturevalue(which)
+    stream = assistant.stream(calling([["add", {}]], tools=("slow",)))
+    next(stream)
+    started = time.monotonic()
+    stream.close()
+    assert time.monotonic() - started < 1.5
+    assert assistant.is_loaded()
 
 
 def test_a_plugin_that_fails_is_a_notice_and_the_answer_goes_on_with_the_others(inside):
