@@ -20,11 +20,12 @@ from datetime import datetime
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.widgets import OptionList
 
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.hosting.local import LocalAssistant
-from chatglm_slim_llm.storage import ConversationStore, history_path
-from docs import picture, sample_chats, terminal_page
+from chatglm_slim_llm.storage import ChatSettings, ConversationStore, history_path
+from docs import picture, sample_chats, sample_plugins, terminal_page
 from tui import settings
 from tui.app import ChatApp
 from tui.language import tr
@@ -61,6 +62,7 @@ class Shot:
     language: str = "en"
     theme: str | None = None
     accessible: bool | None = None
+    model: str | None = None
 
 
 async def _chat(app: ChatApp, _pilot: Pilot[None]) -> None:
@@ -125,6 +127,33 @@ async def _ask(app: ChatApp, pilot: Pilot[None]) -> None:
     await _until(pilot, lambda: _is_answered(_chat_screen(app).query_one(Conversation)))
 
 
+async def _tools(app: ChatApp, pilot: Pilot[None]) -> None:
+    _open(app, sample_chats.SORTING)
+    await pilot.pause(0.3)
+    _chat_screen(app).pane.set(ChatSettings(tools=("calculator",)))
+    await pilot.press("f4")
+    await _until(pilot, lambda: app.screen is not _chat_screen(app))
+    await pilot.pause(1.0)
+
+
+async def _tool_asks(app: ChatApp, pilot: Pilot[None]) -> None:
+    """A real model and a real tool, both of plugins; nothing is written, for nobody answers."""
+    await pilot.press("ctrl+n")
+    pane = _chat_screen(app).pane
+    pane.set(ChatSettings(tools=("notes",)))
+    pane.prompt.text = "Friday, 31 March: the leave of last year ends.\nTell Wang Fang."
+    await pilot.press("enter")
+    await _until(pilot, lambda: pane.tools.question.is_open)
+    await pilot.press("f4")
+
+
+async def _plugins(app: ChatApp, pilot: Pilot[None]) -> None:
+    _chat_screen(app).action_plugins()
+    await pilot.pause(1.0)
+    options = app.screen.query_one(OptionList)
+    options.highlighted = next(place for place, each in enumerate(options.options) if "org" in str(each.prompt))
+
+
 def _is_answered(conversation: Conversation) -> bool:
     entries = conversation.entries
     return bool(entries) and bool(entries[-1].text) and not entries[-1].growing
@@ -137,6 +166,9 @@ SHOTS = (
     Shot("passage", _passage, (110, 26)),
     Shot("knowledge", _knowledge, (110, 26)),
     Shot("model", _model, (110, 26)),
+    Shot("tools", _tools, (110, 26)),
+    Shot("plugins-zh", _plugins, (110, 32), language="zh", theme="chatglm-light"),
+    Shot("tool-asks", _tool_asks, (110, 26), model="plugin:rehearsed"),
     Shot("settings", _settings, (110, 30)),
     Shot("help", _help, (110, 30)),
     Shot("narrow", _ask, (80, 24)),
@@ -150,6 +182,7 @@ async def take(shot: Shot, store: ConversationStore) -> str:
         "interface.language": shot.language,
         "interface.theme": shot.theme,
         "interface.accessible": shot.accessible,
+        "load.model": shot.model,
     }
     file = settings.settings_path()
     loaded = settings.load(file, arguments, {"CHATGLM_SLIM_DEVICE": "cpu"})
@@ -187,6 +220,7 @@ def history() -> Iterator[ConversationStore]:
                 yield store
         finally:
             del os.environ["HF_HUB_OFFLINE"]
+            os.environ.pop("CHATGLM_SLIM_PLUGINS", None)
             os.environ |= kept
 
 
@@ -198,6 +232,9 @@ def _furnish(home: Path) -> Path:
         (handbook / name).write_text(text, encoding="utf-8")
     settings.settings_path().parent.mkdir(parents=True)
     settings.settings_path().write_text(_SETTINGS, encoding="utf-8")
+    for name, text in sample_plugins.FILES.items():
+        settings.settings_path().with_name(name).write_text(text, encoding="utf-8")
+    os.environ["CHATGLM_SLIM_PLUGINS"] = str(settings.settings_path().with_name("plugins.toml"))
     library = Library()
     for name, paths in (("handbook", [handbook]), ("论文", [handbook / "报销.md"])):
         library.create(name)

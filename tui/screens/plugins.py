@@ -140,7 +140,7 @@ class PluginsScreen(ModalScreen[bool]):
         mark = f"{state}: " if is_plain else f"  {_MARKS[spec.state]}"
         name = Content(visible(spec.name)).truncate(width, ellipsis=True)
         gap = " " * (width - name.cell_length + 2)
-        said = about(spec) or whose(spec)
+        said = about(spec) or ("" if spec.distribution == OURS else whose(spec))
         said = said if spec.state == "on" or is_plain else f"{state} · {said}"
         return Content.assemble((mark, style), name, gap, (said, "auto 70%"))
 
@@ -205,6 +205,6 @@ def _details(spec: PluginSpec) -> list[str]:
     if spec.options:
         names = ", ".join(f"{visible(name)} = {visible(str(value))}" for name, value in spec.options.items())
         lines.append(tr("Options: {names}", names=names))
-    if spec.file is not None:
+    if spec.file is not None and (spec.distribution != OURS or spec.options or spec.state != "on"):
         lines.append(tr("Set in {path}", path=visible(short_path(spec.file))))
     return lines
