@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from chatglm_slim_llm.cli.parser import build_parser
-from docs import chinese, commands_page, performance_page, rooms, run
+from docs import chinese, commands_page, performance_page, rooms, run, terminal_zh
 from docs.site_pages import joined, rewritten
 from docs.terminal_page import filled
 from tui.arguments import parser as tui_parser
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = {str(page.relative_to(DOCS)): page for page in sorted(DOCS.rglob("*.md"))}
 ENGLISH = {name: page for name, page in PAGES.items() if not name.endswith(chinese.SUFFIX)}
-IN_BOTH = {name for name in ENGLISH if name in ("index.md", "faq.md") or name.startswith("guide/")}
+IN_BOTH = {name for name in ENGLISH if name in ("index.md", "faq.md", "terminal.md") or name.startswith("guide/")}
 """The start, the guides and the questions."""
 CONFIG = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -92,6 +92,13 @@ def test_the_page_of_commands_shows_the_help_of_each():
 def test_the_tables_of_performance_are_those_of_the_results(language):
     page = text_of(performance_page.PAGES[language])
     assert filled(page, performance_page.made(language)) == page, "run python -m docs.performance_page"
+
+
+def test_the_keys_and_tables_of_the_chinese_terminal_page_are_up_to_date():
+    page = text_of(terminal_zh.PAGE)
+    assert filled(page, terminal_zh.made()) == page, "run python -m docs.terminal_zh"
+    keys = page.partition("<!-- begin: keys ")[2].partition("<!-- end: keys ")[0]
+    assert [line for line in keys.splitlines() if line.startswith("**") and not re.search("[一-鿿]", line)] == []
 
 
 def test_the_pictures_of_the_rooms_are_up_to_date():
