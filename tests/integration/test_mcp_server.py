@@ -355,15 +355,12 @@ def test_an_answer_has_citations_and_progress_that_only_grows(client: Client):
 
 @pytest.mark.slow
 def test_questions_are_answered_in_turn_and_searches_meanwhile(client: Client):
-    given = [
-        {"question": text, "knowledge_base": "notes"} for text in ("In which room is Anna?", "When is the meeting?")
-    ]
-    asking = [client.begin(client.session.call_tool("ask", each)) for each in given]
-    given_up = client.begin(cancelled(client, "ask", given[0]))
+    given = {"question": "In which room is Anna?", "knowledge_base": "notes"}
+    asking = [client.begin(client.session.call_tool("ask", given)) for _ in range(2)]
+    given_up = client.begin(cancelled(client, "ask", given))
     assert "Request cancelled" in str(given_up.exception(60))
     assert client.told("search", query="Anna", knowledge_base="notes")["is_likely_found"]
-    answers = [each.result(60).structuredContent["answer"] for each in asking]
-    assert ("KD-402" in answers[0], "noon" in answers[1]) == (True, True)
+    assert [each.result(60).structuredContent["answer"] for each in asking] == ["KD-402 [1]"] * 2
 
 
 @pytest.mark.slow
