@@ -48,12 +48,14 @@ def build(out: Path, *, root: Path = ROOT, head: bool = False) -> list[Path]:
         BuildError: there are changes that are not committed, or something that is built is not as it should be.
     """
     refuse_changes(root, head=head)
-    made_at = int(_git(root, "log", "-1", "--format=%ct"))
+    commit = _git(root, "rev-parse", "HEAD").strip()  # another may come while this one is built
+    made_at = int(_git(root, "show", "--no-patch", "--format=%ct", commit))
+    tracked = _git(root, "ls-tree", "-r", "-z", "--name-only", commit).split("\0")
     with tempfile.TemporaryDirectory(prefix="chatglm-slim-release-") as folder:
         tree, built = Path(folder, "tree"), Path(folder, "built")
-        export(root, tree)
+        export(root, tree, commit)
         sdist, wheel = build_both(tree, built, made_at)
-        _refuse(contents.faults(wheel, _git(root, "ls-files").splitlines(), read_project(tree), __version__))
+        _refuse(contents.faults(wheel, tracked, read_project(tree), __version__))
         files = [sdist, wheel, _write_bill(wheel, made_at)]
         files.append(_write_sums(files))
         return _move(files, out)
@@ -72,9 +74,9 @@ def refuse_changes(root: Path, *, head: bool) -> None:
     print(f"building the last commit, without these changes:\n{shown}", file=sys.stderr)
 
 
-def export(root: Path, tree: Path) -> None:
-    """Put the files of the last commit into a folder."""
-    archive = subprocess.run(["git", "-C", root, "archive", "HEAD"], capture_output=True, check=True).stdout
+def export(root: Path, tree: Path, commit: str) -> None:
+    """Put the files of a commit into a folder."""
+    archive = subprocess.run(["git", "-C", root, "archive", commit], capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         tar.extractall(tree, filter="data")
 
