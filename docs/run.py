@@ -28,8 +28,10 @@ _MARK = "\n--- the next block ---\n"
 # Importing torch and LangChain takes seconds, a page a tenth of one: so they are imported once, and each program runs
 # in a fork. Programs and outcomes go through standard input and output as JSON.
 _RUN_ALL = """
-import json, os, sys, tempfile, traceback, warnings
+import gc, json, os, sys, tempfile, traceback, warnings
+gc.set_threshold(10_000)
 import chatglm_slim_llm.checkpoint.loading, chatglm_slim_llm.engine, chatglm_slim_llm.llm, langchain.agents
+gc.freeze()  # or each fork would look for garbage in all of it, and copy it thereby
 outcomes = []
 for code, home in json.load(sys.stdin):
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:

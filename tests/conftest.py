@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -14,6 +15,9 @@ _SUITES = ("test_langchain_standard", "test_langchain_embeddings")
 # A million objects of torch, transformers and pytest stay to the end. Python would look through them for garbage
 # every few tests, which took a fifth of the time.
 gc.set_threshold(20_000, 20, 100)
+
+# Threads of torch that wait keep their cores busy, which here are those that other tests need.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_collection_finish() -> None:
