@@ -7,15 +7,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from chatglm_slim_llm.storage import Message
 from tui.background import in_background
 from tui.language import tr
 from tui.reasons import told
-from tui.telling import tell
+from tui.telling import tell, tried
 from tui.widgets.conversation_entry import Entry
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.plugins import Ask, CommandCall, Insert
     from tui.widgets.chat_pane import ChatPane
+
+_Turn = tuple[Literal["human", "ai"], str]
 
 
 class Runner(Protocol):
@@ -52,8 +55,8 @@ class PluginCommands:
             tell(self._pane, tr("Another command still runs; Esc stops it."))
             return
         talk = self._pane.talk
-        here = talk.conversation_id
-        below = talk.path.messages[-1].id if talk.path.messages else None
+        messages = tried(self._pane, lambda: talk.path.messages) or []
+        here, below = talk.conversation_id, messages[-1].id if messages else None
         note = talk.notes.add(here, below, f"/{name} {argument}".rstrip())
         note.note = tr("runs; Esc stops it")
         self._pane.show()
@@ -61,7 +64,7 @@ class PluginCommands:
         self._pane.screen.refresh_bindings()
         in_background(
             self._pane,
-            partial(self._call, name, argument, self._turns(), stop),
+            partial(self._call, name, argument, _turns(messages), stop),
             partial(self._take, note, here, stop),
             partial(self._fail, note, stop),
         )
@@ -85,14 +88,7 @@ class PluginCommands:
         if self._runner is not None:
             self._runner.close()
 
-    def _turns(self) -> Sequence[tuple[Literal["human", "ai"], str]]:
-        roles: dict[str, Literal["human", "ai"]] = {"user": "human", "assistant": "ai"}
-        messages = self._pane.talk.path.messages
-        return [(roles[each.role], each.content) for each in messages if each.role in roles and each.content]
-
-    def _call(
-        self, name: str, argument: str, turns: Sequence[tuple[Literal["human", "ai"], str]], stop: threading.Event
-    ) -> str | Ask | Insert:
+    def _call(self, name: str, argument: str, turns: Sequence[_Turn], stop: threading.Event) -> str | Ask | Insert:
         """Runs in a thread of its own."""
         from chatglm_slim_llm.plugins import CommandCall, Turn
 
@@ -133,3 +129,9 @@ class PluginCommands:
     def _end(self, note: Entry, said: str, *, text: str = "", is_error: bool = False) -> None:
         note.text, note.note, note.is_error, note.growing = text.strip("\n"), said, is_error, False
         self._pane.conversation.changed(note.message_id)
+
+
+def _turns(messages: Sequence[Message]) -> Sequence[_Turn]:
+    """What was said, without what a plugin has no use for."""
+    roles: dict[str, Literal["human", "ai"]] = {"user": "human", "assistant": "ai"}
+    return [(roles[each.role], each.content) for each in messages if each.role in roles and each.content]

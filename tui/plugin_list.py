@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tui.commands import COMMANDS, Command, named
 from tui.language import tr
+from tui.reasons import told
 from tui.wrapping import visible
 
 if TYPE_CHECKING:
@@ -38,6 +39,14 @@ class PluginList:
         """Our commands, then those of plugins whose names are free and can be typed."""
         added = [_command(spec) for spec in self.on("commands") if not conflict(spec)]
         return (*COMMANDS, *added)
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong with the files, with plugins that somebody wants, and with names that are taken."""
+        wanted = [spec for spec in self.specs if spec.file is not None and spec.distribution != OURS]
+        untold = [spec for spec in wanted if not any(f"[{spec.key}]" in problem for problem in self.problems)]
+        broken = [f"{spec.key}: {told(spec.reason)}" for spec in untold if spec.state == "broken"]
+        return [*map(told, self.problems), *broken, *filter(None, map(conflict, self.on("commands")))]
 
     @property
     def kinds(self) -> list[str]:

@@ -25,6 +25,7 @@ from tui.plugin_list import PluginList, read
 from tui.screens.chat_files import kinds_text
 from tui.screens.confirm import Confirm
 from tui.screens.models import ModelPicker
+from tui.screens.new_knowledge import NewBase, NewKnowledge
 from tui.screens.open_path import OpenPath
 from tui.screens.plugins import PluginsScreen
 from tui.widgets.conversation import Conversation
@@ -184,6 +185,19 @@ async def test_the_kinds_of_files_that_plugins_read_are_named_where_a_file_is_as
         await it.until(lambda: "Reads text of any kind" in it.words)
         assert "pdf" in it.words
         assert "org (loaders_org.py)" in it.words
+
+
+async def test_a_new_knowledge_base_can_find_by_the_embedder_of_a_plugin():
+    spec = PluginSpec("embedders", "bge", "acme:bge", "acme", description="Finds [much]")
+    ours = PluginSpec("embedders", "model", "ours:model", "chatglm-slim-llm")
+    async with showing(NewKnowledge((), plugins=lambda: PluginList([spec, ours]))) as it:
+        await it.until(lambda: "bge" in it.words)
+        await it.type("notes")
+        await it.press("tab", "left")
+        assert "Finds [much] (acme)" in it.words
+        assert "model" not in it.words
+        await it.press("tab", "tab", "enter")
+        assert it.results == [NewBase("notes", "bge")]
 
 
 # --- commands

@@ -50,3 +50,20 @@ def test_reading_says_what_is_on_and_what_is_wrong_and_imports_nothing(tmp_path,
     found = read()
     assert "dice" in [spec.name for spec in found.on("tools")]
     assert any("tols" in problem for problem in found.problems)
+
+
+def test_only_what_somebody_wants_and_does_not_get_is_complained_of(tmp_path):
+    file = tmp_path / "plugins.toml"
+    specs = [
+        PluginSpec("loaders", "org", "x:y", file=file, state="broken", reason="there is no module x"),
+        PluginSpec("loaders", "bad", "x:y", file=file, state="broken", reason=f"its table in {file} has no key a"),
+        PluginSpec("tools", "other", "x:y", "acme", state="broken", reason="there is no module x"),
+        PluginSpec("tools", "late", "x:y", "acme", state="new", reason="nobody has enabled it"),
+        command("copy"),
+    ]
+    told = PluginList(specs, [f"{file}: [loaders.bad] has no key a"]).complaints
+    assert told == [
+        f"{file}: [loaders.bad] has no key a",
+        "loaders.org: there is no module x",
+        "/copy is a command of this program, which goes first",
+    ]

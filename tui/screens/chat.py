@@ -30,7 +30,7 @@ from tui.messages import (
     ToolsInUse,
 )
 from tui.plugin_commands import PluginCommands
-from tui.plugin_list import PluginList, conflict
+from tui.plugin_list import PluginList
 from tui.plugin_list import read as read_plugins
 from tui.screens.chat_files import ChatFiles
 from tui.talk import Talk
@@ -279,7 +279,7 @@ class ChatScreen(Screen[None]):
         in_background(self, self._read_plugins, then, lambda reason: complain(self, reason, tr("Plugins")))
 
     def _tell_problems(self, plugins: PluginList) -> None:
-        problems = [*plugins.problems, *filter(None, map(conflict, plugins.on("commands")))]
+        problems = plugins.complaints
         for problem in problems[:_MOST_PROBLEMS]:
             complain(self, problem, tr("Plugins"))
         if len(problems) > _MOST_PROBLEMS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import ClassVar
@@ -15,10 +15,13 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
 from chatglm_slim_llm.errors import ConfigError
+from tui.background import in_background
 from tui.language import tr
+from tui.plugin_list import OURS, PluginList, about, read
 from tui.screens.dialog import HEIGHTS, Buttons, Panel, Said
 from tui.widgets.choice import Choice
 from tui.widgets.prose import Prose
+from tui.wrapping import visible
 
 _EMBEDDERS = (
     ("", "", "automatic", "The small embedder where it is installed, words alone where it is not."),
@@ -53,10 +56,11 @@ class NewKnowledge(ModalScreen[NewBase | None]):
         Binding("escape", "cancel", "Cancel", id="new_knowledge.cancel", tooltip="Go back"),
     ]
 
-    def __init__(self, taken: Collection[str]) -> None:
+    def __init__(self, taken: Collection[str], *, plugins: Callable[[], PluginList] = read) -> None:
         super().__init__()
-        self._taken = {name.casefold() for name in taken}
-        self._embedders = [each for each in _EMBEDDERS if not each[1] or find_spec(each[1]) is not None]
+        self._taken, self._plugins = {name.casefold() for name in taken}, plugins
+        found = [each for each in _EMBEDDERS if not each[1] or find_spec(each[1]) is not None]
+        self._embedders = [(name, tr(label), tr(about)) for name, _, label, about in found]
 
     def compose(self) -> ComposeResult:
         with Panel() as panel:
@@ -66,8 +70,8 @@ class NewKnowledge(ModalScreen[NewBase | None]):
                 yield Input(compact=True, placeholder=tr("such as notes"), id="new-name")
             with Horizontal(classes="row"):
                 yield Static(tr("Finds by"), classes="label", markup=False)
-                yield Choice([(name, tr(label)) for name, _, label, _ in self._embedders], "", id="new-embedder")
-            yield Prose(tr(_EMBEDDERS[0][3]), id="new-about", classes="muted")
+                yield Choice([(name, label) for name, label, _ in self._embedders], "", id="new-embedder")
+            yield Prose(self._embedders[0][2], id="new-about", classes="muted")
             yield Said()
             with Buttons():
                 yield Button(tr("Cancel"), id="cancel")
@@ -75,11 +79,20 @@ class NewKnowledge(ModalScreen[NewBase | None]):
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
+        in_background(self, self._plugins, self._add_plugins, lambda _reason: None)
+
+    def _add_plugins(self, plugins: PluginList) -> None:
+        """Offer the embedders of others, too, and those of ours that somebody has given options."""
+        specs = [spec for spec in plugins.on("embedders") if spec.distribution != OURS or spec.options]
+        known = {name for name, _, _ in self._embedders}
+        self._embedders += [(spec.name, visible(spec.name), about(spec)) for spec in specs if spec.name not in known]
+        choice = self.query_one(Choice)
+        choice.offer([(name, label) for name, label, _ in self._embedders], choice.value)
 
     @on(Choice.Changed)
     def _explain(self, event: Choice.Changed) -> None:
-        about = next(about for name, _, _, about in _EMBEDDERS if name == event.value)
-        self.query_one("#new-about", Prose).update(tr(about))
+        said = next(said for name, _, said in self._embedders if name == event.value)
+        self.query_one("#new-about", Prose).update(said)
 
     @on(Input.Changed)
     def _forgive(self) -> None:

@@ -479,8 +479,8 @@ class ChatPane(Vertical):
         self.conversation.focus()
 
 
-def _seen(entries: Sequence[Entry]) -> list[tuple[int, str, str]]:
-    return [(entry.message_id, entry.text, entry.note) for entry in entries]
+def _seen(entries: Sequence[Entry]) -> list[tuple[object, ...]]:
+    return [(entry.message_id, entry.text, entry.note, entry.uses) for entry in entries]
 
 
 def _count_line(use: ContextUse, is_typing: bool) -> str:
