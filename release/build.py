@@ -17,7 +17,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from chatglm_slim_llm import __version__
 from release import ROOT, changelog, contents, notices
@@ -55,8 +57,9 @@ def build(out: Path, *, root: Path = ROOT, head: bool = False) -> list[Path]:
         tree, built = Path(folder, "tree"), Path(folder, "built")
         export(root, tree, commit)
         sdist, wheel = build_both(tree, built, made_at)
-        _refuse(contents.faults(wheel, tracked, read_project(tree), __version__))
-        files = [sdist, wheel, _write_bill(wheel, made_at)]
+        project = read_project(tree)
+        _refuse(contents.faults(wheel, tracked, project, __version__))
+        files = [sdist, wheel, _write_bill(wheel, project, made_at)]
         files.append(_write_sums(files))
         return _move(files, out)
 
@@ -130,8 +133,8 @@ def _audit(wheel: Path, environ: dict[str, str]) -> Path:
     return audited
 
 
-def _write_bill(wheel: Path, made_at: int) -> Path:
-    packages = find_packages(direct_requirements(read_project())).values()
+def _write_bill(wheel: Path, project: Mapping[str, Any], made_at: int) -> Path:
+    packages = find_packages(direct_requirements(project)).values()
     _refuse(notices.objections(packages))
     path = wheel.with_name(f"{STEM}{__version__}.cdx.json")
     path.write_text(bill_of_materials(wheel, packages, made_at=made_at), encoding="utf-8")

@@ -8,10 +8,10 @@ from __future__ import annotations
 import configparser
 import zipfile
 from collections.abc import Iterable, Mapping
-from email import message_from_string
 from pathlib import Path
 from typing import Any
 
+from packaging.metadata import Metadata
 from packaging.utils import parse_wheel_filename
 
 LIBRARY = "chatglm_slim_llm/kernels/_native.so"
@@ -46,7 +46,7 @@ def faults(wheel: Path, tracked: Iterable[str], project: Mapping[str, Any], vers
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
         info = next(name.partition("/")[0] for name in names if name.endswith(".dist-info/METADATA"))
-        metadata = archive.read(f"{info}/METADATA").decode()
+        metadata = archive.read(f"{info}/METADATA")
         entries = archive.read(f"{info}/entry_points.txt").decode()
     wanted = expected_files(tracked, info, has_library=not is_pure(wheel))
     return [
@@ -62,15 +62,18 @@ def is_pure(wheel: Path) -> bool:
     return {tag.platform for tag in parse_wheel_filename(wheel.name)[3]} == {"any"}
 
 
-def _metadata_faults(text: str, project: Mapping[str, Any], version: str) -> list[str]:
-    found = message_from_string(text)
-    wanted = {
-        "Name": project["name"],
-        "Version": version,
-        "License-Expression": project["license"],
-        "Requires-Python": project["requires-python"],
+def _metadata_faults(text: bytes, project: Mapping[str, Any], version: str) -> list[str]:
+    try:
+        found = Metadata.from_email(text, validate=True)
+    except ExceptionGroup as group:
+        return [f"METADATA is not as it should be: {error}" for error in group.exceptions]
+    pairs = {
+        "Name": (found.name, project["name"]),
+        "Version": (str(found.version), version),
+        "License-Expression": (found.license_expression, project["license"]),
+        "Requires-Python": (str(found.requires_python), project["requires-python"]),
     }
-    return [f"METADATA has {found[key]} for {key}, not {value}" for key, value in wanted.items() if found[key] != value]
+    return [f"METADATA has {has} for {key}, not {wanted}" for key, (has, wanted) in pairs.items() if has != wanted]
 
 
 def _entry_faults(text: str, project: Mapping[str, Any]) -> list[str]:

@@ -79,6 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("wheel", type=Path, help="the wheel's file")
     parser.add_argument("--torch", default="torch", help="what pip installs first (default: torch)")
     asked = parser.parse_args(arguments)
+    if not asked.wheel.is_file():
+        parser.error(f"there is no {asked.wheel}; make one with: make dist")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chatglm-slim-smoke-", ignore_cleanup_errors=True) as folder:
         failed = smoke(asked.wheel, Path(folder), torch=asked.torch)

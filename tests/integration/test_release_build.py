@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -56,6 +57,22 @@ def test_the_wheel_holds_the_packages_and_nothing_of_what_lies_beside_them(tree,
         assert name in names
     licences = {name.rpartition("/")[2] for name in names if ".dist-info/licenses/" in name}
     assert licences == {"LICENSE", "THIRD_PARTY_LICENSES.md"}
+
+
+def test_the_sdist_holds_what_a_wheel_is_built_from_and_what_is_to_be_read(first):
+    with tarfile.open(first[0]) as tar:
+        beside = {name.split("/")[1] for name in tar.getnames() if "/" in name}
+    made = {"PKG-INFO", "setup.cfg", "chatglm_slim_llm.egg-info"}
+    read = {"CHANGELOG.md", "LICENSE", "README.md", "README.zh.md", "THIRD_PARTY_LICENSES.md"}
+    assert beside - made - read == {
+        "MANIFEST.in",
+        "chatglm_slim_llm",
+        "plugins.toml",
+        "pyproject.toml",
+        "setup.py",
+        "tui",
+    }
+    assert made | read <= beside
 
 
 def test_the_shipped_plugins_toml_is_the_one_at_the_root(tree, first):

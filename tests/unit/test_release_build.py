@@ -99,6 +99,13 @@ def test_metadata_and_entry_points_are_held_against_pyproject(tmp_path):
     ]
 
 
+def test_metadata_that_an_index_would_refuse_are_said(tmp_path):
+    wheel = write_wheel(tmp_path, metadata=METADATA.replace("License-Expression: MIT", "License-Expression: free"))
+    (fault,) = contents.faults(wheel, TRACKED, PROJECT, "1.0")
+    assert "METADATA is not as it should be" in fault
+    assert "free" in fault
+
+
 @pytest.mark.parametrize(("file", "shown"), [("kept.txt", " M kept.txt"), ("new.txt", "?? new.txt")])
 def test_a_checkout_with_changes_is_refused_unless_the_commit_is_wanted(checkout, capsys, file, shown):
     refuse_changes(checkout, head=False)  # nothing to refuse yet
