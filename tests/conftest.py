@@ -22,7 +22,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 def pytest_collection_finish() -> None:
     """What is there before the first test is no garbage."""
-    gc.collect()
     gc.freeze()
 
 
