@@ -62,9 +62,9 @@ def chop(text: Text, width: int) -> list[Text]:
     return list(text.divide(_chop_offsets(text.plain, width)))
 
 
-def break_offsets(plain: str, width: int) -> list[int]:
-    """Where new lines begin when ``plain`` is cut to ``width`` cells."""
-    if len(plain) * 2 <= width or cell_len(plain) <= width:
+def break_offsets(plain: str, width: int, *, is_rest: bool = False) -> list[int]:
+    """Where new lines begin when ``plain`` is cut to ``width`` cells; the rest of a longer text is cut as within it."""
+    if len(plain) * 2 <= width or (not is_rest and cell_len(plain) <= width):
         return []
     offsets: list[int] = []
     used = 0

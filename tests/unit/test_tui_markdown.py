@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.text import Text
 
 from tui.markdown import Document, Palette, Row
+from tui.markdown.segments import Words
 from tui.wrapping import visible, wrap
 
 PALETTE = Palette(*(Style(color=name) for name in ("red", "green", "blue", "cyan", "white")), code_theme="monokai")
@@ -178,3 +179,42 @@ def test_what_is_shown_of_an_answer_that_grows_is_what_has_come_of_it(seed):
         assert appearance(streamed.rows(30, PALETTE)) == appearance(at_once.rows(30, PALETTE)), source[:cut]
     streamed.update(source)
     assert appearance(streamed.rows(30, PALETTE)) == appearance(rows_of(source, 30))
+
+
+WORDS = (
+    *("word ", "中文", "，", "。", "*", "**", "a_b ", "`", "[", "]", "[a](http://x.y/z)", "http://a.b/c，", "$", "$5 "),
+    *(
+        "$x$",
+        "\\",
+        "\\(",
+        "\\)",
+        "!",
+        "<br>",
+        "&amp;",
+        "~~",
+        "超长" * 9,
+        "longword" * 5,
+        "（",
+        "5 * 3 ",
+        "👍🏽",
+        "e\u0301",
+    ),
+    *("👩\u200d👧", "\u200dx", "\ufe0f", "\n", "\n  ", "\n> ", "  ", "一。二"),
+)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_paragraph_that_grows_is_drawn_as_it_is_drawn_whole(seed):
+    rng = random.Random(seed)
+    pieces = [*rng.sample(WORDS, rng.randint(2, 10)), "word ", "中文，"]
+    source = rng.choice(["", "> "]) + "".join(rng.choice(pieces) for _ in range(80))
+    width, document, cut = rng.choice([5, 20, 40]), Document(), 0
+    while cut < len(source):
+        cut += rng.randint(1, 30)
+        document.update(source[:cut], growing=True)
+        whole = Document()
+        whole.update(source[:cut], growing=True)
+        for segment in whole.segments:
+            if isinstance(segment.body, Words):
+                segment.body.kept = None
+        assert appearance(document.rows(width, PALETTE)) == appearance(whole.rows(width, PALETTE))

@@ -26,7 +26,9 @@ _MATH = re.compile(
 _SPECIAL = re.compile(r"[*_`\[\]<>&~$\\!\n]|https?://")
 _ADDRESS = re.compile(r"https?://[^\s<>\"'“”‘’（）【】「」《》，。；：！？、]+")
 _CITATION = re.compile(r"\[(\d{1,3})\]")
-_OPEN = re.compile(r"[*_`\[\]<~$\\]")  # stands in words only where it opens or closes nothing
+# What may open or close something, where it stands in words: no star between blanks, no _ in a word, no $ of a price.
+_OPEN = re.compile(r"[`\[\]<~\\]|\*(?! )|(?<! )\*|_(?![^\W_])|(?<![^\W_])_|\$(?![\s\d])")
+_FORMULA = re.compile(r"\\[(\[]")  # begins one; as words, it is shown without the backslash
 _PARTS = re.compile(f"{_ADDRESS.pattern}|{_CITATION.pattern}")
 
 
@@ -38,7 +40,7 @@ def is_plain(source: str) -> bool:
 def inline(source: str, look: Look, style: Style) -> list[Text]:
     """The text, a ``Text`` for each of its lines."""
     if is_plain(source):
-        return [look.mark(Text(line, style)) for line in source.split("\n")]
+        return [look.mark(Text(line, style or "")) for line in source.split("\n")]
     from markdown_it.tree import SyntaxTreeNode
 
     env: dict[str, Any] = {"references": look.references}
@@ -58,8 +60,14 @@ def inline_alone(line: str, look: Look, style: Style) -> list[Text] | None:
     from markdown_it.tree import SyntaxTreeNode
 
     texts = [Text()]
+    num_formulas = len(_FORMULA.findall(line)) if "\\" in line else 0
     for node in SyntaxTreeNode(_parser().parseInline(line, {"references": look.references})).children:
-        if any(child.type == "text" and _OPEN.search(_CITATION.sub("", child.content)) for child in node.walk()):
+        for child in node.walk():
+            if child.type == "text" and _OPEN.search(_CITATION.sub("", child.content)):
+                return None
+            if num_formulas and child.type != "inline" and child.type != "text":
+                num_formulas -= len(_FORMULA.findall(child.content))
+        if num_formulas > 0:
             return None
         for child in node.children:
             _append(child, look, style, texts)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
-from tui.markdown.segments import KeptLines, Segment, Words, words_of
+from tui.markdown.kept_words import KeptWords
+from tui.markdown.segments import Segment, Words, words_of
 from tui.wrapping import visible
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class QuickWords:
     def __init__(self, line: int, end: int) -> None:
         self._line = line
         self._end = end  # all before it was read
-        self._kept = KeptLines()
+        self._kept = KeptWords()
         self._segments: list[Segment] = []
 
     def read(self, source: str, start: int) -> list[Segment] | None:

@@ -7,13 +7,14 @@ what is seen of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from rich.style import Style
 from rich.text import Text
 
-from tui.markdown.inline import MAX_MARKED_UP, inline, inline_alone, is_plain
+from tui.markdown.inline import MAX_MARKED_UP, inline
+from tui.markdown.kept_words import KeptWords
 from tui.markdown.look import Look, Row
 from tui.wrapping import wrap_joined
 
@@ -70,42 +71,25 @@ class Segment:
         room = max(width - MIN_WIDTH, 0)
         first, rest = _prefix(self.first, room, plain), _prefix(self.rest, room, plain)
         rows = [] if self.gap is None else [Row(Text(_prefix(self.gap, room, plain).rstrip(), look.palette.muted))]
-        for idx, row in enumerate(self.body.draw(max(width - len(first), MIN_WIDTH), look)):
-            if prefix := rest if idx else first:
-                margin = row.margin + (len(prefix) if row.joins is not None else 0)
-                row = Row(Text.assemble((prefix, look.palette.muted), row.text), row.joins, margin, row.is_said)
-            rows.append(row)
-        return rows
+        drawn = self.body.draw(max(width - len(first), MIN_WIDTH), look)
+        if not first and not rest:
+            return rows + drawn
+
+        def prefixed(idx: int, row: Row) -> Row:
+            prefix = rest if idx else first
+            margin = row.margin + (len(prefix) if row.joins is not None else 0)
+            return Row(Text.assemble((prefix, look.palette.muted), row.text), row.joins, margin, row.is_said)
+
+        kept = self.body.kept if isinstance(self.body, Words) else None
+        if kept is None:
+            return rows + [prefixed(idx, row) for idx, row in enumerate(drawn)]
+        return rows + kept.prefixed(drawn, (first, rest, look.palette), prefixed)
 
 
 def _prefix(prefix: str, room: int, plain: bool) -> str:
     if plain:
         prefix = prefix.replace("▎", ">").replace("•", "-")
     return prefix[:room]
-
-
-@dataclass(eq=False)
-class KeptLines:
-    """The rows of a paragraph's lines that no later one can change."""
-
-    _made_for: object = None
-    _end: int = 0
-    _rows: list[Row] = field(default_factory=list)
-
-    def draw(self, source: str, width: int, look: Look) -> list[Row]:
-        """The rows of all lines; those before the first that is open are drawn once."""
-        made_for = width, look.palette, look.cited, id(look.references)
-        if made_for != self._made_for:
-            self._made_for, self._end, self._rows = made_for, 0, []
-        while (end := source.find("\n", self._end)) >= 0:
-            texts = inline_alone(source[self._end : end].strip(" "), look, Style())
-            if texts is None:
-                break
-            self._rows += [row for text in texts for row in wrapped(text, width)]
-            self._end = end + 1
-        rest = source[self._end :].lstrip(" ")
-        texts = (inline_alone(rest, look, Style()) if is_plain(rest) else None) or inline(rest, look, Style())
-        return self._rows + [row for text in texts for row in wrapped(text, width)]
 
 
 @dataclass(slots=True, eq=False)
@@ -118,11 +102,11 @@ class Words:
     is_marked_up: bool = True
     stamp: int = 0
     line_offset: int = 0
-    kept: KeptLines | None = None
-    """Lines of a paragraph that grows, drawn before."""
+    kept: KeptWords | None = None
+    """What is drawn of a paragraph that grows."""
 
     def draw(self, width: int, look: Look) -> list[Row]:
-        if self.kept is not None and self.is_marked_up and look.pattern is None and not is_plain(self.source):
+        if self.kept is not None and self.is_marked_up and look.pattern is None:
             return self.kept.draw(self.source, width, look)
         style = Style()
         if self.level:
