@@ -137,11 +137,20 @@ class ChildProcess:
     def close(self) -> None:
         """End it at once, whatever it does, and wait until nothing of it is left."""
         self._is_closing = True
-        with suppress(OSError):
-            self._process.kill()
+        self._kill()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(_END_S)
+
+    def _kill(self) -> None:
+        """With what a plugin has started in there, which would hold our pipes open; it leads a group of its own."""
+        if self._process.poll() is not None:
+            return
+        with suppress(OSError):
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:  # Windows
+                self._process.kill()
 
     def epitaph(self) -> str:
         """Why it is gone, in a sentence."""
@@ -190,7 +199,7 @@ class ChildProcess:
             self._process.wait(_DYING_S)
         except subprocess.TimeoutExpired:  # it has closed its mouth, or does not speak our language
             self._is_strange = True
-            self._process.kill()
+            self._kill()
             self._process.wait()
 
     def _deliver(self, message: Message) -> None:
