@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.aside import TooLateError, begin, finished, waiting, why
 from chatglm_slim_llm.errors import ChatGLMSlimError, PluginLoadError
-from chatglm_slim_llm.plugins import PluginSpec, plugin
+from chatglm_slim_llm.plugins import PluginSpec, plugin, plugins
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -41,10 +41,13 @@ def build_tools(names: Iterable[str], *, seconds: float = SECONDS) -> Tools:
 
 
 class Toolbox:
-    """Tools that stay: a plugin's function is called once, however often its tools are wanted."""
+    """Tools that stay: a plugin's function is called once, however often its tools are wanted.
+
+    Whether it is on, and with the same options, is looked at each time.
+    """
 
     def __init__(self) -> None:
-        self._made: dict[str, Sequence[BaseTool]] = {}
+        self._made: dict[str, tuple[PluginSpec, Sequence[BaseTool]]] = {}
         self._late: dict[str, Future[Sequence[BaseTool]]] = {}
 
     def open(
@@ -58,39 +61,46 @@ class Toolbox:
             doing: called with a plugin's key before it is at work, and with nothing after it.
         """
         notices: list[str] = []
+        usable: list[str] = []
+        are_on = plugins("tools")
         for name in dict.fromkeys(names):
-            if name in self._made:
-                continue
             doing(f"the plugin tools.{name}")
             try:
-                self._made[name] = yield from self._make(name, seconds)
+                spec = are_on.get(name) or plugin("tools", name)  # which says why it is not on
+                if name not in self._made or self._made[name][0] != spec:
+                    self._made[name] = spec, (yield from self._make(spec, seconds))
+                usable.append(name)
             except Exception as error:
                 notices.append(_sentence(name, error))
             finally:
                 doing("")
-        return self._unique(names, notices)
+        return self._unique(usable, notices)
 
     def made(self, names: Iterable[str]) -> Tools:
         """The tools of those of these plugins that are made already; never waits."""
-        return self._unique(names, [])
+        return self._unique([name for name in names if name in self._made], [])
 
-    def _make(self, name: str, seconds: float) -> Generator[None, None, Sequence[BaseTool]]:
-        spec, late = plugin("tools", name), self._late.pop(name, None)
-        future = late or begin(lambda: _tools_of(spec), f"tools.{name}")
+    def _make(self, spec: PluginSpec, seconds: float) -> Generator[None, None, Sequence[BaseTool]]:
+        late = self._late.get(spec.name)
+        future = self._late[spec.name] = late or begin(lambda: _tools_of(spec), spec.key)  # also if it is given up
         try:
-            return (yield from waiting(future, _AGAIN_S if late else seconds))
+            made = yield from waiting(future, _AGAIN_S if late else seconds)
         except TooLateError:
-            self._late[name] = future
             raise PluginLoadError(
                 f"plugin {spec.key} ({spec.origin}) is not ready after {seconds:g} s; repair it, or switch it off with:"
                 f" chatglm-slim plugins disable {spec.key}",
-                name=name,
+                name=spec.name,
             ) from None
+        except Exception:
+            del self._late[spec.name]
+            raise
+        del self._late[spec.name]
+        return made
 
     def _unique(self, names: Iterable[str], notices: list[str]) -> Tools:
         first: dict[str, tuple[BaseTool, str]] = {}
         for name in dict.fromkeys(names):
-            for tool in self._made.get(name, ()):
+            for tool in self._made[name][1]:
                 if tool.name in first:
                     of = first[tool.name][1]
                     notices.append(f"plugin tools.{name} has a tool {tool.name!r} as tools.{of} has, which is used")

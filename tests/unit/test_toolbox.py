@@ -134,6 +134,18 @@ def test_a_plugin_is_made_once(folder):
     assert finished(box.open(["two"])).tools[0] is first.tools[0] is box.made(["two"]).tools[0]
 
 
+def test_a_plugin_that_is_switched_off_or_has_other_options_by_now_is_not_used_as_it_was(folder):
+    folder.add("tools", "two", TWO, 'unit = "F"')
+    box, before = Toolbox(), folder.file.read_text()
+    assert finished(box.open(["two"])).tools[0].invoke({}) == "20 F"
+    folder.file.write_text(before.replace("F", "K"))
+    assert finished(box.open(["two"])).tools[0].invoke({}) == "20 K"
+    folder.file.write_text(before.replace("[tools.two]", "[tools.two]\nenabled = false"))
+    tools = finished(box.open(["two"]))
+    assert names(tools) == []
+    assert "tools.two is not on" in tools.notices[0]
+
+
 def test_who_is_at_work_is_told(folder):
     folder.add("tools", "weather", WEATHER)
     heard: list[str] = []
