@@ -6,6 +6,7 @@ time is left out, and asked for again the next time.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 SECONDS = 20.0
 """How long the import of a plugin and the making of its tools may take."""
-_AGAIN_S = 0.5
+_AGAIN_S = 0.1
 """How long one that was too late is waited for the next time."""
 
 
@@ -48,7 +49,7 @@ class Toolbox:
 
     def __init__(self) -> None:
         self._made: dict[str, tuple[PluginSpec, Sequence[BaseTool]]] = {}
-        self._late: dict[str, Future[Sequence[BaseTool]]] = {}
+        self._begun: dict[str, tuple[float, Future[Sequence[BaseTool]]]] = {}
 
     def open(
         self, names: Iterable[str], *, seconds: float = SECONDS, doing: Callable[[str], object] = lambda who: None
@@ -81,10 +82,12 @@ class Toolbox:
         return self._unique([name for name in names if name in self._made], [])
 
     def _make(self, spec: PluginSpec, seconds: float) -> Generator[None, None, Sequence[BaseTool]]:
-        late = self._late.get(spec.name)
-        future = self._late[spec.name] = late or begin(lambda: _tools_of(spec), spec.key)  # also if it is given up
+        now_s = time.monotonic()
+        if spec.name not in self._begun:
+            self._begun[spec.name] = now_s, begin(lambda: _tools_of(spec), spec.key)
+        began_s, future = self._begun[spec.name]  # who gives it up finds it here again
         try:
-            made = yield from waiting(future, _AGAIN_S if late else seconds)
+            made = yield from waiting(future, max(began_s + seconds - now_s, _AGAIN_S))
         except TooLateError:
             raise PluginLoadError(
                 f"plugin {spec.key} ({spec.origin}) is not ready after {seconds:g} s; repair it, or switch it off with:"
@@ -92,9 +95,9 @@ class Toolbox:
                 name=spec.name,
             ) from None
         except Exception:
-            del self._late[spec.name]
+            del self._begun[spec.name]
             raise
-        del self._late[spec.name]
+        del self._begun[spec.name]
         return made
 
     def _unique(self, names: Iterable[str], notices: list[str]) -> Tools:
