@@ -15,6 +15,7 @@ import pytest
 
 from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimLLM
 from chatglm_slim_llm.errors import GenerationError
+from tests.programs import LIGHT
 from tests.unit.workers import wait_until
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
@@ -91,7 +92,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to one process")
 def test_ctrl_c_ends_a_batch_at_once() -> None:
-    process = subprocess.Popen([sys.executable, "-c", BATCH], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", LIGHT + BATCH], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n"
     time.sleep(1)

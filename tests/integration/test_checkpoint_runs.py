@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from chatglm_slim_llm.checkpoint.layout import expected_tensors
 from chatglm_slim_llm.model import ChatGLMConfig
+from tests.programs import LIGHT
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
@@ -53,7 +54,7 @@ print(peak_bytes() - before)
 @pytest.mark.parametrize(("command", "name"), [("slim", "tiny_v10_full"), ("quantize", "tiny_v11")])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
 def test_ctrl_c_ends_a_conversion_and_leaves_nothing_behind(tmp_path, command, name):
-    arguments = [sys.executable, "-c", _CONVERT_SLOWLY, command, REFERENCE / name, tmp_path / "target"]
+    arguments = [sys.executable, "-c", LIGHT + _CONVERT_SLOWLY, command, REFERENCE / name, tmp_path / "target"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
         assert run.stdout.readline() == "writing\n"

@@ -30,6 +30,7 @@ from langgraph.types import Command, StateSnapshot
 from chatglm_slim_llm import ChatGLMSlim
 from chatglm_slim_llm.checkpointer import ConversationCheckpointer
 from chatglm_slim_llm.storage import ConversationStore
+from tests.programs import LIGHT
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 THREAD = {"configurable": {"thread_id": "线程 1"}}
@@ -187,7 +188,7 @@ print(said(agent.invoke({"messages": [("human", f"{sys.argv[2]}?")]}, THREAD)))
 
 def run(program: str, *arguments: object) -> str:
     root = Path(__file__).parents[2]
-    command = [sys.executable, "-c", program, *map(str, arguments)]
+    command = [sys.executable, "-c", LIGHT + program, *map(str, arguments)]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -287,7 +288,7 @@ for _ in range(5):
 
 
 def test_processes_keep_their_threads_in_one_new_file(path):
-    command = [sys.executable, "-c", COUNTS, str(path)]
+    command = [sys.executable, "-c", LIGHT + COUNTS, str(path)]
     started = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]
     assert [process.wait() for process in started] == [0, 0]
     graph = sums(ConversationCheckpointer(path))

@@ -23,6 +23,7 @@ from langchain_core.tools import tool
 from chatglm_slim_llm import ChatGLMSlim
 from chatglm_slim_llm.errors import ConfigError, GenerationError
 from chatglm_slim_llm.until import ReplyTimeoutError
+from tests.programs import LIGHT
 from tests.unit.workers import wait_until
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
@@ -316,5 +317,5 @@ asyncio.run(main())
 
 
 def test_the_event_loop_does_not_wait_for_torch_on_first_use() -> None:
-    done = subprocess.run([sys.executable, "-c", FIRST_USE], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", LIGHT + FIRST_USE], capture_output=True, text=True)
     assert (done.stderr, done.stdout) == ("", "False\n")

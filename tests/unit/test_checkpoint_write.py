@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from chatglm_slim_llm.checkpoint import load_model, quantize_checkpoint, slim, write
 from chatglm_slim_llm.checkpoint.write import new_folder
 from chatglm_slim_llm.errors import CheckpointError
+from tests.programs import LIGHT
 
 FULL = REFERENCE / "tiny_v10_full"
 
@@ -88,7 +89,7 @@ def test_ctrl_c_while_writing_leaves_nothing_behind(tmp_path):
 
 def test_a_file_that_may_not_grow_is_explained_and_leaves_nothing_behind(tmp_path):
     run = subprocess.run(
-        [sys.executable, "-c", _SLIM_WITH_SMALL_FILES, FULL, tmp_path / "slim"],
+        [sys.executable, "-c", LIGHT + _SLIM_WITH_SMALL_FILES, FULL, tmp_path / "slim"],
         capture_output=True,
         text=True,
         check=False,

@@ -19,6 +19,7 @@ from torch import Tensor
 from chatglm_slim_llm.engine.scheduler import Scheduler
 from chatglm_slim_llm.engine.sequence import READ_AHEAD
 from chatglm_slim_llm.engine.speculation import Tally
+from tests.programs import LIGHT
 from tests.unit.workers import wait_until, workers
 
 
@@ -373,7 +374,7 @@ threading.Thread(target=lambda: list(busy), daemon=True).start()
 time.sleep(0.15)
 print("done")
 """
-    command, here = [sys.executable, "-c", program], Path(__file__).parent
+    command, here = [sys.executable, "-c", LIGHT + program], Path(__file__).parent
     run = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "done\n", "")
 
@@ -393,7 +394,7 @@ list(Scheduler(SlowToGo(), 49).tokens([1, 2], greedy, max_new_tokens=3))
 
 
 def test_the_interpreter_waits_for_a_worker_that_frees_the_model() -> None:
-    command = [sys.executable, "-c", LAST_REFERENCE]
+    command = [sys.executable, "-c", LIGHT + LAST_REFERENCE]
     here = Path(__file__).parent
     run = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=60, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (0, "gone\n", "")
