@@ -24,7 +24,8 @@ from chatglm_slim_llm.cli.progress import ProgressLine
 from chatglm_slim_llm.config import LoadOptions
 
 if TYPE_CHECKING:
-    from chatglm_slim_llm import ChatGLMSlim
+    from langchain_core.language_models import BaseChatModel
+
     from chatglm_slim_llm.retrieval.citations import Answer
 
 _USAGE = (
@@ -72,15 +73,17 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _loaded(options: LoadOptions) -> ChatGLMSlim:
+def _loaded(options: LoadOptions) -> BaseChatModel:
     from chatglm_slim_llm import ChatGLMSlim
+    from chatglm_slim_llm.hosting.model_loading import make_llm
 
-    # What documents say is not a matter of chance: greedy.
-    llm = ChatGLMSlim(model=options.model, quantization=options.quantization, device=options.device, temperature=0)
     with ProgressLine() as progress:
-        llm.load(progress)
-    if llm.is_demo:
-        print(demo_notice("ask"), file=sys.stderr)
+        llm = make_llm(options, progress)
+        if isinstance(llm, ChatGLMSlim):
+            llm = llm.model_copy(update={"temperature": 0})  # what documents say is not a matter of chance: greedy
+            llm.load(progress)
+            if llm.is_demo:
+                print(demo_notice("ask"), file=sys.stderr)
     return llm
 
 

@@ -23,15 +23,23 @@ def load_model(options: LoadOptions, progress: Progress) -> Model:
         PluginError: the plugin is not on, or gives no chat model.
         CheckpointError: there is no such checkpoint.
     """
-    name = options.plugin
-    llm = _of_plugin(name, progress) if name else _ours(options)
+    llm = make_llm(options, progress)
     if isinstance(llm, ChatGLMSlim):
         from chatglm_slim_llm.hosting.own_model import OwnModel  # with torch, which models of others may not need
 
         return OwnModel(llm, progress)
     from chatglm_slim_llm.hosting.plugin_model import PluginModel
 
-    return PluginModel(llm, name or _OURS)
+    return PluginModel(llm, options.plugin or _OURS)
+
+
+def make_llm(options: LoadOptions, progress: Progress) -> BaseChatModel:
+    """The chat model that the options name; ours is not loaded yet.
+
+    Raises:
+        PluginError: the plugin is not on, or gives no chat model.
+    """
+    return _of_plugin(options.plugin, progress) if options.plugin else _ours(options)
 
 
 def _ours(options: LoadOptions) -> BaseChatModel:

@@ -46,3 +46,6 @@ class PluggedFinder:
         except (Exception, SystemExit) as error:
             cause = f"{type(error).__name__}: {error}".rstrip(": ")
             raise RetrievalError(f"plugin {self._spec.key} ({self._spec.origin}) failed: {cause}") from error
+
+    def close(self) -> None:
+        """Nothing: what a retriever holds open is its own affair."""

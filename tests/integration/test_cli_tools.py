@@ -10,6 +10,11 @@ import pexpect
 import pytest
 
 from chatglm_slim_llm.cli import main
+from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.errors import PluginNotFoundError
+from chatglm_slim_llm.hosting.assistant import Request
+from chatglm_slim_llm.hosting.local import LocalAssistant
+from chatglm_slim_llm.plugins import Turn
 from chatglm_slim_llm.storage import ConversationStore, history_path
 from tests.plugin_folder import SCRIPTED, PluginFolder
 
@@ -32,6 +37,14 @@ NOTES = """
 
         look.metadata = {"readOnlyHint": True}
         return [take_note, look]
+"""
+TOWNS = """
+    from langchain_core.documents import Document
+    from langchain_core.retrievers import BaseRetriever
+
+    class make(BaseRetriever):
+        def _get_relevant_documents(self, query, *, run_manager):
+            return [Document("Graz lies on the Mur.", metadata={"source": "wiki/graz.md", "score": 0.9})]
 """
 TAKES_A_NOTE = json.dumps([[["take_note", {"text": "买茶"}]]], ensure_ascii=False)
 
@@ -97,3 +110,26 @@ def test_a_tool_that_is_not_on_is_said_before_the_model_is_loaded(note, capsys):
 def test_a_model_of_a_plugin_that_is_not_on_is_one_sentence(note, capsys):
     assert main(["chat", "--model", "plugin:scriptet", "hello"]) == 1
     assert "no plugin 'scriptet' in models; did you mean 'scripted'?" in capsys.readouterr()[1]
+
+
+def test_a_question_is_answered_by_a_model_from_a_retriever_of_plugins(note, capsys, tmp_path, monkeypatch):
+    plugins = PluginFolder(tmp_path / "more", monkeypatch)
+    plugins.add("models", "scripted", SCRIPTED)
+    plugins.add("retrievers", "towns", TOWNS)
+    assert main(["ask", "--retriever", "towns", "--model", "plugin:scripted", "--json", "Where is Graz?"]) == 0
+    answer = json.loads(capsys.readouterr()[0])
+    assert answer["answer"].startswith("<1 messages")
+    assert [passage["text"] for passage in answer["passages"]] == ["Graz lies on the Mur."]
+
+
+def test_a_conversation_answers_from_a_retriever_of_a_plugin(note, tmp_path, monkeypatch):
+    plugins = PluginFolder(tmp_path / "more", monkeypatch)
+    plugins.add("models", "scripted", SCRIPTED)
+    plugins.add("retrievers", "towns", TOWNS)
+    assistant = LocalAssistant(LoadOptions(model="plugin:scripted"))
+    assistant.load(lambda *_: None)
+    pieces = list(assistant.stream(Request([Turn("human", "Where is Graz?")], knowledge_base="plugin:towns")))
+    assert pieces[-1].finish_reason == "stop"
+    assert "".join(piece.text for piece in pieces)
+    with pytest.raises(PluginNotFoundError, match="no plugin 'gone' in retrievers"):
+        list(assistant.stream(Request([Turn("human", "x")], knowledge_base="plugin:gone")))
