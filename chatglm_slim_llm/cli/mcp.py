@@ -60,12 +60,14 @@ def run(args: argparse.Namespace) -> int:
     del mcp
     import asyncio  # 30 ms, which no other command is to wait for
 
+    from chatglm_slim_llm.hosting.client import ProcessAssistant
     from chatglm_slim_llm.mcp.answers import Answers
     from chatglm_slim_llm.mcp.bases import Bases
     from chatglm_slim_llm.mcp.server import KnowledgeServer
 
     options = LoadOptions.resolve(args.model, args.quantization, args.device)
-    served = KnowledgeServer(Bases(args.kb), None if args.no_ask else Answers(options, may_download=args.yes))
+    answers = Answers(ProcessAssistant(options), options.model, may_download=args.yes)
+    served = KnowledgeServer(Bases(args.kb), None if args.no_ask else answers)
     status = asyncio.run(_until_signal(_serve(args, served)))
     sys.stderr.flush()
     os._exit(status)  # threads that still search need not be waited for
@@ -83,7 +85,7 @@ async def _serve(args: argparse.Namespace, served: KnowledgeServer) -> None:
         else:
             from chatglm_slim_llm.mcp.stdio import serve_stdio
 
-            if sys.stdin.isatty():
+            if sys.stdin is not None and sys.stdin.isatty():
                 print("an assistant is to start this and talk to it over stdin; Ctrl-C ends it", file=sys.stderr)
             await serve_stdio(served.server)
     finally:

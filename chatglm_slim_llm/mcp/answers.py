@@ -11,10 +11,9 @@ from pathlib import Path
 
 import anyio
 
-from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions
+from chatglm_slim_llm.config import DEMO_MODEL
 from chatglm_slim_llm.errors import CheckpointNotFoundError
-from chatglm_slim_llm.hosting.assistant import ModelFacts, Piece, Request, Turn
-from chatglm_slim_llm.hosting.client import ProcessAssistant
+from chatglm_slim_llm.hosting.assistant import Assistant, ModelFacts, Piece, Request, Turn
 from chatglm_slim_llm.mcp.threads import in_thread, noticed
 from chatglm_slim_llm.storage import FinishReason, Source
 
@@ -35,19 +34,20 @@ class Written:
 
 
 class Answers:
-    """The model, started by the first question; one answer at a time, as its process has one knowledge base open."""
+    """The model, loaded by the first question; one answer at a time, as its process has one knowledge base open.
 
-    def __init__(self, options: LoadOptions, *, may_download: bool = False) -> None:
-        self._options, self._may_download = options, may_download
-        self._assistant = ProcessAssistant(options)
+    Args:
+        assistant: who answers.
+        model: its model's name.
+        may_download: whether a model that is not on this machine is fetched.
+    """
+
+    def __init__(self, assistant: Assistant, model: str, *, may_download: bool = False) -> None:
+        self._assistant, self._may_download = assistant, may_download
+        self.model = model
         self._turn = asyncio.Lock()
         self._loading: asyncio.Future[ModelFacts] | None = None
         self._at = ""
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-        return self._options.model
 
     @property
     def is_demo(self) -> bool:

@@ -25,6 +25,8 @@ async def in_thread(work: Callable[[], T]) -> T:
     def run() -> None:
         try:
             result = work()
+        except StopIteration as error:  # which a future does not take
+            _call_in(loop, _fail, future, RuntimeError(f"StopIteration: {error}"))
         except Exception as error:
             _call_in(loop, _fail, future, error)
         except BaseException as error:  # a plugin that calls sys.exit
