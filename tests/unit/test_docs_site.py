@@ -181,6 +181,13 @@ def test_the_links_of_a_page_lead_to_files(page):
         assert link.startswith("https://") or (page.parent / link).exists(), link
 
 
+@pytest.mark.parametrize("page", [page for _, page in chinese.pairs()], ids=lambda page: page.name)
+def test_a_chinese_page_leads_to_chinese_pages_where_there_are_some(page):
+    for link in re.findall(r"\]\(([^)\s#:]+\.md)", text_of(page)):
+        twin = page.parent / link.replace(".md", chinese.SUFFIX)
+        assert link.endswith(chinese.SUFFIX) or not twin.exists(), link
+
+
 def test_links_out_of_the_documentation_lead_to_copies_or_are_named():
     page = (
         "[figures](../../benchmarks/results/peers.json), ![Plot](../../benchmarks/results/peers.svg), [code](../run.py)"
