@@ -163,6 +163,11 @@ async def test_models_of_plugins_are_in_the_picker_and_have_no_level(monkeypatch
         assert "Folder" in it.text, "what cannot be chosen is stepped over"
         await it.press("up", "enter")
         assert it.results == [LoadOptions(model="plugin:echo", quantization="int8")]
+    async with showing(ModelPicker(LoadOptions(model="plugin:late"), None), size=(110, 30)) as it:
+        assert "● late" in it.text
+        await it.pilot.click("#load")
+        await it.until(lambda: "enabled it; to use it" in it.words.split("Memory")[-1])
+        assert not it.results
 
 
 def found(plugins: PluginList):

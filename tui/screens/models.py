@@ -199,8 +199,12 @@ class ModelPicker(ModalScreen[LoadOptions | None]):
             await self._take_folder()
         elif kind == _HUB:
             self._take_hub_id()
-        elif self._marked is not None:
-            self._return(self._marked.model)
+        elif (marked := self._marked) is None:
+            pass
+        elif isinstance(marked, PluginModel) and marked.reason:  # the one in use, which was switched off since
+            self.query_one("#said", Said).say(told(marked.reason), is_problem=True)
+        else:
+            self._return(marked.model)
 
     async def _take_folder(self) -> None:
         """A folder that holds a checkpoint joins the list, so that its levels can be chosen from."""

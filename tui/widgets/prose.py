@@ -20,6 +20,7 @@ class Prose(Widget):
     def __init__(self, text: str = "", *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._text = text
+        self._cut: tuple[int, list[str]] | None = None  # the lines, and the width that they were cut to
 
     @property
     def text(self) -> str:
@@ -28,7 +29,7 @@ class Prose(Widget):
 
     def update(self, text: str) -> None:
         """Show another text."""
-        self._text = text
+        self._text, self._cut = text, None
         self.refresh(layout=True)
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
@@ -41,8 +42,11 @@ class Prose(Widget):
         return Content("\n".join(self._lines(self.content_size.width)))
 
     def _lines(self, width: int) -> list[str]:
+        if self._cut is not None and self._cut[0] == width:
+            return self._cut[1]
         lines: list[str] = []
         for line in self._text.split("\n"):
             cuts = [0, *break_offsets(line, max(width, 1)), len(line)]
             lines += [line[start:end].rstrip() for start, end in pairwise(cuts)]
+        self._cut = width, lines
         return lines
