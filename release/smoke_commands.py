@@ -46,12 +46,15 @@ def doctor(place: Environment) -> str:
 
 
 def plugins(place: Environment) -> str:
-    """The shipped `plugins.toml` came along and its plugins are on."""
+    """Our own plugins are on, and the shipped `plugins.toml`, which alone describes them, came along."""
     told = place.json("chatglm-slim", "plugins", "list", "--json")
     want(told["file"].startswith(str(place.folder)), f"the plugins come from {told['file']}, outside the environment")
     states = {f"{plugin['group']}.{plugin['name']}": plugin["state"] for plugin in told["plugins"]}
     want(states.get("models.chatglm-slim") == "on", f"our own model is not on: {states}")
     want("broken" not in states.values(), f"some plugins are broken: {states}")
+    want(
+        any(plugin["description"] for plugin in told["plugins"]), "no plugin has a description: no plugins.toml is read"
+    )
     return f"{len(states)} plugins"
 
 
