@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from chatglm_slim_llm.cli.parser import build_parser
 from docs.run import run_all
+from tui.arguments import parser as tui_parser
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "chatglm_slim_llm" / "demo"
@@ -46,14 +48,22 @@ def test_there_are_examples_in_both_languages():
 
 
 @pytest.mark.parametrize("name", READMES)
-def test_the_commands_of_the_table_exist(name):
+def test_the_commands_of_the_table_exist(name, capsys):
     commands = re.findall(r"^\| `(chatglm-[a-z]+(?: [a-z]+)?)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
     assert len(commands) >= 6
     for command in commands:
-        program, *rest = command.split()
-        done = subprocess.run([Path(sys.executable).parent / program, *rest, "--help"], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert "usage" in done.stdout.lower()
+        program, *words = command.split()
+        parser = {"chatglm-slim": build_parser, "chatglm-tui": tui_parser}[program]()
+        with pytest.raises(SystemExit, match="0"):
+            parser.parse_args([*words, "--help"])
+        assert f"usage: {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("program", ["chatglm-slim", "chatglm-tui"])
+def test_both_programs_are_installed(program):
+    done = subprocess.run([Path(sys.executable).parent / program, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout.lower()
 
 
 def test_the_make_targets_of_the_documents_exist():
