@@ -169,7 +169,7 @@ class ChatApp(App[None]):
 
     def on_unmount(self) -> None:
         self.threads_ended = self._worker.close()
-        self._chat.plugin_commands.close()
+        self._chat.plugins.commands.close()
         self._library.close()
 
     # --- the model: loaded after the first paint, once the keyboard rests
@@ -336,7 +336,7 @@ class ChatApp(App[None]):
 
     def action_help_quit(self) -> None:
         """Ctrl+C with nothing selected stops the answer; it does not quit, for fingers press it without thinking."""
-        if self.screen is self._chat and (self._chat.plugin_commands.stop() or self._chat.pane.stop()):
+        if self.screen is self._chat and (self._chat.plugins.commands.stop() or self._chat.pane.stop()):
             return
         self.notify(tr("Press Ctrl+Q to quit. Ctrl+C copies what is selected."))
 

@@ -14,7 +14,6 @@ from textual.screen import Screen
 
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore
-from tui.background import in_background
 from tui.commands import Command, named
 from tui.compositing import SparingCompositor
 from tui.language import tr
@@ -29,10 +28,10 @@ from tui.messages import (
     TalkChanged,
     ToolsInUse,
 )
-from tui.plugin_commands import PluginCommands
 from tui.plugin_list import PluginList
 from tui.plugin_list import read as read_plugins
 from tui.screens.chat_files import ChatFiles
+from tui.screens.chat_plugins import ChatPlugins
 from tui.talk import Talk
 from tui.telling import complain, tell, tried
 from tui.widgets.chat_pane import ChatPane
@@ -42,7 +41,6 @@ from tui.widgets.prompt import AttachAsked
 from tui.widgets.status import StatusLine
 from tui.worker import ModelWorker
 
-_MOST_PROBLEMS = 3
 _LOOK_S = 1.0
 """How often the history file is looked at for what other windows have written."""
 
@@ -82,13 +80,12 @@ class ChatScreen(Screen[None]):
         plugins: Callable[[], PluginList] = read_plugins,
     ) -> None:
         super().__init__()
-        self._read_plugins = plugins
         self._compositor = SparingCompositor()
         self._store, self._library, self._talk = store, library, talk
         self.status = StatusLine(id="status")
         self._history = History(store, id="history")
         self.pane = ChatPane(store, worker, talk, id="chat")
-        self.plugin_commands = PluginCommands(self.pane)
+        self.plugins = ChatPlugins(self, talk, plugins)
         self._files = ChatFiles(self, store, library)
         self._revision = 0
 
@@ -111,7 +108,7 @@ class ChatScreen(Screen[None]):
         self.pane.prompt.set_history(tried(self, self._store.prompts) or [])
         self._revision = tried(self, self._store.revision) or 0
         self.set_interval(_LOOK_S, self._look)
-        self._list_plugins(is_start=True)
+        self.plugins.look(is_start=True)
 
     # --- what the model does
 
@@ -148,11 +145,11 @@ class ChatScreen(Screen[None]):
         """There is something to stop only while an answer is written, a question is edited or a command runs."""
         if action == "answer_tool":
             return self.pane.tools.question.is_open
-        is_busy = self._talk.reply is not None or self._talk.edited is not None or self.plugin_commands.is_running
+        is_busy = self._talk.reply is not None or self._talk.edited is not None or self.plugins.commands.is_running
         return action != "stop" or is_busy
 
     def action_stop(self) -> None:
-        if self._talk.edited is not None or not self.plugin_commands.stop():
+        if self._talk.edited is not None or not self.plugins.commands.stop():
             self.pane.give_up()
 
     def action_back(self) -> None:
@@ -213,7 +210,7 @@ class ChatScreen(Screen[None]):
         if command.action:
             await self.run_command(command.action, event.argument)
         else:
-            self.plugin_commands.run(command.name, event.argument)
+            self.plugins.commands.run(command.name, event.argument)
 
     @property
     def commands(self) -> Sequence[Command]:
@@ -266,46 +263,11 @@ class ChatScreen(Screen[None]):
 
     # --- plugins
 
-    def _list_plugins(self, *, is_start: bool = False) -> None:
-        """Find out beside the screen which commands plugins add; at the start, say what is wrong."""
-
-        def then(plugins: PluginList) -> None:
-            self.pane.prompt.commands = plugins.commands
-            self._talk.tools_off = {spec.name for spec in plugins.of("tools") if spec.state == "off"}
-            self.pane.show_hint()
-            if is_start:
-                self._tell_problems(plugins)
-
-        in_background(self, self._read_plugins, then, lambda reason: complain(self, reason, tr("Plugins")))
-
-    def _tell_problems(self, plugins: PluginList) -> None:
-        problems = plugins.complaints
-        for problem in problems[:_MOST_PROBLEMS]:
-            complain(self, problem, tr("Plugins"))
-        if len(problems) > _MOST_PROBLEMS:
-            complain(self, tr("… {count} more", count=len(problems) - _MOST_PROBLEMS), tr("Plugins"))
-
     def action_plugins(self) -> None:
-        from tui.screens.plugins import PluginsScreen
-
-        def then(has_switched: bool | None) -> None:
-            if has_switched:
-                self.plugin_commands.forget()
-                self._list_plugins()
-
-        self.app.push_screen(PluginsScreen(self._read_plugins), then)
+        self.plugins.show()
 
     def action_tools(self) -> None:
-        from tui.screens.tools import ToolsScreen
-
-        settings = self._talk.settings
-        has_knowledge = bool(settings.knowledge_base)
-        screen = ToolsScreen(settings.tools, has_knowledge=has_knowledge, plugins=self._read_plugins)
-        self.app.push_screen(screen, self._use_tools)
-
-    def _use_tools(self, names: tuple[str, ...] | None) -> None:
-        if names is not None:
-            self._set(replace(self._talk.settings, tools=names))
+        self.plugins.choose_tools()
 
     @on(ToolsInUse)
     def _show_tools_in_use(self, event: ToolsInUse) -> None:
