@@ -60,13 +60,13 @@ class Environment:
         self._run([self.program("python"), "-m", "pip", "install", *options, *map(str, requirements)], outer, 600)
         return "installed"
 
-    def run(self, name: str, *arguments: str, stdin: str = "", timeout_s: float = 120) -> str:
+    def run(self, name: str, *arguments: str, timeout_s: float = 120) -> str:
         """What an installed command prints.
 
         Raises:
-            SmokeError: it failed, or printed a warning.
+            SmokeError: it failed, or took too long.
         """
-        return self._run([self.program(name), *arguments], self.environ, timeout_s, stdin)
+        return self._run([self.program(name), *arguments], self.environ, timeout_s)
 
     def json(self, name: str, *arguments: str) -> Any:
         """What an installed command prints as JSON."""
@@ -76,11 +76,11 @@ class Environment:
         """What a few lines of Python print."""
         return self.run("python", "-c", code)
 
-    def _run(self, command: Sequence[str], environ: dict[str, str], timeout_s: float, stdin: str = "") -> str:
+    def _run(self, command: Sequence[str], environ: dict[str, str], timeout_s: float) -> str:
         shown = " ".join([Path(command[0]).name, *command[1:]])
         try:
             done = subprocess.run(
-                command, cwd=self.folder, env=environ, input=stdin, capture_output=True, text=True, timeout=timeout_s
+                command, cwd=self.folder, env=environ, input="", capture_output=True, text=True, timeout=timeout_s
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
             raise SmokeError(f"{shown} took longer than {timeout_s:.0f} s") from error
