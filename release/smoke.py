@@ -68,8 +68,8 @@ def _step(place: Environment, name: str, check: Check) -> tuple[str, bool]:
     started = time.monotonic()
     try:
         mark, said = "✓", check(place)
-    except SmokeError as error:
-        mark, said = "✗", str(error)
+    except (SmokeError, ValueError, KeyError) as error:  # what was printed may have another form than it should
+        mark, said = "✗", str(error) if isinstance(error, SmokeError) else repr(error)
     return f"{mark} {name:<24} {time.monotonic() - started:6.1f} s  {said}", mark == "✓"
 
 

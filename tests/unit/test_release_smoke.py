@@ -65,6 +65,12 @@ def test_what_fails_there_is_told_with_what_it_said(place):
     assert "no such name" in line
 
 
+def test_an_answer_in_another_form_is_a_failure_like_others(place):
+    line, worked = _step(place, "doctor", lambda place: str(place.json("python", "-c", "print('not JSON')")))
+    assert not worked
+    assert "JSONDecodeError" in line
+
+
 def test_what_hangs_there_is_ended(place):
     with pytest.raises(SmokeError, match="took longer than 0 s"):
         place.run("python", "-c", "import time; time.sleep(60)", timeout_s=0.3)
