@@ -24,7 +24,7 @@ from chatglm_slim_llm.checkpoint.safetensors_file import SafetensorsWriter, Tens
 from chatglm_slim_llm.checkpoint.settings import write_json
 from chatglm_slim_llm.checkpoint.write import new_folder
 from chatglm_slim_llm.model import ChatGLMConfig
-from chatglm_slim_llm.model.ice_text import added_records
+from chatglm_slim_llm.network.ice_text import added_records
 
 _SHARD_BYTES = 1_750_000_000
 _VOCAB_SIZES = {"full": 150_528, "slim": 130_528}

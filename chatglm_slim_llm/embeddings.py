@@ -23,7 +23,7 @@ from chatglm_slim_llm.until import Until
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from chatglm_slim_llm.model import ChatGLMTokenizer
+    from chatglm_slim_llm.network import ChatGLMTokenizer
 
 
 class ChatGLMSlimEmbeddings(LocalWeights, Embeddings):
@@ -77,8 +77,8 @@ class ChatGLMSlimEmbeddings(LocalWeights, Embeddings):
         """The vectors one by one; they end early once ``cancel`` is set."""
         _want_texts(texts)
         running = self._load(Until(None, cancel).check_loading)
-        from chatglm_slim_llm.model import read_states
-        from chatglm_slim_llm.model.states import MAX_TOKENS
+        from chatglm_slim_llm.network import read_states
+        from chatglm_slim_llm.network.states import MAX_TOKENS
 
         model, tokenizer = running.engine.model, running.engine.tokenizer
         windows = _windows(texts, tokenizer, model.config.max_sequence_length)

@@ -16,7 +16,7 @@ from chatglm_slim_llm.weights import Running, Weights, share
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.checkpoint import Progress
-    from chatglm_slim_llm.model import ChatGLMTokenizer
+    from chatglm_slim_llm.network import ChatGLMTokenizer
 
 
 class LocalWeights(BaseModel):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from chatglm_slim_llm.checkpoint import Loaded, Progress
     from chatglm_slim_llm.engine import Engine
-    from chatglm_slim_llm.model import ChatGLMTokenizer
+    from chatglm_slim_llm.network import ChatGLMTokenizer
 
 
 @dataclass(frozen=True)

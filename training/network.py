@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration
-from chatglm_slim_llm.model.modeling_chatglm import GLMBlock, SelfAttention
-from chatglm_slim_llm.model.rotary import rotary_table
+from chatglm_slim_llm.network.layers import GLMBlock, SelfAttention
+from chatglm_slim_llm.network.rotary import rotary_table
 from training.samples import Batch
 
 _OFFSETS = (-1, 1, -2, 2)

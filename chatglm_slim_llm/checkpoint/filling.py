@@ -18,7 +18,7 @@ from chatglm_slim_llm.checkpoint.progress import Meter, Progress
 from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
 from chatglm_slim_llm.kernels import quantize_weight
 from chatglm_slim_llm.kernels.memory import empty_huge
-from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
+from chatglm_slim_llm.network.network import AnyModel
 
 _ALWAYS_FP32 = re.compile(rf"layernorm\.(weight|bias)$|^{re.escape(PREFIX)}")
 
@@ -36,7 +36,7 @@ class Filling:
     dtype: torch.dtype
     """Of what is neither quantised nor fp32 always."""
 
-    def fill(self, model: ChatGLMForConditionalGeneration, weights: Weights, progress: Progress | None = None) -> None:
+    def fill(self, model: AnyModel, weights: Weights, progress: Progress | None = None) -> None:
         """Give every parameter of a model that was built on the meta device its numbers."""
         self.allocate(model)
         meter = Meter(progress, f"reading {weights.folder.name}", sum(s.size_bytes for s in weights.specs.values()))
@@ -47,12 +47,12 @@ class Filling:
                         self.read(shard, spec, model)
                     meter.advance(spec.size_bytes)
 
-    def allocate(self, model: ChatGLMForConditionalGeneration) -> None:
+    def allocate(self, model: AnyModel) -> None:
         """Make room for everything at once: memory taken between short-lived pieces would be scattered and grow."""
         for name, old in model.transformer.named_parameters(prefix="transformer"):
             dtype = self._dtype_of(name, old.dtype)
             assign(model, name, self._empty(tuple(old.shape), dtype))
-        for name, parameter in model.get_input_embeddings().named_parameters():
+        for name, parameter in model.transformer.word_embeddings.named_parameters():
             setattr(model.lm_head, name, parameter)  # tied always, as transformers does, whatever the file holds
 
     def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from chatglm_slim_llm.checkpoint.files import refuse_lfs_pointer
 from chatglm_slim_llm.errors import CheckpointFormatError, CheckpointNotFoundError
-from chatglm_slim_llm.model.ice_text import ICE_TEXT, complete
+from chatglm_slim_llm.network.ice_text import ICE_TEXT, complete
 
 
 def read_ice_text(folder: Path) -> bytes:

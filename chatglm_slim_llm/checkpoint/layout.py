@@ -10,7 +10,7 @@ from chatglm_slim_llm.checkpoint.files import Weights
 from chatglm_slim_llm.checkpoint.safetensors_file import TensorSpec
 from chatglm_slim_llm.errors import CheckpointFormatError, QuantizationError, VocabularyMismatchError
 from chatglm_slim_llm.kernels import QUANTIZED_LINEARS
-from chatglm_slim_llm.model import ChatGLMConfig
+from chatglm_slim_llm.network import ChatGLMConfig
 
 EMBEDDING = "transformer.word_embeddings.weight"
 HEAD = "lm_head.weight"

@@ -7,9 +7,11 @@ once. The model is then built without memory and filled tensor by tensor.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -31,8 +33,11 @@ from chatglm_slim_llm.errors import (
     VocabularyMismatchError,
 )
 from chatglm_slim_llm.kernels.library import is_switched_off, why_not
-from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration, ChatGLMTokenizer
-from chatglm_slim_llm.model.ice_text import ICE_TEXT
+from chatglm_slim_llm.network import ChatGLMConfig, ChatGLMTokenizer, Network
+from chatglm_slim_llm.network.ice_text import ICE_TEXT
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +49,7 @@ _LEVELS: dict[int, Quantization] = {bits: level for level, bits in _BITS.items()
 class Loaded:
     """A model that is ready to answer, and what is known about it."""
 
-    model: ChatGLMForConditionalGeneration
+    model: Network
     tokenizer: ChatGLMTokenizer
     folder: Path
     level: Quantization
@@ -77,7 +82,7 @@ def load(options: LoadOptions, *, allow_download: bool = True, progress: Progres
     if can_pack(device, bits):
         model = load_packed_model(folder, quantization=options.quantization, progress=progress)
     else:
-        model = load_model(folder, quantization=options.quantization, device=device, progress=progress)
+        model = _filled(Network, folder, options.quantization, device, torch.float16, progress)
     level = _LEVELS[model.config.quantization_bit]
     return Loaded(model, tokenizer, folder, level, device, is_demo=options.model == DEMO_MODEL)
 
@@ -90,7 +95,7 @@ def load_model(
     dtype: torch.dtype | None = None,
     progress: Progress | None = None,
 ) -> ChatGLMForConditionalGeneration:
-    """Load the model of a checkpoint folder, ready for inference.
+    """Load the model of a checkpoint folder as one of transformers, ready for inference.
 
     Args:
         folder: holds ``config.json`` and safetensors or ``.bin`` weights, sharded or not.
@@ -107,7 +112,24 @@ def load_model(
         VocabularyMismatchError: config and weights have different numbers of tokens.
         QuantizationError: the checkpoint is quantised to another level than asked for.
     """
-    folder, device = Path(folder).expanduser(), torch.device(device)
+    from chatglm_slim_llm.model import ChatGLMForConditionalGeneration  # takes as long to import as torch
+
+    device = torch.device(device)
+    return _filled(ChatGLMForConditionalGeneration, folder, quantization, device, dtype or torch.float16, progress)
+
+
+M = TypeVar("M", "Network", "ChatGLMForConditionalGeneration")
+
+
+def _filled(
+    make: Callable[[ChatGLMConfig], M],
+    folder: Path | str,
+    quantization: Quantization | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    progress: Progress | None,
+) -> M:
+    folder = Path(folder).expanduser()
     raw = read_config(folder)
     stored = parse_config(raw, folder / CONFIG)
     weights = list_weights(folder)
@@ -118,10 +140,10 @@ def load_model(
     group_size = INT4_GROUP_SIZE if quantize_to == 4 else stored.quantization_group_size
     level = {"quantization_bit": bits, "quantization_group_size": group_size}
     with torch.device("meta"):
-        model = ChatGLMForConditionalGeneration(parse_config(raw | level, folder / CONFIG))
+        model = make(parse_config(raw | level, folder / CONFIG))
     if device.type == "meta":
         return model
-    filling = Filling(quantize_to, device, dtype or torch.float16)
+    filling = Filling(quantize_to, device, dtype)
     try:
         filling.fill(model, weights, progress)
     except torch.OutOfMemoryError as error:
@@ -132,9 +154,7 @@ def load_model(
     return model
 
 
-def load_packed_model(
-    folder: Path | str, *, quantization: Quantization, progress: Progress | None = None
-) -> ChatGLMForConditionalGeneration:
+def load_packed_model(folder: Path | str, *, quantization: Quantization, progress: Progress | None = None) -> Network:
     """Load a model whose weights are packed for the compiled kernels of this processor.
 
     Arguments and errors are those of `load_model`. Such a model computes in fp32, only on a processor, and cannot be

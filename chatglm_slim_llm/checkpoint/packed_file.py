@@ -26,7 +26,7 @@ from chatglm_slim_llm.checkpoint.progress import Meter, Progress
 from chatglm_slim_llm.checkpoint.safetensors_file import SafetensorsShard, SafetensorsWriter, TensorSpec
 from chatglm_slim_llm.config import Folders
 from chatglm_slim_llm.errors import CheckpointFormatError
-from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
+from chatglm_slim_llm.network import Network
 
 _FORMAT = 2
 """Counts the changes of the packed layout and of how weights are quantised; copies of another count are not used."""
@@ -41,9 +41,7 @@ def packed_folder() -> Path:
     return Folders.of_user().cache / "packed"
 
 
-def fill_packed(
-    model: ChatGLMForConditionalGeneration, weights: Weights, packing: Packing, progress: Progress | None
-) -> None:
+def fill_packed(model: Network, weights: Weights, packing: Packing, progress: Progress | None) -> None:
     """Fill a model from its packed copy, or from the checkpoint, of which a copy is then kept.
 
     Raises:
@@ -66,12 +64,12 @@ def _path_of(weights: Weights, packing: Packing) -> Path:
     return packed_folder() / f"{source}-int{packing.blocks.bits}-{fingerprint}.safetensors"
 
 
-def _tensors(model: ChatGLMForConditionalGeneration) -> dict[str, torch.Tensor]:
+def _tensors(model: Network) -> dict[str, torch.Tensor]:
     """Every tensor of the model once."""
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def _read(path: Path, model: ChatGLMForConditionalGeneration, progress: Progress | None) -> bool:
+def _read(path: Path, model: Network, progress: Progress | None) -> bool:
     """Fill the model from a packed copy; False if there is none or it is damaged, which costs time only."""
     try:
         with closing(SafetensorsShard(path)) as shard:
@@ -103,7 +101,7 @@ def _read_tensors(path: Path, tensors: dict[str, torch.Tensor], progress: Progre
             meter.advance(size_bytes)
 
 
-def _keep(model: ChatGLMForConditionalGeneration, path: Path, progress: Progress | None) -> None:
+def _keep(model: Network, path: Path, progress: Progress | None) -> None:
     """Write the packed copy beside its place and rename it; without room for it, do without."""
     tensors = _tensors(model)
     needed_bytes = sum(tensor.nbytes for tensor in tensors.values())

@@ -21,7 +21,7 @@ from chatglm_slim_llm.kernels import PackedEmbedding, PackedFormat, PackedLinear
 from chatglm_slim_llm.kernels.memory import empty_huge
 from chatglm_slim_llm.kernels.packed import PANEL_ROWS, pack_rows, pack_scale, quantize_rows
 from chatglm_slim_llm.kernels.quantization import unpack
-from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration
+from chatglm_slim_llm.network import ChatGLMConfig, Network
 
 _HEAD = PackedFormat(8)
 
@@ -42,17 +42,18 @@ class Packing:
         head = PackedFormat(stored.quantization_bit) if stored.quantization_embeddings else _HEAD
         return cls(PackedFormat(bits, group), head, stored)
 
-    def model_of(self, config: ChatGLMConfig) -> ChatGLMForConditionalGeneration:
+    def model_of(self, config: ChatGLMConfig) -> Network:
         """The model, its weights not there yet. ``config`` is the stored one, not quantised."""
         with torch.device("meta"):
-            model = ChatGLMForConditionalGeneration(config)
+            model = Network(config)
             replace_linears(model, lambda old: _packed(old, self.blocks))
+            assert isinstance(model.lm_head, nn.Linear)  # the config is not quantised
             head = model.lm_head = _packed(model.lm_head, self.head)
             model.transformer.word_embeddings = PackedEmbedding(head)
         model.config.quantization_bit, model.config.quantization_group_size = self.blocks.bits, self.blocks.group
         return model
 
-    def fill(self, model: ChatGLMForConditionalGeneration, weights: Weights, progress: Progress | None) -> None:
+    def fill(self, model: Network, weights: Weights, progress: Progress | None) -> None:
         """Read, quantise and pack every tensor of the checkpoint."""
         allocate(model)
         meter = Meter(progress, f"packing {weights.folder.name}", sum(s.size_bytes for s in weights.specs.values()))
@@ -91,7 +92,7 @@ def can_pack(device: torch.device, bits: int) -> bool:
     return bits > 0 and device.type == "cpu" and library() is not None
 
 
-def allocate(model: ChatGLMForConditionalGeneration) -> None:
+def allocate(model: Network) -> None:
     """Give every parameter memory; the embedding shares the head's."""
     for name, old in list(model.named_parameters(remove_duplicate=False)):
         if not name.startswith("transformer.word_embeddings."):

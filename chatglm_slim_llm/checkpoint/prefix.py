@@ -13,11 +13,12 @@ from chatglm_slim_llm.checkpoint.filling import assign
 from chatglm_slim_llm.checkpoint.layout import PREFIX, prefix_shapes
 from chatglm_slim_llm.checkpoint.settings import CONFIG, read_config
 from chatglm_slim_llm.errors import CheckpointFormatError
-from chatglm_slim_llm.model import ChatGLMConfig, ChatGLMForConditionalGeneration
-from chatglm_slim_llm.model.prefix import PrefixEncoder
+from chatglm_slim_llm.network import ChatGLMConfig
+from chatglm_slim_llm.network.network import AnyModel
+from chatglm_slim_llm.network.prefix import PrefixEncoder
 
 
-def load_prefix(model: ChatGLMForConditionalGeneration, folder: Path | str) -> None:
+def load_prefix(model: AnyModel, folder: Path | str) -> None:
     """Put the prefix of a P-tuning v2 checkpoint onto ``model``, in place of any it has.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatglm_slim_llm.checkpoint.files import refuse_lfs_pointer
 from chatglm_slim_llm.errors import CheckpointFormatError, CheckpointNotFoundError, QuantizationError
-from chatglm_slim_llm.model import ChatGLMConfig
+from chatglm_slim_llm.network import ChatGLMConfig
 
 CONFIG, TOKENIZER_CONFIG, GENERATION_CONFIG = "config.json", "tokenizer_config.json", "generation_config.json"
 _NEEDED = ("vocab_size", "hidden_size", "num_layers", "num_attention_heads", "bos_token_id", "eos_token_id")

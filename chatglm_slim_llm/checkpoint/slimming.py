@@ -35,7 +35,7 @@ from chatglm_slim_llm.checkpoint.write import (
     refuse_existing,
 )
 from chatglm_slim_llm.errors import VocabularyMismatchError
-from chatglm_slim_llm.model.ice_text import ADDED_PIECES, ICE_TEXT
+from chatglm_slim_llm.network.ice_text import ADDED_PIECES, ICE_TEXT
 
 NUM_IMAGE_TOKENS = 20_000
 _PAD_ID = 3

@@ -19,14 +19,8 @@ from chatglm_slim_llm.checkpoint.packing import Packing, allocate, can_pack
 from chatglm_slim_llm.config import LoadOptions, Quantization
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, RowBatch, instruction_set, library
-from chatglm_slim_llm.model import (
-    BatchedForward,
-    ChatGLMConfig,
-    ChatGLMForConditionalGeneration,
-    SequentialForward,
-    forward_for,
-)
-from chatglm_slim_llm.model.batched import Context, pieces_of
+from chatglm_slim_llm.network import BatchedForward, ChatGLMConfig, Network, SequentialForward, forward_for
+from chatglm_slim_llm.network.batched import Context, pieces_of
 
 _ROUNDS = 5
 """Repetitions of what takes a fraction of a second; the median counts."""
@@ -46,7 +40,7 @@ class Workload:
 
 
 @torch.inference_mode()
-def measure(model: ChatGLMForConditionalGeneration, workload: Workload, level: str) -> dict[str, Any]:
+def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
     """Prefill and decode, then the layers alone and the machine's limits.
 
     Returns:
@@ -83,7 +77,7 @@ def peak_memory_bytes() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _prompts(model: ChatGLMForConditionalGeneration, workload: Workload) -> list[list[int]]:
+def _prompts(model: Network, workload: Workload) -> list[list[int]]:
     """Random words; what they are changes no time."""
     config = model.config
     assert config.gmask_token_id is not None  # the config fills it in
@@ -220,9 +214,7 @@ def _num_weights(layer: nn.Module) -> int:
     return _width(layer) * int(layer.out_features)  # type: ignore[arg-type]
 
 
-def load_shape(
-    shape: str, level: Quantization, num_layers: int | None
-) -> tuple[ChatGLMForConditionalGeneration, float]:
+def load_shape(shape: str, level: Quantization, num_layers: int | None) -> tuple[Network, float]:
     """The model to measure, and the seconds until it was ready.
 
     Raises:
@@ -237,7 +229,7 @@ def load_shape(
     return model, time.perf_counter() - started
 
 
-def _random_6b(level: Quantization, num_layers: int) -> ChatGLMForConditionalGeneration:
+def _random_6b(level: Quantization, num_layers: int) -> Network:
     """The sizes of ChatGLM-6B-Slim; the time a product takes does not depend on its numbers."""
     config = ChatGLMConfig(num_layers=num_layers)
     bits = {"fp16": 0, "int8": 8, "int4": 4}[level]
@@ -252,7 +244,7 @@ def _random_6b(level: Quantization, num_layers: int) -> ChatGLMForConditionalGen
         allocate(model)
     else:
         with torch.device("meta"):
-            model = ChatGLMForConditionalGeneration(config)
+            model = Network(config)
         Filling(0, torch.device("cpu"), torch.float16).allocate(model)
     for parameter in model.parameters():
         _randomize(parameter.detach())

@@ -25,8 +25,9 @@ from chatglm_slim_llm.engine.sampling import Sampler
 from chatglm_slim_llm.engine.scheduler import Scheduler, Terms
 from chatglm_slim_llm.engine.stopping import CallsOrStops, StopScanner
 from chatglm_slim_llm.errors import ReplyTooShortError
-from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, ChatGLMTokenizer, StreamDecoder, forward_for
-from chatglm_slim_llm.model.forward import Forward
+from chatglm_slim_llm.network import ChatGLMTokenizer, StreamDecoder, forward_for
+from chatglm_slim_llm.network.forward import Forward
+from chatglm_slim_llm.network.network import AnyModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Engine:
 
     def __init__(
         self,
-        model: ChatGLMForConditionalGeneration,
+        model: AnyModel,
         tokenizer: ChatGLMTokenizer,
         *,
         speculate: bool = True,

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.errors import GenerationError, PromptTooLongError
-from chatglm_slim_llm.model import build_prompt
+from chatglm_slim_llm.network import build_prompt
 
 Round = tuple[str, str]
 """A question and its answer."""

@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from chatglm_slim_llm.engine.reply import Delta
-from chatglm_slim_llm.model import process_response
+from chatglm_slim_llm.network import process_response
 
 _DATE_MARK = "[[训练时间]]"  # becomes "2023年"
 

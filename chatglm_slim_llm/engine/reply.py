@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from chatglm_slim_llm.engine.fitting import FittedPrompt
 from chatglm_slim_llm.engine.speculation import Tally
-from chatglm_slim_llm.model import StreamDecoder
+from chatglm_slim_llm.network import StreamDecoder
 
 FinishReason = Literal["stop", "length", "cancelled"]
 

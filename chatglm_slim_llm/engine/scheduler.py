@@ -22,7 +22,7 @@ from torch import Tensor
 
 from chatglm_slim_llm.engine.sequence import LiveSequence
 from chatglm_slim_llm.engine.speculation import Speculator, StepCosts, Tally
-from chatglm_slim_llm.model.forward import C, Forward
+from chatglm_slim_llm.network.forward import C, Forward
 
 _DRAFT_ROWS = 8
 """Most rows of a step that has drafts: up to here rows are cheap on every processor we know."""

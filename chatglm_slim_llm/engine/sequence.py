@@ -14,7 +14,7 @@ from typing import Generic
 from torch import Tensor
 
 from chatglm_slim_llm.engine.speculation import Speculator
-from chatglm_slim_llm.model.forward import C
+from chatglm_slim_llm.network.forward import C
 
 READ_AHEAD = 2
 """Tokens a reply may be ahead of its reader; then it waits, so that a reader who went away costs nothing."""

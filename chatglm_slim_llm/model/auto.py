@@ -11,9 +11,9 @@ from transformers import (
     PreTrainedConfig,
 )
 
-from chatglm_slim_llm.model.configuration_chatglm import ChatGLMConfig
 from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration
-from chatglm_slim_llm.model.tokenization_chatglm import ChatGLMTokenizer
+from chatglm_slim_llm.network.configuration_chatglm import ChatGLMConfig
+from chatglm_slim_llm.network.tokenization_chatglm import ChatGLMTokenizer
 
 
 class _KnownByName(PreTrainedConfig):

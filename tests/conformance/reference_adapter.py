@@ -22,8 +22,8 @@ from chatglm_slim_llm.model import (
     decode_steps,
     process_response,
 )
-from chatglm_slim_llm.model.positions import Layout
-from chatglm_slim_llm.model.rotary import rotary_angles
+from chatglm_slim_llm.network.positions import Layout
+from chatglm_slim_llm.network.rotary import rotary_angles
 
 
 class Adapter:

@@ -20,12 +20,12 @@ from langchain_core.documents import Document
 from langchain_core.vectorstores import InMemoryVectorStore
 from torch import Tensor
 
-import chatglm_slim_llm.model as glm
+import chatglm_slim_llm.network as glm
 from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimEmbeddings
 from chatglm_slim_llm.checkpoint import load_model, load_tokenizer
 from chatglm_slim_llm.errors import CheckpointNotFoundError, ConfigError, GenerationError
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration
-from chatglm_slim_llm.model.states import MAX_TOKENS
+from chatglm_slim_llm.network.states import MAX_TOKENS
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 DEMO = Path(__file__).parents[2] / "chatglm_slim_llm" / "demo"

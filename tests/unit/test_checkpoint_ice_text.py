@@ -6,7 +6,7 @@ from checkpoint_samples import LFS_POINTER, REFERENCE
 
 from chatglm_slim_llm.checkpoint.ice_text import read_complete_ice_text, read_ice_text
 from chatglm_slim_llm.errors import CheckpointFormatError, CheckpointNotFoundError
-from chatglm_slim_llm.model.ice_text import ADDED_PIECES, added_records, complete
+from chatglm_slim_llm.network.ice_text import ADDED_PIECES, added_records, complete
 
 EARLY = (REFERENCE / "tiny_v10_full" / "ice_text.model").read_bytes()
 LATE = (REFERENCE / "tiny_v11" / "ice_text.model").read_bytes()

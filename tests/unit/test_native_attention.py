@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.kernels.pages import CacheShape, Pages, RowBatch
-from chatglm_slim_llm.model.rotary import apply_rotary, rotary_table
+from chatglm_slim_llm.network.rotary import apply_rotary, rotary_table
 from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
 
 pytestmark = needs_library

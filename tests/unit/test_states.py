@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, read_states
-from chatglm_slim_llm.model import states as states_module
+from chatglm_slim_llm.network import states as states_module
 from tests.unit.native import instruction_set, needs_library  # noqa: F401  # a fixture
 from tests.unit.test_batched import PROMPTS, half_model
 

@@ -11,7 +11,7 @@ from chatglm_slim_llm.engine.grammar.constraint import Guide
 from chatglm_slim_llm.engine.grammar.plan import Planner
 from chatglm_slim_llm.engine.grammar.vocabulary import Vocabulary, load_llguidance
 from chatglm_slim_llm.errors import SchemaError
-from chatglm_slim_llm.model import ChatGLMTokenizer
+from chatglm_slim_llm.network import ChatGLMTokenizer
 
 _MOST_KEPT = 32
 _STEP_FUEL = 2_000_000

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from chatglm_slim_llm.engine.formats import CALL_START
 from chatglm_slim_llm.errors import MissingExtraError
-from chatglm_slim_llm.model import ChatGLMTokenizer
+from chatglm_slim_llm.network import ChatGLMTokenizer
 
 if TYPE_CHECKING:
     import llguidance

@@ -6,7 +6,7 @@ import codecs
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from chatglm_slim_llm.model.tokenization_chatglm import ChatGLMTokenizer
+    from chatglm_slim_llm.network.tokenization_chatglm import ChatGLMTokenizer
 
 _ERRORS = "chatglm-one-replacement-per-byte"
 codecs.register_error(_ERRORS, lambda error: _replace_each_byte(error))

@@ -15,7 +15,7 @@ from typing import Any
 import sentencepiece as spm
 from transformers import PreTrainedTokenizer
 
-from chatglm_slim_llm.model.ice_text import ICE_TEXT, complete
+from chatglm_slim_llm.network.ice_text import ICE_TEXT, complete
 
 _MOST_BLANKS = 80
 _SPACES = re.compile(f" {{2,{_MOST_BLANKS}}}")

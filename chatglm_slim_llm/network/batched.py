@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.kernels import CacheShape, Linear, PackedLinear, Pages, RowBatch, library
-from chatglm_slim_llm.model.positions import Layout
-from chatglm_slim_llm.model.rotary import rotary_angles
+from chatglm_slim_llm.network.positions import Layout
+from chatglm_slim_llm.network.rotary import rotary_angles
 
 if TYPE_CHECKING:
-    from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration, GLMBlock
+    from chatglm_slim_llm.network.layers import GLMBlock
+    from chatglm_slim_llm.network.network import AnyModel
 
 _PIECE_ROWS = 384
 """Most prompt tokens that pass a layer at a time: about 0.1 s of the 6B model at int4."""
@@ -48,13 +49,13 @@ class BatchedForward:
 
     max_rows = 16
 
-    def __init__(self, model: ChatGLMForConditionalGeneration) -> None:
+    def __init__(self, model: AnyModel) -> None:
         config = model.config
         self._model = model
         self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size)
 
     @staticmethod
-    def supports(model: ChatGLMForConditionalGeneration) -> bool:
+    def supports(model: AnyModel) -> bool:
         """Whether every linear layer of the model is one that the compiled kernels multiply."""
         if library() is None or model.config.head_size % 4:
             return False

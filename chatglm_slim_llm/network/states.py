@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.kernels import CacheShape, Pages, RowBatch
-from chatglm_slim_llm.model.batched import BatchedForward
-from chatglm_slim_llm.model.positions import Layout
-from chatglm_slim_llm.model.rotary import rotary_angles
+from chatglm_slim_llm.network.batched import BatchedForward
+from chatglm_slim_llm.network.positions import Layout
+from chatglm_slim_llm.network.rotary import rotary_angles
 
 if TYPE_CHECKING:
-    from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration, GLMBlock
+    from chatglm_slim_llm.network.layers import GLMBlock
+    from chatglm_slim_llm.network.network import AnyModel
 
 MAX_TOKENS = 384
 """Of short prompts that are worth reading at once: more rows cost as much each, and take memory."""
@@ -24,9 +25,7 @@ _PIECE_ROWS = 64
 
 
 @torch.inference_mode()
-def read_states(
-    model: ChatGLMForConditionalGeneration, prompts: Sequence[Sequence[int]]
-) -> Generator[None, None, list[Tensor]]:
+def read_states(model: AnyModel, prompts: Sequence[Sequence[int]]) -> Generator[None, None, list[Tensor]]:
     """Read prompts in pieces of a fraction of a second; return the states of their tokens before <sop>.
 
     A prompt's states do not depend on what is read beside it. The model is only read, so other threads may use it.
@@ -45,9 +44,7 @@ def read_states(
     return (yield from read(model, prompts))
 
 
-def _read_in_turn(
-    model: ChatGLMForConditionalGeneration, prompts: Sequence[Sequence[int]]
-) -> Generator[None, None, list[Tensor]]:
+def _read_in_turn(model: AnyModel, prompts: Sequence[Sequence[int]]) -> Generator[None, None, list[Tensor]]:
     """On any device and in any precision; torch would give other last bits in other company."""
     read = []
     for ids in prompts:
@@ -58,9 +55,7 @@ def _read_in_turn(
     return read
 
 
-def _read_together(
-    model: ChatGLMForConditionalGeneration, prompts: Sequence[Sequence[int]]
-) -> Generator[None, None, list[Tensor]]:
+def _read_together(model: AnyModel, prompts: Sequence[Sequence[int]]) -> Generator[None, None, list[Tensor]]:
     """On the compiled kernels: rows of all prompts share the linear layers and part for the attention.
 
     <sop> is left out, for no token before it sees it. A layer's keys and values are used up with the layer, so there
@@ -96,7 +91,7 @@ def _read_together(
 class _Kept:
     """Keys and values of one prompt at the layer that is being computed."""
 
-    def __init__(self, model: ChatGLMForConditionalGeneration, num_tokens: int) -> None:
+    def __init__(self, model: AnyModel, num_tokens: int) -> None:
         config = model.config
         self._pages = Pages(CacheShape(1, config.num_attention_heads, config.head_size))
         self._prefix: Tensor | None = None

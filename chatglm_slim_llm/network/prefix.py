@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from chatglm_slim_llm.model.configuration_chatglm import ChatGLMConfig
+from chatglm_slim_llm.network.configuration_chatglm import ChatGLMConfig
+from chatglm_slim_llm.network.embedding import new_embedding
 
 
 class PrefixEncoder(nn.Module):
@@ -18,7 +19,7 @@ class PrefixEncoder(nn.Module):
         super().__init__()
         assert config.pre_seq_len
         width = 2 * config.num_layers * config.hidden_size
-        self.embedding = nn.Embedding(config.pre_seq_len, config.hidden_size if config.prefix_projection else width)
+        self.embedding = new_embedding(config.pre_seq_len, config.hidden_size if config.prefix_projection else width)
         if config.prefix_projection:
             hidden = nn.Linear(config.hidden_size, config.hidden_size)
             self.trans = nn.Sequential(hidden, nn.Tanh(), nn.Linear(config.hidden_size, width))

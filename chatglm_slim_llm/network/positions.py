@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from chatglm_slim_llm.model.configuration_chatglm import ChatGLMConfig
+from chatglm_slim_llm.network.configuration_chatglm import ChatGLMConfig
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers.cache_utils import DynamicCache
 
-from chatglm_slim_llm.model.batched import BatchedForward
-from chatglm_slim_llm.model.forward import C, Forward
-from chatglm_slim_llm.model.positions import Layout
+from chatglm_slim_llm.network.batched import BatchedForward
+from chatglm_slim_llm.network.forward import C, Forward
+from chatglm_slim_llm.network.positions import Layout
 
 if TYPE_CHECKING:
-    from chatglm_slim_llm.model.modeling_chatglm import ChatGLMForConditionalGeneration
+    from chatglm_slim_llm.network.network import AnyModel
 
 
 @dataclass
@@ -37,7 +37,7 @@ class SequentialForward:
 
     max_rows = 1
 
-    def __init__(self, model: ChatGLMForConditionalGeneration) -> None:
+    def __init__(self, model: AnyModel) -> None:
         self._model = model
 
     @torch.inference_mode()
@@ -77,13 +77,13 @@ class SequentialForward:
         return scores
 
 
-def forward_for(model: ChatGLMForConditionalGeneration) -> BatchedForward | SequentialForward:
+def forward_for(model: AnyModel) -> BatchedForward | SequentialForward:
     """The fastest way to run this model here."""
     return BatchedForward(model) if BatchedForward.supports(model) else SequentialForward(model)
 
 
 def decode_steps(
-    model: ChatGLMForConditionalGeneration,
+    model: AnyModel,
     input_ids: Tensor,
     pick: Callable[[Tensor], int],
     *,
