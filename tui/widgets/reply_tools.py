@@ -50,6 +50,7 @@ class ReplyTools:
         """Show who asks now, with the chat that it is about where that is another one."""
         if self.asking.asked is not None or self.question.is_open:
             self.question.show(self.asking.asked, self._where())
+            self._pane.screen.set_class(self.question.is_open, "-asked")  # what pops up must not cover it
 
     def _announce(self, use: ToolUse | None) -> None:
         pane, had_focus = self._pane, self.question.has_focus_within
