@@ -6,6 +6,7 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 
 import pytest
@@ -34,6 +35,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def one_encoder() -> Iterator[None]:
+    """Knowledge bases share the default embedder, of which the model takes a second to read."""
+    from chatglm_slim_llm.retrieval import embedders
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedders, "universal_sentence_encoder", cache(embedders.universal_sentence_encoder))
+        yield
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,9 @@ from langchain_core.indexing import aindex, index
 from langchain_core.vectorstores import VectorStore
 from langchain_tests.integration_tests import RetrieversIntegrationTests, VectorStoreIntegrationTests
 
-from chatglm_slim_llm.retrieval import KnowledgeBase, embedders
+from chatglm_slim_llm.retrieval import KnowledgeBase
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_encoder() -> Iterator[None]:
-    """The default's model takes a second to read: the bases here share it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedders, "universal_sentence_encoder", cache(embedders.universal_sentence_encoder))
-        yield
+pytestmark = pytest.mark.usefixtures("one_encoder")
 
 
 class TestKnowledgeBase(VectorStoreIntegrationTests):

@@ -500,32 +500,45 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 from test_knowledge_base import Bags
 from chatglm_slim_llm.retrieval import KnowledgeBase
-base = KnowledgeBase.open(sys.argv[2], embedder=Bags(int(sys.argv[4])))
-print("ready", flush=True)
-sys.stdin.readline()
-for turn in range(25):
-    base.add_texts([f"text {sys.argv[3]} {turn}", f"more {sys.argv[3]} {turn}"])
-print("done", flush=True)
+name = sys.argv[2]
+for path, size in zip(sys.argv[3::2], sys.argv[4::2]):
+    base = KnowledgeBase.open(path, embedder=Bags(int(size)))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for turn in range(25):
+        base.add_texts([f"text {name} {turn}", f"more {name} {turn}"])
+    print("done", flush=True)
 """
 
 
-@pytest.mark.parametrize("sizes", [(16, 16), (16, 24)], ids=["one embedder", "two embedders"])
-def test_processes_that_add_texts_at_once_lose_none(tmp_path, sizes):
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory):
+    """Two bases that two processes added texts to at once: with one embedder, and with two."""
+    folder = tmp_path_factory.mktemp("at once")
+    bases = {(16, 16): folder / "one.db", (16, 24): folder / "two.db"}
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(CHILD), str(Path(__file__).parent), str(tmp_path / "kb.db"), name,
-             str(size)],
+            [sys.executable, "-c", textwrap.dedent(CHILD), str(Path(__file__).parent), name]
+            + [str(word) for sizes, path in bases.items() for word in (path, sizes[number])],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
-        for name, size in zip("ab", sizes, strict=True)
+        for number, name in enumerate("ab")
     ]  # fmt: skip
-    for child in children:
-        assert child.stdout.readline() == b"ready\n"
-    for child in children:  # both begin with an empty file, at the same moment
-        child.stdin.write(b"\n")
-        child.stdin.flush()
-    assert [child.communicate(timeout=60)[0] for child in children] == [b"done\n"] * 2
-    with KnowledgeBase.open(tmp_path / "kb.db", embedder=Bags()) as base:
+    for _ in bases:
+        for child in children:
+            assert child.stdout.readline() == b"ready\n"
+        for child in children:  # both begin with an empty file, at the same moment
+            child.stdin.write(b"\n")
+            child.stdin.flush()
+        assert [child.stdout.readline() for child in children] == [b"done\n"] * 2
+    assert [child.communicate(timeout=60)[0] for child in children] == [b""] * 2
+    assert [child.returncode for child in children] == [0, 0]
+    return bases
+
+
+@pytest.mark.parametrize("sizes", [(16, 16), (16, 24)], ids=["one embedder", "two embedders"])
+def test_processes_that_add_texts_at_once_lose_none(tmp_path, at_once, sizes):
+    with KnowledgeBase.open(at_once[sizes], embedder=Bags()) as base:
         expected = {f"{word} {name} {turn}" for word in ("text", "more") for name in "ab" for turn in range(25)}
         assert sorted(texts(base.search("text more", k=999, mode="keyword"))) == sorted(expected)
         if sizes == (16, 16):
@@ -545,6 +558,7 @@ def test_one_character_is_found_wherever_it_stands(tmp_path, text):
         assert [passage.text for passage in base.search("猫")] == [text]
 
 
+@pytest.mark.usefixtures("one_encoder")
 @pytest.mark.parametrize("question", ["5432", "62781234", "PostgreSQL", "yen"])
 def test_a_number_or_a_name_in_a_text_of_another_script_is_an_answer(tmp_path, question):
     with KnowledgeBase.open(tmp_path / "kb.db") as base:

@@ -82,7 +82,7 @@ def test_main_returns_the_status(capsys):
 def test_a_reader_that_goes_away_ends_the_command_quietly():
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "chatglm_slim_llm", "doctor"]
+    command = [sys.executable, "-m", "chatglm_slim_llm", "completion", "bash"]
     with os.fdopen(writing, "w") as gone:
         result = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, encoding="utf-8", timeout=60)
     assert (result.returncode, result.stderr) == (141, "")
