@@ -37,14 +37,18 @@ async def test_a_tool_of_a_plugin_writes_only_what_was_allowed(tmp_path: Path, m
     loaded = settings.load(tmp_path / "settings.toml", {"load.model": "plugin:scripted"}, {})
     with ConversationStore.open(tmp_path / "history.db") as store:
         app = ChatApp(loaded, store, settings_file=tmp_path / "settings.toml")
-        async with app.run_test(size=(100, 30)) as pilot:
+        async with app.run_test(size=(100, 30), notifications=True) as pilot:
 
             async def until(holds: object) -> None:
                 for _ in range(3000):
                     if holds():  # type: ignore[operator]
                         return
                     await pilot.pause(0.02)
-                raise AssertionError("\n".join(strip.text for strip in app.screen._compositor.render_strips(app.size)))
+                raise AssertionError(seen())
+
+            def seen() -> str:
+                strips = app.screen._compositor.render_strips(app.size)
+                return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
             pane = app._chat.pane
             pane.set(ChatSettings(tools=("write",)))
@@ -57,6 +61,9 @@ async def test_a_tool_of_a_plugin_writes_only_what_was_allowed(tmp_path: Path, m
                 assert not (tmp_path / name).exists()
                 await pilot.press("f4", key)
             await until(lambda: question.is_open and len(entries.entries[-1].uses) == 3)
+            app.notify("something else\n" * 6)
+            await until(lambda: "something else" in seen())
+            assert "Allow once (y)" in seen(), "what pops up does not cover it"
             assert app._chat.query_one(StatusLine).model == "plugin:scripted"
             await pilot.press("escape")
             await until(lambda: pane.talk.reply is None)
