@@ -14,6 +14,7 @@ import pytest
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.files import read_attachment
 from chatglm_slim_llm.hosting.process import ChildProcess
+from chatglm_slim_llm.plugins import catalogue, problems
 from chatglm_slim_llm.storage import ConversationStore
 from chatglm_slim_llm.storage.exchange import write_export
 from tui import settings
@@ -84,6 +85,37 @@ def test_an_export_over_a_file_that_is_there(tmp_path: Path) -> None:
         question, _answer = store.begin(None, None, "q")
         reason = raised(lambda: write_export(store, [question.conversation_id], tmp_path / "chat.md"))
     assert is_chinese(told(reason), str(tmp_path))
+
+
+def test_plugins_that_are_not_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("CHATGLM_SLIM_PLUGINS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    tables = {
+        "loaders.org": 'target = "org_reader:load"',
+        "loaders.dot": 'target = "dot.py:load"',
+        "loaders.bib": "enabled = true",
+        "loaders.csv": "enabled = false",
+        "loaders.tex": 'package = "acme"',
+        "tools.dice": 'target = "dice"',
+    }
+    own = tmp_path / "home/config/plugins.toml"
+    own.parent.mkdir(parents=True)
+    own.write_text("".join(f"[{key}]\n{line}\n" for key, line in tables.items()))
+    found = {spec.key: spec.reason for spec in catalogue() if spec.key in tables}
+    (tmp_path / "plugins.toml").write_text('[tools.dice]\ntarget = "dice:roll"\n')
+    found |= {"untrusted": next(spec.reason for spec in catalogue("tools") if spec.name == "dice")}
+    assert len(found) == 7
+    for key, reason in found.items():
+        names = [f"chatglm-slim {reason.partition('chatglm-slim ')[2]}"] if "chatglm-slim " in reason else []
+        assert is_chinese(told(reason), *names), (key, told(reason))
+
+
+def test_a_file_of_plugins_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "plugins.toml").write_text("[tools")
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(tmp_path / "plugins.toml"))
+    (problem,) = problems()
+    assert is_chinese(told(problem), str(tmp_path))
 
 
 def test_what_is_not_known_stays_and_english_is_left_alone() -> None:
