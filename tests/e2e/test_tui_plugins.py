@@ -95,12 +95,12 @@ async def test_a_switch_is_written_and_said_and_what_is_new_is_asked_about_first
 
     def switch(spec: PluginSpec, enabled: bool) -> Path:
         switched.append((spec.key, enabled))
-        return Path("/tmp/plugins.toml")
+        return Path("/own/plugins.toml")
 
     async with showing(PluginsScreen(lambda: PluginList(SPECS), switch=switch), size=(110, 40)) as it:
         await it.press("space")
         await it.until(lambda: switched == [("models.echo", False)])
-        await it.until(lambda: "Written to /tmp/plugins.toml. What is under way goes on with it" in it.words)
+        await it.until(lambda: "Written to /own/plugins.toml. What is under way goes on with it" in it.words)
         await it.press("down", "enter")
         await it.until(lambda: isinstance(it.app.screen, Confirm))
         assert "late of the package foo" in it.words

@@ -34,7 +34,7 @@ PLUGINS = PluginList(
         PluginSpec("tools", "shell", "acme:shell", "acme", state="off", reason="plugins.toml switches it off"),
     ]
 )
-COMMAND = {"command": "rm -r /tmp/x [bold]\npath: /safe", "timeout": 30}
+COMMAND = {"command": "rm -r /x [bold]\npath: /safe", "timeout": 30}
 
 
 def step(state: str, arguments: dict[str, object] | None = None, result: str = "", use_id: str = "u1") -> Piece:
@@ -140,7 +140,7 @@ async def test_what_was_switched_off_and_a_knowledge_base_leave_no_tool_to_use(t
 
 async def test_a_question_shows_everything_and_what_is_typed_answers_nothing(tmp_path):
     async with asked(tmp_path) as chat:
-        for words in ("May the model use this tool?", "shell", "rm -r /tmp/x [bold]", "timeout: 30", "F4"):
+        for words in ("May the model use this tool?", "shell", "rm -r /x [bold]", "timeout: 30", "F4"):
             assert words in seen(chat)
         await chat.pilot.press("y", "a", "n", "enter")
         await chat.pilot.pause()
