@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -276,7 +277,9 @@ def test_garbage_is_survived_and_a_closed_stdin_ends_the_process(home):
 
 
 def children(pid: int) -> list[int]:
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Its child processes; each thread has a list of those that it started."""
+    lists = [each.read_text() for each in Path(f"/proc/{pid}/task").glob("*/children")]
+    return [int(each) for each in " ".join(lists).split()]
 
 
 def is_running(pid: int) -> bool:
@@ -286,11 +289,11 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def ended(pids: list[int]) -> bool:
+def happens(what: Callable[[], object]) -> bool:
     deadline_s = time.monotonic() + 20
-    while any(map(is_running, pids)) and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    return not any(map(is_running, pids))
+    while not (has_happened := bool(what())) and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    return has_happened
 
 
 def asked(server: subprocess.Popen) -> None:
@@ -310,14 +313,14 @@ def asked(server: subprocess.Popen) -> None:
 def test_however_the_server_ends_its_model_ends_too(home, end):
     with start(home) as server:
         asked(server)
-        while not (model := children(server.pid)):
-            time.sleep(0.05)
+        assert happens(lambda: children(server.pid))
+        model = children(server.pid)
         if end == "stdin is closed":
             server.stdin.close()
         else:
             server.send_signal(getattr(signal, end))
         status = server.wait(30)
-        assert ended(model)
+        assert happens(lambda: not any(map(is_running, model)))
         assert status == {"stdin is closed": 0, "SIGTERM": 143, "SIGINT": 130, "SIGKILL": -9}[end]
         assert b"Traceback" not in server.stderr.read()
 
