@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, cast
 
+from textual import events
 from textual._compositor import Compositor
-from textual.geometry import Region
+from textual.geometry import Region, Size
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -61,6 +63,35 @@ def _lacking(shown: Region, missing: Mapping[int, set[int]]) -> list[int]:
     left, right = shown.column_span
     inside = shown.line_range
     return [y for y, cuts in missing.items() if y in inside and any(left <= cut < right for cut in cuts)]
+
+
+class SparingScreen(Screen[None]):
+    """A screen that is laid out once for a new size, and painted as sparingly as can be."""
+
+    OF_BREAKPOINTS: ClassVar[str] = ""
+    """The widgets that the classes of ``HORIZONTAL_BREAKPOINTS`` are for: no others are given their styles again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._compositor = SparingCompositor()
+        self._laid_out = Size(0, 0)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The layout for a new size tells the screen its size again, which Textual would lay out and paint again."""
+        if event.size == self._laid_out == self._compositor.size:
+            event.prevent_default()
+            return
+        self._laid_out = event.size
+        self._take_breakpoints(event.size.width)
+
+    def _take_breakpoints(self, width: int) -> None:
+        """Take the classes for a width before the layout; Textual does so after it, and for all widgets."""
+        points = self.HORIZONTAL_BREAKPOINTS or []
+        taken = self._get_breakpoint_classes(width, points)
+        classes = {name: name in taken for _, name in points}
+        if any(self.has_class(name) != is_taken for name, is_taken in classes.items()):
+            self.update_classes(classes, update=False)
+            self.app.stylesheet.update_nodes(self.query(self.OF_BREAKPOINTS))
 
 
 def paint_at_once(widget: Widget, *regions: Region) -> None:

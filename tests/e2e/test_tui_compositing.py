@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui.compositing import SparingCompositor, paint_at_once
+from tui.compositing import SparingCompositor, SparingScreen, paint_at_once
 
 
 class Lines(Widget):
@@ -114,3 +114,43 @@ async def test_what_is_not_on_the_screen_yet_is_painted_when_it_is():
         await pilot.pause(0.1)
         strips = pilot.app.screen._compositor.render_strips()
         assert "y" * 30 in strips[lines.region.y + 8].text
+
+
+class Broken(SparingScreen):
+    """One widget that is there only where there is room for it."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (60, "-wide")]
+    OF_BREAKPOINTS = "#side"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layouts: list[tuple[int, int]] = []
+
+    def compose(self):
+        with Horizontal():
+            yield Static("side", id="side")
+            yield Static("words " * 40, id="words")
+
+    def _screen_resized(self, size):
+        self.layouts.append(tuple(size))
+        super()._screen_resized(size)
+
+
+async def test_a_new_size_is_laid_out_once_with_the_classes_of_its_width():
+    class Sized(App[None]):
+        CSS = "#side { width: 20; } #words { width: 1fr; } .-narrow #side { display: none; }"
+
+        def get_default_screen(self) -> Screen[None]:
+            return Broken()
+
+    async with Sized().run_test(size=(80, 20)) as pilot:
+        screen = pilot.app.screen
+        side, words = screen.query_one("#side"), screen.query_one("#words")
+        for width, is_narrow in ((50, True), (55, True), (90, False), (59, True), (60, False)):
+            screen.layouts.clear()
+            await pilot.resize_terminal(width, 20)
+            await pilot.pause(0.1)
+            assert (screen.has_class("-narrow"), screen.has_class("-wide")) == (is_narrow, not is_narrow)
+            assert side.display is not is_narrow
+            assert words.region.width == (width if is_narrow else width - 20)
+            assert screen.layouts == [(width, 20)]

@@ -10,12 +10,11 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.screen import Screen
 
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore
 from tui.commands import Command, named
-from tui.compositing import SparingCompositor
+from tui.compositing import SparingScreen
 from tui.language import tr
 from tui.messages import (
     CommandGiven,
@@ -50,10 +49,11 @@ def _key(keys: str, name: str, description: str, tooltip: str, *, show: bool = F
     return Binding(keys, name, description, show=show, id=f"chat.{name}", tooltip=tooltip, priority=True)
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(SparingScreen):
     """History on the left, the conversation with its prompt on the right."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (90, "-wide")]  # noqa: RUF012  (Textual declares no ClassVar)
+    OF_BREAKPOINTS = "#history, #chat"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "stop", "Stop", id="chat.stop", tooltip="Stop the answer; what is there stays"),
         Binding("escape", "back", "Back", show=False, id="chat.back", tooltip="Back to the prompt"),
@@ -80,7 +80,6 @@ class ChatScreen(Screen[None]):
         plugins: Callable[[], PluginList] = read_plugins,
     ) -> None:
         super().__init__()
-        self._compositor = SparingCompositor()
         self._store, self._library, self._talk = store, library, talk
         self.status = StatusLine(id="status")
         self._history = History(store, id="history")

@@ -19,11 +19,13 @@ from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
+from textual.timer import Timer
 
 from chatglm_slim_llm.storage import ToolUse
 from tui.compositing import paint_at_once
 from tui.language import tr
 from tui.markdown import CodeBlock, Look, Row
+from tui.memory import set_aside
 from tui.messages import CitationChosen, MessageAction, MessageAsked, ToolUseChosen
 from tui.widgets.conversation_code import CodeCopier, blocks_of
 from tui.widgets.conversation_entry import Entry, EntryView
@@ -39,6 +41,7 @@ from tui.widgets.conversation_selection import selected_words
 __all__ = ["Conversation", "Entry", "LinkChosen"]
 
 _MAX_TEXT_WIDTH = 100  # longer lines are hard to read
+_REST_S = 1.0  # after a chat was opened
 
 
 class Conversation(ScrollView, can_focus=True):
@@ -66,6 +69,7 @@ class Conversation(ScrollView, can_focus=True):
         self._is_placing = False
         self._has_news = False
         self._clicked_row = 0
+        self._resting: Timer | None = None
         self.cursor_id: int | None = None
         """The message that keys act on; ``None`` for the last one."""
 
@@ -84,6 +88,9 @@ class Conversation(ScrollView, can_focus=True):
                 self._go_to_hit(idx)
         self._tell_found()
         self._lay_out()
+        if self._resting is not None:
+            self._resting.stop()
+        self._resting = self.set_timer(_REST_S, set_aside)
 
     def add(self, *entries: Entry) -> None:
         """Append messages, and go to the end."""
