@@ -21,7 +21,8 @@ Quantization = Literal["fp16", "int8", "int4"]
 DEMO_MODEL = "demo"
 DEFAULT_HUB_ID = "silver/chatglm-6b-slim"
 
-_PLUGIN = "plugin:"
+PLUGIN = "plugin:"
+"""What a plugin's name begins with where the name of a model, or of a knowledge base, may stand."""
 
 _DEVICE = re.compile(r"auto|cpu|mps|meta|(cuda|xpu|npu)(:\d+)?")
 
@@ -51,7 +52,7 @@ class LoadOptions:
     @property
     def plugin(self) -> str:
         """The plugin whose model is meant, such as ``ollama`` of ``plugin:ollama``; empty for our own models."""
-        return self.model.removeprefix(_PLUGIN) if self.model.startswith(_PLUGIN) else ""
+        return self.model.removeprefix(PLUGIN) if self.model.startswith(PLUGIN) else ""
 
     @classmethod
     def resolve(

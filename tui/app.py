@@ -15,7 +15,7 @@ from textual.filter import LineFilter
 from textual.timer import Timer
 from textual.widgets import TextArea
 
-from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, GenerationOptions, LoadOptions
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, PLUGIN, GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ChatGLMSlimError, CheckpointNotFoundError, ConfigError
 from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.assistant import Assistant, ModelFacts
@@ -30,7 +30,7 @@ from tui.language import tr
 from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.plugin_list import PluginList
 from tui.plugin_list import read as read_plugins
-from tui.plugin_models import PREFIX, is_of_plugin
+from tui.plugin_models import is_of_plugin
 from tui.screens.chat import ChatScreen
 from tui.settings import LoadedSettings, Settings
 from tui.talk import Talk
@@ -390,7 +390,7 @@ def _want_plugin(model: str) -> None:
     if is_of_plugin(model):
         from chatglm_slim_llm.plugins import plugin
 
-        plugin("models", model.removeprefix(PREFIX))
+        plugin("models", model.removeprefix(PLUGIN))
 
 
 def _end_now(status: int) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chatglm_slim_llm.config import PLUGIN
 from tui.plugin_list import OURS, PluginList, about, read
 from tui.wrapping import visible
-
-PREFIX = "plugin:"
-"""What a model of a plugin begins with, as ``LoadOptions.model``."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,11 @@ class PluginModel:
 
 def is_of_plugin(model: str) -> bool:
     """Whether a model comes from a plugin."""
-    return model.startswith(PREFIX)
+    return model.startswith(PLUGIN)
 
 
 def find_plugin_models(plugins: Callable[[], PluginList] = read) -> list[PluginModel]:
     """The models of plugins that are not ours; those that can be chosen first."""
     specs = [spec for spec in plugins().of("models") if spec.distribution != OURS]
-    found = [PluginModel(f"{PREFIX}{spec.name}", visible(spec.name), about(spec), spec.reason) for spec in specs]
+    found = [PluginModel(f"{PLUGIN}{spec.name}", visible(spec.name), about(spec), spec.reason) for spec in specs]
     return sorted(found, key=lambda model: bool(model.reason))

@@ -12,6 +12,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 
+from chatglm_slim_llm.config import PLUGIN
 from chatglm_slim_llm.errors import RetrievalError
 from chatglm_slim_llm.hosting.extras import extra_packages
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval import KnowledgeBase
     from chatglm_slim_llm.retrieval.citations import Answer
     from chatglm_slim_llm.retrieval.plugged import PluggedFinder
-
-
-PLUGIN = "plugin:"
-"""What the name of a plugin's retriever begins with, where the name of a knowledge base may stand."""
 
 
 class Knowledge:

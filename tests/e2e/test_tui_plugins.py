@@ -253,6 +253,19 @@ def note(chat: Chat) -> str:
     return f"{last.command} {last.text}{last.note}"
 
 
+async def test_answers_may_rest_on_a_retriever_of_a_plugin(tmp_path):
+    spec = PluginSpec("retrievers", "wiki", "acme:Wiki", "acme")
+    async with chatting(tmp_path / "chat", plugins=lambda: PluginList([spec])) as chat:
+        await chat.until(lambda: chat.app._chat.plugins.retrievers)
+        await chat.send("/kb plugin:wiki")
+        await chat.until(lambda: "Answers use “plugin:wiki”" in "\n".join(chat.lines()))
+        await chat.send("Where is Graz?")
+        await chat.until(lambda: chat.model.asked)
+        assert chat.model.asked[0].knowledge_base == "plugin:wiki"
+        chat.model.say(DONE)
+        await chat.until(lambda: chat.is_done)
+
+
 async def test_commands_of_plugins_are_in_the_palette_with_whose_they_are(tmp_path):
     spec = PluginSpec("commands", "shout", "acme:shout", "acme", description="Says it [louder]")
     async with running(tmp_path, plugins=lambda: PluginList([spec])) as it:

@@ -280,7 +280,7 @@ class ChatScreen(SparingScreen):
     def action_chat_settings(self) -> None:
         from tui.screens.chat_settings import ChatSettingsScreen
 
-        screen = ChatSettingsScreen(self._talk.settings, self._talk.sampling, self._library.names())
+        screen = ChatSettingsScreen(self._talk.settings, self._talk.sampling, self._finders())
         self.app.push_screen(screen, self._set)
 
     def action_system(self, text: str = "") -> None:
@@ -292,10 +292,14 @@ class ChatScreen(SparingScreen):
 
         if not name:
             self.app.push_screen(KnowledgeScreen(self._library, self._talk.settings.knowledge_base), self._rest_on)
-        elif name in self._library.names():
+        elif name in self._finders():
             self._rest_on(name)
         else:
             tell(self, tr("There is no knowledge base “{name}”; Ctrl+K lists them.", name=name))
+
+    def _finders(self) -> list[str]:
+        """What answers may rest on."""
+        return [*self._library.names(), *self.plugins.retrievers]
 
     def _rest_on(self, name: str | None) -> None:
         if name is not None:

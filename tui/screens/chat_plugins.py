@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from chatglm_slim_llm.config import PLUGIN
 from tui.background import in_background
 from tui.language import tr
 from tui.plugin_commands import PluginCommands
@@ -31,6 +32,8 @@ class ChatPlugins:
     def __init__(self, screen: ChatScreen, talk: Talk, read: Callable[[], PluginList]) -> None:
         self._screen, self._talk, self._read = screen, talk, read
         self.commands = PluginCommands(screen.pane)
+        self.retrievers: list[str] = []
+        """What may stand in the place of a knowledge base, by the names that stand there."""
 
     def look(self, *, is_start: bool = False) -> None:
         """Find out which commands there are, and which tools are off; at the start, say what is wrong."""
@@ -38,6 +41,7 @@ class ChatPlugins:
         def then(plugins: PluginList) -> None:
             self._screen.pane.prompt.commands = plugins.commands
             self._talk.tools_off = {spec.name for spec in plugins.of("tools") if spec.state == "off"}
+            self.retrievers = [f"{PLUGIN}{spec.name}" for spec in plugins.on("retrievers")]
             self._screen.pane.show_hint()
             if is_start:
                 self._tell(plugins.complaints)
