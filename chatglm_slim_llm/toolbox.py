@@ -91,7 +91,7 @@ class Toolbox:
         except TooLateError:
             raise PluginLoadError(
                 f"plugin {spec.key} ({spec.origin}) is not ready after {seconds:g} s; repair it, or switch it off with:"
-                f" chatglm-slim plugins disable {spec.key}",
+                f" chatglm-slim plugins disable {spec.word}",
                 name=spec.name,
             ) from None
         except Exception:

@@ -15,8 +15,9 @@ from chatglm_slim_llm.errors import ConfigError, PluginNotFoundError
 from chatglm_slim_llm.plugins import GROUPS, PluginSpec, catalogue, problems, survey
 from chatglm_slim_llm.plugins.concealing import shown
 from chatglm_slim_llm.plugins.editing import set_enabled
+from chatglm_slim_llm.plugins.entries import normalized
 from chatglm_slim_llm.plugins.tables import file_in_use
-from chatglm_slim_llm.plugins.trust import trust
+from chatglm_slim_llm.plugins.trust import content_of, trust
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -106,7 +107,12 @@ def run_show(args: argparse.Namespace) -> int:
 
 def run_enable(args: argparse.Namespace) -> int:
     """Switch a plugin on."""
-    return _switch(args, _find(args.name, args.package), True)
+    found = _all_of(args.name, args.package)
+    if args.package is None and len(found) > 1 and found[0].state == "new":
+        first, *others = [spec.distribution for spec in found]
+        which = f"say whose, such as --package {first} (there are: {', '.join([first, *others])})"
+        raise ConfigError(f"{found[0].key} is offered by several packages; {which}", key="package")
+    return _switch(args, found[0], True)
 
 
 def run_disable(args: argparse.Namespace) -> int:
@@ -117,9 +123,10 @@ def run_disable(args: argparse.Namespace) -> int:
 def run_trust(args: argparse.Namespace) -> int:
     """Remember that the user has looked at a file."""
     try:
-        trust(args.file)
+        trust(args.file, content_of(args.file))
     except OSError as error:
-        raise ConfigError(f"{args.file} cannot be trusted: {error.strerror}", key="file") from error
+        what = f"{args.file} cannot be trusted ({error.strerror or error}); give the path of a plugins.toml"
+        raise ConfigError(what, key="file") from error
     print(f"{args.file} is trusted until it changes.")
     return 0
 
@@ -156,9 +163,14 @@ def _switch(args: argparse.Namespace, spec: PluginSpec, enabled: bool) -> int:
     return 0
 
 
-def _find(name: str, package: str | None = None) -> PluginSpec:
+def _find(name: str) -> PluginSpec:
+    return _all_of(name)[0]
+
+
+def _all_of(name: str, package: str | None = None) -> list[PluginSpec]:
+    """The plugins of this name; the first is the one that is used."""
     group, dot, own = name.partition(".")
-    known = [spec for spec in catalogue() if package in (None, spec.distribution)]
+    known = [spec for spec in catalogue() if package is None or normalized(package) == spec.distribution]
     if dot and group in GROUPS:
         found = [spec for spec in known if (spec.group, spec.name) == (group, own)]
     else:
@@ -168,7 +180,7 @@ def _find(name: str, package: str | None = None) -> PluginSpec:
         raise ConfigError(f"{name} may be {' or '.join(keys)}; say which", key="name")
     if not found:
         raise _unknown(name, known)
-    return found[0]
+    return found
 
 
 def _unknown(name: str, known: Sequence[PluginSpec]) -> PluginNotFoundError:

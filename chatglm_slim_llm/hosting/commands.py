@@ -84,7 +84,7 @@ class CommandRunner:
             if time.monotonic() >= deadline_s:
                 raise PluginError(
                     f"{_who(spec)} was ended, as it gave nothing in {self._seconds:g} s; repair it, or switch it off"
-                    f" with: chatglm-slim plugins disable {spec.key}"
+                    f" with: chatglm-slim plugins disable {spec.word}"
                 )
         kind, text = message["end"]
         return _KINDS[kind](text)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 
 from chatglm_slim_llm.errors import PluginLoadError, PluginNotFoundError
-from chatglm_slim_llm.plugins.entries import OURS, Offer, find_offers
+from chatglm_slim_llm.plugins.entries import OURS, Offer, find_offers, normalized
 from chatglm_slim_llm.plugins.spec import GROUPS, PluginSpec
 from chatglm_slim_llm.plugins.tables import Table, Tables, read_tables
-
-_Key = tuple[str, str]
+from chatglm_slim_llm.plugins.trust import how_to_trust
 
 
 def plugins(group: str) -> dict[str, PluginSpec]:
@@ -81,13 +81,12 @@ def _of_name(group: str, name: str, offers: Sequence[Offer], table: Table | None
         spec = _with_table(PluginSpec(group, name, table.target), table, is_foreign=True)
         return [spec, *_standing_back(offers, spec)]
     if table is not None and table.package is not None:
-        chosen = [offer for offer in offers if offer.distribution == table.package]
-        if not chosen:
-            return [_missing(group, name, table), *_standing_back(offers, None)]
+        chosen = [offer for offer in offers if offer.distribution == normalized(table.package)]
     else:
-        chosen = [offer for offer in offers if offer.distribution == OURS] or list(offers[:1])
-    if not chosen:
-        return [_missing(group, name, table)] if table else []
+        chosen = [offer for offer in offers if offer.distribution == OURS] or list(offers)
+    owners = dict.fromkeys(offer.distribution for offer in chosen)
+    if table is not None and len(owners) != 1:
+        return [_unclear(group, name, table, list(owners)), *_standing_back(offers, None)]
     first = chosen[0]
     spec = PluginSpec(group, name, first.target, first.distribution)
     used = _with_table(spec, table, is_foreign=first.distribution != OURS)
@@ -100,7 +99,7 @@ def _with_table(spec: PluginSpec, table: Table | None, *, is_foreign: bool) -> P
     Args:
         is_foreign: what it would bring in is not ours, or not at our target.
     """
-    enable = f"to use it: chatglm-slim plugins enable {spec.key}"
+    enable = f"to use it: chatglm-slim plugins enable {spec.word}"
     if table is None:
         reason = f"it comes from the package {spec.distribution} and nobody has enabled it; {enable}"
         return replace(spec, state="new", reason=reason) if is_foreign else spec
@@ -110,48 +109,51 @@ def _with_table(spec: PluginSpec, table: Table | None, *, is_foreign: bool) -> P
     if table.enabled is False:
         return replace(spec, state="off", reason=f"{table.file} switches it off; {enable}")
     if not table.is_trusted and (is_foreign or table.options):
-        how = f"look at it, then: chatglm-slim plugins trust {table.file}"
+        how = f"look at it, then: {how_to_trust(table.file)}"
         return replace(spec, state="untrusted", reason=f"{table.file} is of a folder that you have not trusted; {how}")
     return spec
 
 
 def _standing_back(offers: Iterable[Offer], used: PluginSpec | None) -> list[PluginSpec]:
     by = f"{used.origin} is used for this name" if used else "another package is wanted for this name"
+    specs = [PluginSpec(offer.group, offer.name, offer.target, offer.distribution) for offer in offers]
     return [
-        PluginSpec(
-            offer.group,
-            offer.name,
-            offer.target,
-            offer.distribution,
+        replace(
+            spec,
             state="new",
-            reason=f"{by}; to use this one: chatglm-slim plugins enable {offer.group}.{offer.name}"
-            f" --package {offer.distribution}",
+            reason=f"{by}; to use this one: chatglm-slim plugins enable {spec.word}"
+            f" --package {shlex.quote(spec.distribution)}",
         )
-        for offer in offers
+        for spec in specs
     ]
 
 
-def _missing(group: str, name: str, table: Table) -> PluginSpec:
-    wanted = f"the package {table.package} does not offer it" if table.package else "no installed package offers it"
+def _unclear(group: str, name: str, table: Table, owners: Sequence[str]) -> PluginSpec:
+    """What a table without a target means, if no package offers it, or several do."""
     spec = PluginSpec(group, name, "", table.package or "", description=table.description or "", file=table.file)
+    if owners:
+        what = f"several packages offer it ({', '.join(owners)})"
+        how = f"say whose: chatglm-slim plugins enable {spec.word} --package {shlex.quote(owners[0])}"
+    else:
+        what = f"the package {table.package} does not offer it" if table.package else "no installed package offers it"
+        how = f"install it, or give [{spec.key}] in {table.file} a target"
     if table.complaint:
         return replace(spec, state="broken", reason=f"its table in {table.file} {table.complaint}")
     if table.enabled is False:
-        return replace(spec, state="off", reason=f"{table.file} switches it off, and {wanted}")
-    return replace(spec, state="broken", reason=f"{wanted}; install it, or give [{spec.key}] in {table.file} a target")
+        return replace(spec, state="off", reason=f"{table.file} switches it off, and {what}")
+    return replace(spec, state="broken", reason=f"{what}; {how}")
 
 
 def _checked(spec: PluginSpec) -> PluginSpec:
     """Broken, if that shows without importing anything."""
     if spec.state != "on":
         return spec
-    module, colon, attribute = spec.target.partition(":")
-    if not colon or not module or not all(part.isidentifier() for part in attribute.split(".")):
+    if not spec.module or not all(part.isidentifier() for part in spec.attribute.split(".")):
         return _broken(spec, f"its target {spec.target!r} must be package.module:attribute")
-    if module.endswith(".py"):
-        path = (spec.file.parent if spec.file else Path()) / Path(module).expanduser()
-        return spec if path.is_file() else _broken(spec, f"{path} is not there")
-    return spec if _is_there(module.partition(".")[0]) else _broken(spec, f"there is no module {module}")
+    if spec.path is not None:
+        is_there = os.path.isfile(spec.path)  # noqa: PTH113  # Path's own raises where a name is too long
+        return spec if is_there else _broken(spec, f"{spec.path} is not there")
+    return spec if _is_there(spec.module.partition(".")[0]) else _broken(spec, f"there is no module {spec.module}")
 
 
 def _is_there(package: str) -> bool:
@@ -162,4 +164,4 @@ def _is_there(package: str) -> bool:
 
 
 def _broken(spec: PluginSpec, what: str) -> PluginSpec:
-    return replace(spec, state="broken", reason=f"{what}; repair it, or: chatglm-slim plugins disable {spec.key}")
+    return replace(spec, state="broken", reason=f"{what}; repair it, or: chatglm-slim plugins disable {spec.word}")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import isfinite
 
-_SECRET_NAME = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)
+_SECRET_NAME = re.compile(r"(?<!MAX_)TOKEN|KEY|SECRET|PASS(?!AGE)|CREDENTIAL|AUTH|COOKIE", re.IGNORECASE)
 _LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
 _HIDDEN = "(hidden)"
 
 
 def shown(options: object, name: str = "") -> object:
-    """Options without their secrets, at any depth."""
+    """Options without their secrets, at any depth, as JSON takes them."""
     if name and _SECRET_NAME.search(name):
         return _HIDDEN
     if isinstance(options, Mapping):
@@ -22,4 +23,5 @@ def shown(options: object, name: str = "") -> object:
         }
     if isinstance(options, list | tuple):
         return [shown(each) for each in options]
-    return _LOGIN.sub("", options) if isinstance(options, str) else options
+    is_plain = options is None or isinstance(options, int) or (isinstance(options, float) and isfinite(options))
+    return options if is_plain else _LOGIN.sub("", str(options))  # JSON has no dates, no nan and no inf

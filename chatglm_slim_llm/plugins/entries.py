@@ -36,16 +36,24 @@ def find_offers() -> tuple[list[Offer], list[str]]:
     for distribution in distributions():
         try:
             entries = list(_entries(distribution))
+            name = normalized(distribution.name or "unknown") if entries else ""  # which parses a file
         except Exception as error:  # a half-removed or broken package must not hide the plugins of the others
             problems.append(f"the entry points of {_place(distribution)} cannot be read ({error}); install it again")
             continue
-        if not entries:  # asking for the name parses a file, so only those that matter are asked
-            continue
-        name = re.sub(r"[-_.]+", "-", distribution.name or "unknown").lower()
-        if name not in seen:  # an import would find the earlier one on the path, too
-            offers += (Offer(entry.group.removeprefix(_PREFIX), entry.name, entry.value, name) for entry in entries)
+        if entries and name not in seen:  # an import would find the earlier one on the path, too
+            offers += (_offer(entry, name) for entry in entries)
         seen.add(name)
     return sorted(offers, key=lambda offer: (offer.group, offer.name, offer.distribution)), problems
+
+
+def normalized(distribution: str) -> str:
+    """A package's name as it is compared: people and tools write it in several ways."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _offer(entry: EntryPoint, distribution: str) -> Offer:
+    target = entry.value.partition("[")[0].strip()  # behind it stands what else is to be installed
+    return Offer(entry.group.removeprefix(_PREFIX), entry.name, target, distribution)
 
 
 def _entries(distribution: Distribution) -> Iterator[EntryPoint]:

@@ -15,61 +15,71 @@ if TYPE_CHECKING:
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-def check_options(spec: PluginSpec, target: Callable[..., Any]) -> None:
-    """Each option is one that the target takes, and has the type that it says.
+def checked_options(spec: PluginSpec, target: Callable[..., Any]) -> dict[str, Any]:
+    """The options as the target takes them: each is one of its own, and becomes the type that it says.
 
     Raises:
         ConfigError: the first that is not; it names the file and what there is.
     """
     if not spec.options:
-        return
-    takes = _parameters(spec.group, target)
+        return {}
+    takes, takes_any = _parameters(spec.group, target)
+    options = {}
     for name, value in spec.options.items():
-        if takes is not None and name not in takes:
-            _refuse(spec, name, _hint(name, list(takes)))
-        if complaint := _complaint((takes or {}).get(name, Any), value):
-            _refuse(spec, name, complaint)
+        if name not in takes and not takes_any:
+            raise _refusal(spec, name, _hint(name, list(takes)))
+        try:
+            options[name] = _converted(takes.get(name, Any), value)
+        except ValueError as error:
+            raise _refusal(spec, name, str(error)) from error
+    # A pydantic model converts for itself, and its validators want what stands in the file.
+    return dict(spec.options) if _is_model(target) else options
 
 
-def _parameters(group: str, target: Callable[..., Any]) -> Mapping[str, Any] | None:
-    """The keywords of the target with their types; ``None`` if it takes any."""
-    fields = getattr(target, "model_fields", None)
-    if isinstance(fields, Mapping):  # a pydantic model, as LangChain's classes are, says more than its signature
-        return {field.alias or name: field.annotation for name, field in fields.items()} | {
-            name: field.annotation for name, field in fields.items()
-        }
+def _parameters(group: str, target: Callable[..., Any]) -> tuple[Mapping[str, Any], bool]:
+    """The keywords of the target with their types, and whether it takes others, too."""
+    if _is_model(target):  # as LangChain's classes are; it says more than its signature
+        fields: Mapping[str, Any] = target.model_fields  # type: ignore[attr-defined]
+        aliases = {field.alias: field.annotation for field in fields.values() if field.alias}
+        return aliases | {name: field.annotation for name, field in fields.items()}, False
     try:
         found = list(inspect.signature(target).parameters.values())
     except (TypeError, ValueError):  # written in C
-        return None
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in found):
-        return None
+        return {}, True
+    takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in found)
     own = found[1:] if group in ("loaders", "embedders", "commands") else found  # the file, or the call, is no option
     types = _types(target)
-    return {each.name: types.get(each.name, Any) for each in own if each.kind in _NAMED}
+    return {each.name: types.get(each.name, Any) for each in own if each.kind in _NAMED}, takes_any
+
+
+def _is_model(target: object) -> bool:
+    return isinstance(getattr(target, "model_fields", None), Mapping)
 
 
 def _types(target: Callable[..., Any]) -> Mapping[str, Any]:
     try:
-        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     except Exception:  # hints may name what only a type checker imports
         return {}
 
 
-def _complaint(annotation: Any, value: object) -> str:
-    """What is wrong with a value, in a few words; empty if nothing is."""
+def _converted(annotation: Any, value: object) -> Any:
+    """The value as the type that is wanted, such as a ``Path`` for a text.
+
+    Raises:
+        ValueError: it is no such thing; the message says why, in a few words.
+    """
     if annotation is Any:
-        return ""
-    from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+        return value
+    from pydantic import TypeAdapter, ValidationError
 
     try:
-        TypeAdapter(annotation).validate_python(value)
+        return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        return f": {first['msg'][0].lower()}{first['msg'][1:]}, found {value!r}"
-    except (PydanticSchemaGenerationError, PydanticUserError, NameError, TypeError):
-        return ""  # a type that only its owner can check
-    return ""
+        raise ValueError(f": {first['msg'][0].lower()}{first['msg'][1:]}, found {value!r}") from error
+    except Exception:  # a type that only its owner can check
+        return value
 
 
 def _hint(name: str, known: list[str]) -> str:
@@ -79,5 +89,5 @@ def _hint(name: str, known: list[str]) -> str:
     return f" is not one of its options; it takes {', '.join(public) or 'none'}"
 
 
-def _refuse(spec: PluginSpec, name: str, complaint: str) -> None:
-    raise ConfigError(f"{spec.file}: [{spec.key}.options] {name}{complaint}", key=name, source=str(spec.file))
+def _refusal(spec: PluginSpec, name: str, complaint: str) -> ConfigError:
+    return ConfigError(f"{spec.file}: [{spec.key}.options] {name}{complaint}", key=name, source=str(spec.file))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -66,19 +68,40 @@ class PluginSpec:
         """Whose it is, in words."""
         return f"package {self.distribution}" if self.distribution else f"file {self.file}"
 
+    @property
+    def word(self) -> str:
+        """The key as a shell takes it: others choose the names, and people copy the commands that we tell them."""
+        return shlex.quote(self.key)
+
+    @property
+    def module(self) -> str:
+        """The target's module, or its file."""
+        return self.target.rpartition(":")[0]  # the last one, as the path of a file may begin with C:
+
+    @property
+    def attribute(self) -> str:
+        """The target's name in its module."""
+        return self.target.rpartition(":")[2]
+
+    @property
+    def path(self) -> Path | None:
+        """The file beside ``plugins.toml`` that is its target; ``None`` if it is a module."""
+        if not self.module.endswith(".py"):
+            return None
+        return (self.file.parent if self.file else Path()) / os.path.expanduser(self.module)  # noqa: PTH111
+
     def load(self) -> Any:
         """Import the plugin's module and give what its target names. What it prints goes to stderr.
 
         Raises:
             PluginLoadError: that failed, in whatever way; the cause is chained.
         """
-        module, _, attribute = self.target.partition(":")
         try:
-            if not attribute or not module:
+            if not self.attribute or not self.module:
                 raise ValueError("a target is written as package.module:attribute")
             with printing_aside():
-                found: Any = self._module(module)
-                for part in attribute.split("."):
+                found: Any = self._module(self.module)
+                for part in self.attribute.split("."):
                     found = getattr(found, part)
         except PluginLoadError:
             raise
@@ -93,7 +116,7 @@ class PluginSpec:
             PluginLoadError: it cannot be loaded, or is nothing that can be called.
             ConfigError: it takes no such options.
         """
-        from chatglm_slim_llm.plugins.options import check_options
+        from chatglm_slim_llm.plugins.options import checked_options
 
         found = self.load()
         if not callable(found):
@@ -102,8 +125,8 @@ class PluginSpec:
                 f" it must be {GROUPS.get(self.group, 'a function')}",
                 name=self.name,
             )
-        check_options(self, found)
-        return partial(found, **self.options) if self.options else found
+        options = checked_options(self, found)
+        return partial(found, **options) if options else found
 
     def make(self, **given: object) -> Any:
         """Call it, for plugins whose call makes what is used: models, retrievers, tools.
@@ -125,8 +148,8 @@ class PluginSpec:
             raise self._failed("cannot be started", error) from error
 
     def _module(self, module: str) -> ModuleType:
-        if module.endswith(".py"):
-            return _file_module(self._path(module), self._refuse_newer)
+        if self.path is not None:
+            return _file_module(self.path, self._refuse_newer)
         parent = module.rpartition(".")[0]
         if parent:  # imported by find_spec all the same
             import_module(parent)
@@ -134,9 +157,6 @@ class PluginSpec:
         if found is None and (spec := find_spec(module)) is not None and spec.origin and spec.origin.endswith(".py"):
             self._refuse_newer(Path(spec.origin).read_text("utf-8", errors="replace"))
         return found or import_module(module)
-
-    def _path(self, module: str) -> Path:
-        return (self.file.parent if self.file else Path()) / Path(module).expanduser()
 
     def _refuse_newer(self, source: str) -> None:
         """Before its import can fail because of it."""
@@ -152,7 +172,7 @@ class PluginSpec:
         cause = f"{type(error).__name__}: {error}".strip().rstrip(":")
         return PluginLoadError(
             f"plugin {self.key} ({self.origin}) {what}: {self.target}: {cause};"
-            f" repair or update it, or switch it off with: chatglm-slim plugins disable {self.key}",
+            f" repair or update it, or switch it off with: chatglm-slim plugins disable {self.word}",
             name=self.name,
         )
 

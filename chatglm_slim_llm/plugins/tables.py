@@ -6,7 +6,7 @@ What is wrong in a file is a problem to be told; the rest of the file holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 from chatglm_slim_llm.config import Folders
 from chatglm_slim_llm.plugins.spec import GROUPS
-from chatglm_slim_llm.plugins.trust import is_trusted
+from chatglm_slim_llm.plugins.trust import content_of, is_trusted
 
 VARIABLE = "CHATGLM_SLIM_PLUGINS"
 NAME = "plugins.toml"
@@ -68,41 +68,52 @@ def user_file(environ: Mapping[str, str] = os.environ) -> Path:
     return Folders.of_user(environ).config / NAME
 
 
-def file_in_use(environ: Mapping[str, str] = os.environ, folder: Path | None = None) -> Path:
+def file_in_use(environ: Mapping[str, str] = os.environ) -> Path:
     """The first there is: ``CHATGLM_SLIM_PLUGINS``, the working folder's, the user's, the shipped one."""
     if named := environ.get(VARIABLE):
-        return Path(named).expanduser()
-    here, own = (folder or Path.cwd()) / NAME, user_file(environ)
-    return here if here.is_file() else own if own.is_file() else shipped_file()
+        return Path(os.path.expanduser(named))  # noqa: PTH111  # Path's own raises where there is no such user
+    if os.path.isfile(NAME):  # noqa: PTH113  # false in a folder that is gone, or closed to us
+        return Path(os.path.realpath(NAME))  # files beside it are those beside what a link names, whoever made the link
+    own = user_file(environ)
+    return own if os.path.isfile(own) else shipped_file()  # noqa: PTH113
+
+
+def is_users_choice(file: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the user has named this file, or it is the user's own: then it is trusted as it is."""
+    return bool(environ.get(VARIABLE)) or is_same(file, user_file(environ))
 
 
 def read_tables(environ: Mapping[str, str] = os.environ) -> Tables:
     """What the file in use and the shipped one say."""
     file, shipped = file_in_use(environ), shipped_file()
-    below, below_problems = _read(shipped, is_trusted=True) if shipped.is_file() else ({}, ())
-    if _is_same(file, shipped):
+    below, below_problems = _read(shipped, lambda content: True) if shipped.is_file() else ({}, ())
+    if is_same(file, shipped):
         return Tables(file, below, below_problems)
-    is_named = bool(environ.get(VARIABLE))
-    upper, problems = _read(
-        file, is_trusted=is_named or _is_same(file, user_file(environ)) or is_trusted(file, environ)
-    )
+    is_chosen = is_users_choice(file, environ)
+    upper, problems = _read(file, lambda content: is_chosen or is_trusted(file, content, environ))
     merged = {key: table.on_top_of(below.get(key)) for key, table in upper.items()}
     return Tables(file, merged | {key: table for key, table in below.items() if key not in merged}, problems)
 
 
-def _is_same(one: Path, other: Path) -> bool:
-    return one.exists() and other.exists() and one.samefile(other)
+def is_same(one: Path, other: Path) -> bool:
+    """Whether both are one file, whether or not it is there."""
+    try:
+        return one == other or one.samefile(other)
+    except OSError:
+        return False
 
 
-def _read(file: Path, *, is_trusted: bool) -> tuple[dict[tuple[str, str], Table], tuple[str, ...]]:
+def _read(file: Path, trusts: Callable[[bytes], bool]) -> tuple[dict[tuple[str, str], Table], tuple[str, ...]]:
     import tomllib  # 10 ms, and not every program that imports this reads a file
 
     try:
-        found = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+        content = content_of(file)
+        found = tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         return {}, (f"{file} cannot be read ({error.strerror}); only what we ship is on",)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return {}, (f"{file} is not valid TOML ({error}); only what we ship is on until it is repaired",)
+    has_trust = trusts(content)
     tables: dict[tuple[str, str], Table] = {}
     problems = []
     for group, entries in found.items():
@@ -112,7 +123,7 @@ def _read(file: Path, *, is_trusted: bool) -> tuple[dict[tuple[str, str], Table]
         if not isinstance(entries, dict):
             problems.append(f"{file}: [{group}] must be a table of plugins, found {entries!r}")
             continue
-        tables |= {(group, name): _table(group, name, table, file, is_trusted) for name, table in entries.items()}
+        tables |= {(group, name): _table(group, name, table, file, has_trust) for name, table in entries.items()}
     problems += [
         f"{file}: [{table.group}.{table.name}] {table.complaint}" for table in tables.values() if table.complaint
     ]

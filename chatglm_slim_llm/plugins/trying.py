@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO
 
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.plugins.spec import PluginSpec
 
 SECONDS = 20.0
 _LONGEST = 300
+_MAX_BYTES = 100_000
+"""Of what it said; its complaint is a sentence."""
 
 
 @dataclass(frozen=True)
@@ -34,26 +39,46 @@ def try_plugin(spec: PluginSpec, seconds: float = SECONDS) -> Trial:
     started_s = time.monotonic()
     words = [sys.executable, "-P", "-m", __name__, spec.group, spec.name]
     path = os.pathsep.join(each for each in sys.path if each)
-    try:
-        done = subprocess.run(
-            words,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"},
-            check=False,
+    environ = {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
+    with TemporaryFile() as said, TemporaryFile() as printed:  # a pipe is open until all that it started have ended
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=said, stderr=printed, env=environ, start_new_session=True
         )
-    except subprocess.TimeoutExpired:
-        complaint = f"is not loaded after {seconds:g} s; repair it, or: chatglm-slim plugins disable {spec.key}"
-        return Trial(spec.key, f"plugin {spec.key} ({spec.origin}) {complaint}", time.monotonic() - started_s)
-    return Trial(spec.key, _complaint(spec, done), time.monotonic() - started_s, _last_line(done.stderr))
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            complaint = _blame(spec, f"is not loaded after {seconds:g} s")
+        else:
+            complaint = _complaint(spec, _end_of(said), process.returncode)
+        finally:
+            _end(process)
+        return Trial(spec.key, complaint, time.monotonic() - started_s, _last_line(_end_of(printed)))
 
 
-def _complaint(spec: PluginSpec, done: subprocess.CompletedProcess[bytes]) -> str:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it with what the plugin has started in it."""
+    with contextlib.suppress(OSError):  # nothing of it is left
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:  # Windows
+            process.kill()
+    process.wait()
+
+
+def _complaint(spec: PluginSpec, said: bytes, status: int) -> str:
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        return str(json.loads(done.stdout.decode())["complaint"])
-    what = f"ended the process that loaded it (exit status {done.returncode})"
-    return f"plugin {spec.key} ({spec.origin}) {what}; repair it, or: chatglm-slim plugins disable {spec.key}"
+        return str(json.loads(said.decode())["complaint"])
+    return _blame(spec, f"ended the process that loaded it (exit status {status})")
+
+
+def _blame(spec: PluginSpec, what: str) -> str:
+    return f"plugin {spec.key} ({spec.origin}) {what}; repair it, or: chatglm-slim plugins disable {spec.word}"
+
+
+def _end_of(file: IO[bytes]) -> bytes:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(size - _MAX_BYTES, 0))
+    return file.read()
 
 
 def _last_line(printed: bytes) -> str:

@@ -6,6 +6,7 @@ from langchain_core.retrievers import BaseRetriever
 
 from chatglm_slim_llm.errors import ChatGLMSlimError, PluginLoadError, RetrievalError
 from chatglm_slim_llm.plugins import GROUPS, PluginSpec, plugin
+from chatglm_slim_llm.plugins.printing import printing_aside
 from chatglm_slim_llm.retrieval.gathering import RetrieverFinder
 from chatglm_slim_llm.retrieval.passages import Passage
 
@@ -40,7 +41,8 @@ class PluggedFinder:
             RetrievalError: the retriever failed, in whatever way.
         """
         try:
-            return self._finder.search(query, k)
+            with printing_aside():
+                return self._finder.search(query, k)
         except ChatGLMSlimError:
             raise
         except (Exception, SystemExit) as error:

@@ -22,6 +22,7 @@ from langchain_core.retrievers import BaseRetriever
 class Wiki(BaseRetriever):
     fails: bool = False
     def _get_relevant_documents(self, query, *, run_manager):
+        print("looking")
         if self.fails:
             raise SystemExit("no network")
         return [Document(f"{query} is a town.", metadata={"source": "wiki/towns.md", "score": 0.9})]
@@ -127,6 +128,23 @@ def test_a_file_that_is_asked_for_has_to_be_there(folder, run):
     assert "--plugins: gone.toml is not a file; give the path of a plugins.toml" in err
 
 
+def test_options_that_json_does_not_have_are_shown(folder, run, tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[tools.weather.options]\nday = 2026-01-02\nmost = inf\nmax_tokens = 5\npassages = 3\n")
+    options = {"day": "2026-01-02", "most": "inf", "max_tokens": 5, "passages": 3}
+    listed = json.loads(run("--plugins", str(file), "plugins", "list", "tools", "--json")[1])["plugins"]
+    assert listed[0]["options"] == options
+    assert json.dumps(options) in run("plugins", "show", "weather")[1]
+
+
+def test_of_two_packages_that_offer_a_name_the_user_says_which(folder, run, tmp_path):
+    install(tmp_path / "site", "zeta", "chatglm_slim.tools", {"weather": "zeta_tools:make"}, "zeta_tools", TOOLS)
+    status, _, err = run("plugins", "enable", "weather")
+    said = "is offered by several packages; say whose, such as --package acme (there are: acme, zeta)"
+    assert (status, err) == (2, f"error: tools.weather {said}\n")
+    assert run("plugins", "enable", "weather", "--package", "Zeta")[1].startswith("tools.weather (package zeta) is on.")
+
+
 def test_safe_start_leaves_plugins_of_others_out(folder, run):
     run("plugins", "enable", "weather")
     listed = json.loads(run("--no-plugins", "plugins", "list", "tools", "--json")[1])["plugins"]
@@ -139,7 +157,9 @@ def test_a_retriever_of_a_plugin_is_searched_instead_of_a_knowledge_base(folder,
         '[retrievers.towns]\ntarget = "wiki:Wiki"\n[retrievers.odd]\ntarget = "wiki:strange"\n'
         '[retrievers.bad]\ntarget = "wiki:Wiki"\noptions = { fails = true }\n'
     )
-    found = json.loads(run("--plugins", str(file), "search", "Wien", "--retriever", "towns", "--json")[1])
+    status, out, err = run("--plugins", str(file), "search", "Wien", "--retriever", "towns", "--json")
+    assert (status, err) == (0, "looking\n")
+    found = json.loads(out)
     [passage] = found["passages"]
     assert (passage["text"], passage["source"], passage["score"]) == ("Wien is a town.", "wiki/towns.md", 0.9)
     for name, said in [

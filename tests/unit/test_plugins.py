@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from chatglm_slim_llm.cli import main
 from chatglm_slim_llm.errors import ConfigError, PluginLoadError, PluginNotFoundError
 from chatglm_slim_llm.plugins import GROUPS, PluginSpec, catalogue, plugin, plugins, problems
 from chatglm_slim_llm.plugins.editing import set_enabled
@@ -140,6 +144,33 @@ def test_a_package_that_is_named_but_not_there_is_broken(folder, install):
         plugin("tools", "weather")
 
 
+def test_a_table_that_may_mean_two_packages_means_none_until_the_user_chooses(folder, install):
+    install("aaa", {"weather": "MODULE:make"}, "make = list")
+    user_file(folder, "[tools.weather]\n")
+    assert plugin("tools", "weather").distribution == "aaa"
+    install("Zeta_Tools", {"weather": "MODULE:make [more]"}, "make = dict")
+    with pytest.raises(PluginLoadError, match=r"several packages offer it \(aaa, zeta-tools\); say whose"):
+        plugin("tools", "weather")
+    user_file(folder, '[tools.weather]\npackage = "zeta.Tools"\n')
+    assert plugin("tools", "weather").make() == {}
+
+
+def test_the_package_that_the_user_chooses_takes_the_place_of_a_target(folder, install):
+    install("acme", {"weather": "MODULE:make"}, "make = dict")
+    file = user_file(folder, '[tools.weather]\ntarget = "json:loads"  # for now\n[tools.weather.options]\nfp = 1\n')
+    set_enabled(next(spec for spec in tools() if spec.distribution == "acme"), True)
+    assert plugin("tools", "weather").make() == {"fp": 1}
+    assert "json:loads" not in file.read_text()
+
+
+@pytest.mark.parametrize("name", ["a b", "a;b", "a.b", "天气", "$(x)", "'", "-x", "a" * 300])
+def test_any_name_can_be_switched_by_the_command_that_is_told(folder, install, name):
+    install("acme", {name: "MODULE:make"}, "make = dict")
+    told = tools()[0].reason.partition("chatglm-slim ")[2]
+    assert main(shlex.split(told)) == 0
+    assert plugin("tools", name).make() == {}
+
+
 # --- which file
 
 
@@ -169,7 +200,7 @@ def test_a_working_folder_brings_no_code_in_before_it_is_trusted_and_not_after_i
         plugin("tools", "a")
     with pytest.raises(ConfigError, match="plugins trust"):
         set_enabled(tools()[0], True)
-    trust(here)
+    trust(here, here.read_bytes())
     assert states()["a"] == "on"
     here.write_text(here.read_text() + "\n")
     assert states()["a"] == "untrusted"
@@ -182,6 +213,45 @@ def test_no_plugins_means_ours_as_we_ship_them(folder, install, monkeypatch):
     assert states() == {"weather": "new"}
     assert "chatglm-slim" in plugins("models")
     assert problems() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_to_a_trusted_file_does_not_bring_in_the_code_that_lies_beside_the_link(folder):
+    file = user_file(folder, '[commands.shout]\ntarget = "shout.py:shout"\n')
+    (file.parent / "shout.py").write_text("def shout(call): return 'mine'\n")
+    (folder / "plugins.toml").symlink_to(file)
+    (folder / "shout.py").write_text("def shout(call): return 'of strangers'\n")
+    assert plugin("commands", "shout").function()("x") == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_a_file_that_is_no_file_is_told_and_never_waited_for(folder, monkeypatch):
+    os.mkfifo(folder / "pipe")
+    for place, said in ((folder / "pipe", "it is no file"), (folder, "it is no file"), ("~no-such-user/x", "No such")):
+        monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(place))
+        assert said in problems()[0]
+        assert "chatglm-slim" in plugins("models")
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(folder / "pipe"))
+    with pytest.raises(ConfigError, match="cannot be written"):
+        set_enabled(plugin("models", "chatglm-slim"), False)
+
+
+def test_nothing_is_switched_where_nothing_is_kept(folder, monkeypatch):
+    device = folder / "null"  # a real one could be replaced by whoever may
+    device.write_text("")
+    monkeypatch.setattr(os, "devnull", str(device))
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(device))
+    with pytest.raises(ConfigError, match="leave --no-plugins out"):
+        set_enabled(plugin("models", "chatglm-slim"), False)
+    assert device.read_text() == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a working folder cannot be removed there")
+def test_in_a_working_folder_that_is_gone_the_users_own_file_holds(folder):
+    file = user_file(folder, "[tools.calculator]\nenabled = false\n")
+    folder.rmdir()
+    assert file_in_use() == file
+    assert plugins("tools").keys() == {"clock", "documents"}
 
 
 # --- what is wrong with a file
@@ -205,10 +275,18 @@ def test_a_mistake_in_the_file_is_told_and_the_rest_holds(folder, text, said):
     assert "chatglm-slim" in plugins("models")
 
 
-def test_a_file_that_is_no_toml_is_told_and_ours_hold(folder):
-    user_file(folder, "[tools.a\n")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[tools.a\n", "is not valid TOML"),
+        (f"a = {'[' * 5000}", "is not valid TOML"),
+        (f"# {'a' * 1_000_000}", "it has 1,000,002 bytes, more than the 1,000,000 that are read"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_and_ours_hold(folder, text, said):
+    user_file(folder, text)
     [problem] = problems()
-    assert "is not valid TOML" in problem
+    assert said in problem
     assert "chatglm-slim" in plugins("models")
 
 
@@ -218,8 +296,9 @@ def test_a_broken_package_does_not_hide_the_others_and_is_told(folder, install, 
     install("garbage", {}, metadata="")
     (tmp_path / "site" / "garbage-1.0.dist-info" / "entry_points.txt").write_bytes(b"[chatglm_slim.tools]\n\xff\xfe\nx")
     assert {spec.name: spec.distribution for spec in tools()} == {"a": "acme", "n": "unknown"}
-    [problem] = problems()
-    assert "garbage-1.0.dist-info" in problem
+    install("secretive", {"s": "MODULE:s"})
+    (tmp_path / "site" / "secretive-1.0.dist-info" / "METADATA").write_bytes(b"Name: \xff\xfe\n")
+    assert re.findall(r"(\w+)-1\.0\.dist-info", " ".join(sorted(problems()))) == ["garbage", "secretive"]
 
 
 # --- what plugins do when they are loaded
@@ -318,6 +397,36 @@ def test_options_of_langchain_classes_are_their_fields(folder):
     assert plugin("models", "chatglm-slim").make().temperature == 0.25
 
 
+def test_options_come_as_the_type_that_the_plugin_says(folder, install):
+    source = """
+        from datetime import date
+        from pathlib import Path
+        def make(place: Path, days: int, since: date, **more: int):
+            return place, days, since, more
+    """
+    install("acme", {"x": "MODULE:make"}, source)
+    options = 'place = "a/b"\ndays = "7"\nsince = 2026-01-02\nother = [1]'
+    user_file(folder, f"[tools.x.options]\n{options}\n")
+    given = (Path("a/b"), 7, date(2026, 1, 2), {"other": [1]})
+    assert plugin("tools", "x").make() == given
+
+
+def test_a_trial_ends_what_the_plugin_has_started(folder, install, tmp_path):
+    source = f"""
+        import subprocess, sys
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        open({str(tmp_path / "pid")!r}, "w").write(str(child.pid))
+        f = dict
+    """
+    install("acme", {"x": "MODULE:f"}, source)
+    user_file(folder, "[tools.x]\n")
+    assert try_plugin(plugin("tools", "x"), seconds=10).complaint == ""
+    if sys.platform == "linux":
+        stat = Path("/proc", (tmp_path / "pid").read_text(), "stat")
+        while stat.exists() and stat.read_text().split()[2] != "Z":  # it dies in its own time, or the test does
+            time.sleep(0.01)
+
+
 @pytest.mark.parametrize(
     ("source", "said"),
     [
@@ -364,11 +473,48 @@ def test_switching_keeps_comments_and_order(folder, install):
     assert [path.name for path in file.parent.iterdir()] == ["plugins.toml"]
 
 
-def test_a_broken_file_is_not_written(folder):
-    file = user_file(folder, "[tools.a\n")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        set_enabled(plugin("models", "chatglm-slim"), False)
-    assert file.read_text() == "[tools.a\n"
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[tools.a\n", "not valid TOML"),
+        ("[tools.a]\nx = 1\nx = 2\n", "not valid TOML"),
+        ("[[models.chatglm-slim]]\n", r"has a \[models\.chatglm-slim\] that is no table"),
+    ],
+)
+def test_a_broken_file_is_not_written(folder, text, said):
+    file = user_file(folder, text)
+    with pytest.raises(ConfigError, match=said):
+        set_enabled(PluginSpec("models", "chatglm-slim", "", "chatglm-slim-llm"), False)
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("\ufeff# x\n[tools.a]  # y\n", "\ufeff# x\n[tools.a]  # y\nenabled = false\n"),
+        ("# x\r\n[tools.b]\r\n", "# x\r\n[tools.b]\r\n\r\n[tools.a]\r\nenabled = false\r\n"),
+        ("tools.a.enabled = true # x\n", "tools.a.enabled = false # x\n"),
+        ("tools = {b = {}, a = {enabled = true}}", "tools = {b = {}, a = {enabled = false}}"),
+        ("[ tools . 'a' ]\nenabled  =  true\n# x", "[ tools . 'a' ]\nenabled  =  false\n# x"),
+    ],
+)
+def test_whatever_way_a_table_is_written_only_what_is_said_changes(folder, before, after):
+    file = user_file(folder, "")
+    file.write_bytes(before.encode())
+    set_enabled(PluginSpec("tools", "a", "json:loads"), False)
+    assert file.read_bytes().decode() == after
+
+
+def test_processes_that_switch_at_the_same_time_all_have_their_way(folder):
+    code = (
+        "import sys; from chatglm_slim_llm.plugins import PluginSpec;"
+        "from chatglm_slim_llm.plugins.editing import set_enabled;"
+        "[set_enabled(PluginSpec('tools', f'{sys.argv[1]}{n}', 'json:loads'), False) for n in range(10)]"
+    )
+    file = user_file(folder, "")
+    processes = [subprocess.Popen([sys.executable, "-c", code, letter]) for letter in "ab"]
+    assert [process.wait(60) for process in processes] == [0, 0]
+    assert file.read_text().count("enabled = false") == 20
 
 
 # --- the promise of listing
