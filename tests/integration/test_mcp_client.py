@@ -179,6 +179,25 @@ def test_a_server_ends_with_the_program_also_one_that_does_not_want_to(tmp_path)
             os.kill(pid, 0)
 
 
+@pytest.mark.slow
+def test_a_server_ends_when_the_program_is_cut_off():
+    code = (
+        "import os, sys\nfrom chatglm_slim_llm.mcp.client import tools\n"
+        f"made = tools(command=sys.executable, args=[{str(SERVER)!r}], include=['process'])\n"
+        "print(made[0].invoke({})[0]['text'], flush=True)\nos._exit(0)\n"
+    )
+    pid = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    until(lambda: not is_running(pid))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 # --- with the rest of the program
 
 
