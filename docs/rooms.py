@@ -69,7 +69,8 @@ FLOORS: tuple[tuple[str, tuple[Room, ...]], ...] = (
             Room("checkpoint", "files on disk to a model, and back", ("checkpoint",), 5),
         ),
     ),
-    ("network", (Room("model", "the network and the tokenizer, for transformers", ("model",), 12),)),
+    ("transformers", (Room("model", "the network for its Auto classes; nothing else here needs it", ("model",), 12),)),
+    ("network", (Room("network", "ChatGLM as torch modules, its tokenizer, its steps", ("network",), 12),)),
     (
         "ground",
         (
