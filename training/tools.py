@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from chatglm_slim_llm.model import build_prompt
+from chatglm_slim_llm.network import build_prompt
 from chatglm_slim_llm.signatures import Tool, language, list_tools, tool_result
 from training.arguments import TEXTS
 from training.names import Lang, Names, some_lang

@@ -10,7 +10,7 @@ import pytest
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.engine.fitting import FittedPrompt, Round, fit_prompt, prompt_text
 from chatglm_slim_llm.errors import GenerationError, PromptTooLongError
-from chatglm_slim_llm.model import ChatGLMTokenizer
+from chatglm_slim_llm.network import ChatGLMTokenizer
 
 TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
 HISTORY = [(f"第{i}个问题是什么", f"answer number {i}") for i in range(40)]

@@ -17,7 +17,7 @@ from chatglm_slim_llm.engine.grammar.guides import Guides
 from chatglm_slim_llm.engine.grammar.outline import Outline
 from chatglm_slim_llm.engine.grammar.plan import allowed_ids
 from chatglm_slim_llm.engine.grammar.vocabulary import Vocabulary
-from chatglm_slim_llm.model import StreamDecoder
+from chatglm_slim_llm.network import StreamDecoder
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 CHECKPOINTS = {

@@ -8,7 +8,7 @@ import pytest
 
 from chatglm_slim_llm.engine.engine import Delta
 from chatglm_slim_llm.engine.polish import Polisher, polish
-from chatglm_slim_llm.model import process_response
+from chatglm_slim_llm.network import process_response
 
 ALPHABET = [
     "中",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sentencepiece as spm
 
-from chatglm_slim_llm.model import ChatGLMTokenizer, StreamDecoder
+from chatglm_slim_llm.network import ChatGLMTokenizer, StreamDecoder
 
 TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
 FULL = Path(__file__).parents[1] / "data" / "reference" / "tiny_v10_full"

@@ -11,7 +11,7 @@ import pytest
 import sentencepiece as spm
 import torch
 
-from chatglm_slim_llm.model import ChatGLMTokenizer
+from chatglm_slim_llm.network import ChatGLMTokenizer
 from chatglm_slim_llm.signatures import Tool, list_tools
 from training.chat import ChatWriter, load_facts, load_unknown, with_history
 from training.json_tasks import JsonWriter
