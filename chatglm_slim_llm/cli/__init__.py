@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     from chatglm_slim_llm.cli.parser import build_parser
 
+    if argv is None:
+        _keep_stdout()
     _speak_utf8()
     build_parser().parse_args(argv, args)
     status: int = args.run(args)
@@ -97,6 +99,13 @@ def _end_soon() -> None:
     """The process ends now: no more interrupts, and no second spent on collecting torch's modules as garbage."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
+
+
+def _keep_stdout() -> None:
+    """Standard output is for us: what C code, or a program that a plugin starts, writes to file 1 goes to stderr."""
+    if sys.stdout is not None and sys.stderr is not None:
+        sys.stdout = sys.__stdout__ = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # type: ignore[misc]
+        os.dup2(2, 1)
 
 
 def _speak_utf8() -> None:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import ModuleType
 from typing import Any, Literal
 
@@ -105,7 +106,7 @@ class PluginSpec:
                     found = getattr(found, part)
         except PluginLoadError:
             raise
-        except (Exception, SystemExit) as error:  # the code of others may do anything when it is imported
+        except BaseException as error:  # the code of others may do anything when it is imported
             raise self._failed("cannot be loaded", error) from error
         return found
 
@@ -142,9 +143,12 @@ class PluginSpec:
         try:
             with printing_aside():
                 return function(**given)
-        except ConfigError:
-            raise
-        except (Exception, SystemExit) as error:
+        except ConfigError as error:
+            if given:  # it may be about what the caller has said
+                raise
+            what = f"plugin {self.key} ({self.origin}): {error}"
+            raise ConfigError(what, key=error.key, source=str(self.file or self.origin)) from error
+        except BaseException as error:
             raise self._failed("cannot be started", error) from error
 
     def _module(self, module: str) -> ModuleType:
@@ -169,6 +173,8 @@ class PluginSpec:
             )
 
     def _failed(self, what: str, error: BaseException) -> PluginLoadError:
+        if isinstance(error, KeyboardInterrupt) and current_thread() is main_thread():
+            raise error  # a person's
         cause = f"{type(error).__name__}: {error}".strip().rstrip(":")
         return PluginLoadError(
             f"plugin {self.key} ({self.origin}) {what}: {self.target}: {cause};"

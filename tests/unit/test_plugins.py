@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+from asyncio import CancelledError
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -310,6 +311,7 @@ def test_a_broken_package_does_not_hide_the_others_and_is_told(folder, install, 
         ("raise ValueError('no driver')", ValueError),
         ("import a_package_that_is_not_there", ModuleNotFoundError),
         ("raise SystemExit(3)", SystemExit),
+        ("import asyncio; raise asyncio.CancelledError", CancelledError),
         ("", AttributeError),
     ],
 )
@@ -364,6 +366,15 @@ def test_a_plugin_that_cannot_be_made_says_which_it_is_and_why(folder, install):
         plugin("tools", "x").make()
     with pytest.raises(PluginLoadError, match=r"tools\.y.*is int at .*it must be a LangChain BaseTool"):
         plugin("tools", "y").function()
+
+
+def test_an_option_that_a_plugin_refuses_itself_is_told_with_its_place(folder):
+    file = user_file(folder, "[tools.documents.options]\npassages = 99\n")
+    with pytest.raises(
+        ConfigError, match=r"plugin tools\.documents \(package chatglm-slim-llm\): passages is 99"
+    ) as told:
+        plugin("tools", "documents").make()
+    assert told.value.source == str(file)
 
 
 @pytest.mark.parametrize(
