@@ -78,7 +78,10 @@ def run_list(args: argparse.Namespace) -> int:
         rows = [_as_json(spec) for spec in found]
         print(json.dumps({"file": file, "plugins": rows, "problems": wrong}, ensure_ascii=False, indent=2))
         return 0
-    lines = [[spec.key, spec.state, _source(spec), one_line(spec.reason or spec.description)] for spec in found]
+    lines = [
+        [one_line(spec.key), spec.state, one_line(_source(spec)), one_line(spec.reason or spec.description)]
+        for spec in found
+    ]
     print(table(["plugin", "state", "from", ""], lines))
     for problem in wrong:
         print(f"warning: {one_line(problem)}", file=sys.stderr)
@@ -144,7 +147,9 @@ def run_doctor(args: argparse.Namespace) -> int:
         elapsed_s, printed = (round(trial.elapsed_s, 3), trial.printed) if trial else (0.0, "")
         results.append({"plugin": spec.key, "complaint": complaint, "elapsed_s": elapsed_s, "printed": printed})
         if not args.json:
-            print(f"{'PROBLEM' if complaint else 'ok':8}{spec.key}  {one_line(complaint)}".rstrip(), flush=True)
+            print(
+                f"{'PROBLEM' if complaint else 'ok':8}{one_line(spec.key)}  {one_line(complaint)}".rstrip(), flush=True
+            )
     if args.json:
         print(json.dumps({"plugins": results, "problems": wrong}, ensure_ascii=False, indent=2))
     else:
@@ -158,8 +163,8 @@ def _switch(args: argparse.Namespace, spec: PluginSpec, enabled: bool) -> int:
     if args.json:
         print(json.dumps({"file": str(file), **_as_json(now)}, ensure_ascii=False, indent=2))
         return 0
-    reason = f": {one_line(now.reason)}" if enabled and now.reason else ""
-    print(f"{spec.key} ({spec.origin}) is {now.state}{reason}. Written to {file}.")
+    reason = f": {now.reason}" if enabled and now.reason else ""
+    print(one_line(f"{spec.key} ({spec.origin}) is {now.state}{reason}. Written to {file}."))
     return 0
 
 

@@ -37,11 +37,12 @@ async def serve_stdio(server: Server[Any, Any]) -> None:
 
 def take_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Our stdin and stdout under other numbers, so that a library that prints or asks cannot break the talk."""
-    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    stdout = sys.stdout.fileno()  # which the command line may have moved
+    requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(stdout), "wb")
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     sys.stdout.flush()
-    os.dup2(2, 1)
+    os.dup2(2, stdout)
     return requests, replies
 
 

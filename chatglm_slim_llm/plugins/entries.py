@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 OURS = "chatglm-slim-llm"
 _PREFIX = "chatglm_slim."
+_OURS = "chatglm_slim_llm."
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ def find_offers() -> tuple[list[Offer], list[str]]:
             name = normalized(distribution.name or "unknown") if entries else ""  # which parses a file
         except Exception as error:  # a half-removed or broken package must not hide the plugins of the others
             problems.append(f"the entry points of {_place(distribution)} cannot be read ({error}); install it again")
+            continue
+        if name == OURS and not all(entry.value.startswith(_OURS) for entry in entries):
+            what = f"{_place(distribution)} calls itself {OURS}, but is not; it is left out, as ours are on unasked"
+            problems.append(f"{what}; remove it")
             continue
         if entries and name not in seen:  # an import would find the earlier one on the path, too
             offers += (_offer(entry, name) for entry in entries)

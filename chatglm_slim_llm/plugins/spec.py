@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -158,8 +159,8 @@ class PluginSpec:
         if parent:  # imported by find_spec all the same
             import_module(parent)
         found = sys.modules.get(module)
-        if found is None and (spec := find_spec(module)) is not None and spec.origin and spec.origin.endswith(".py"):
-            self._refuse_newer(Path(spec.origin).read_text("utf-8", errors="replace"))
+        if found is None and (spec := find_spec(module)) is not None:
+            self._refuse_newer(_source_of(spec))
         return found or import_module(module)
 
     def _refuse_newer(self, source: str) -> None:
@@ -181,6 +182,14 @@ class PluginSpec:
             f" repair or update it, or switch it off with: chatglm-slim plugins disable {self.word}",
             name=self.name,
         )
+
+
+def _source_of(spec: ModuleSpec) -> str:
+    """Its text, from wherever it lies, such as a zip; empty if there is none, or it cannot be read."""
+    try:
+        return getattr(spec.loader, "get_source", lambda name: "")(spec.name) or ""
+    except (ImportError, OSError):  # the import tells better what is wrong
+        return ""
 
 
 def _file_module(path: Path, check: Callable[[str], None]) -> ModuleType:

@@ -101,7 +101,7 @@ def test_output_that_cannot_be_written_is_an_error():
 
 def test_what_is_written_past_python_goes_to_stderr_and_ours_to_stdout():
     code = (
-        "import os, sys; from chatglm_slim_llm.cli import main; sys.argv = ['chatglm-slim', 'plugins', 'list', 'tools'];"
+        "import os, sys; from chatglm_slim_llm.cli import main; sys.argv[1:] = ['plugins', 'list', 'tools']\n"
         "main(); os.write(1, b'of a C library '); sys.stdout.flush(); os.system('echo of a program'); print('ours')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

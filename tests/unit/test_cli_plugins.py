@@ -137,6 +137,20 @@ def test_options_that_json_does_not_have_are_shown(folder, run, tmp_path):
     assert json.dumps(options) in run("plugins", "show", "weather")[1]
 
 
+def test_names_of_strangers_do_not_move_the_cursor(folder, run, tmp_path):
+    info = tmp_path / "site" / "acme-1.0.dist-info"
+    (info / "entry_points.txt").write_text("[chatglm_slim.tools]\n\x1b[2Jred = acme_tools:make\n")
+    for words in (
+        ["list"],
+        ["show", "\x1b[2Jred"],
+        ["enable", "\x1b[2Jred"],
+        ["doctor"],
+        ["disable", "tools.\x1b[2Jred"],
+    ):
+        status, out, err = run("plugins", *words)
+        assert (status, err, "[2Jred" in out, "\x1b" in out) == (0, "", True, False)
+
+
 def test_of_two_packages_that_offer_a_name_the_user_says_which(folder, run, tmp_path):
     install(tmp_path / "site", "zeta", "chatglm_slim.tools", {"weather": "zeta_tools:make"}, "zeta_tools", TOOLS)
     status, _, err = run("plugins", "enable", "weather")

@@ -15,6 +15,7 @@ from asyncio import CancelledError
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -122,6 +123,26 @@ def test_a_target_may_be_a_file_beside_the_table(folder):
     (file.parent / "shout.py").write_text("def shout(text, mark='!'):\n    return text.upper() + mark\n")
     assert plugin("commands", "shout").function()("hi") == "HI!"
     assert states("commands")["gone"] == "broken"
+
+
+def test_a_package_that_takes_our_name_brings_nothing_in_and_hides_nothing(folder, install):
+    install("chatglm.slim-LLM", {"calculator": "MODULE:f", "x": "MODULE:f"})
+    assert plugins("tools").keys() == {"calculator", "clock", "documents"}
+    assert plugin("tools", "calculator").target == "chatglm_slim_llm.shipped.arithmetic:calculator"
+    [problem] = problems()
+    assert "calls itself chatglm-slim-llm, but is not" in problem
+
+
+@pytest.mark.parametrize(("version", "said"), [(1, ""), (2, "needs version 2")])
+def test_a_plugin_may_lie_in_a_zip(folder, tmp_path, monkeypatch, version, said):
+    with ZipFile(tmp_path / "site.zip", "w") as archive:
+        archive.writestr("zipped-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: zipped\nVersion: 1\n")
+        archive.writestr("zipped-1.dist-info/entry_points.txt", "[chatglm_slim.tools]\nz = zipped_module:f\n")
+        archive.writestr("zipped_module.py", f"CHATGLM_SLIM_API = {version}\nf = dict\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site.zip"))
+    user_file(folder, "[tools.z]\n")
+    complaint = try_plugin(plugin("tools", "z")).complaint
+    assert said in complaint if said else complaint == ""
 
 
 # --- two packages with one name
