@@ -7,12 +7,20 @@ import gc
 _THRESHOLDS = (2_000, 10, 20)
 """A change of the screen makes thousands of objects that live on, or die at once: Python's 700 would find little."""
 
+_is_ours = False
+"""Whether what is set aside was set aside here."""
+
 
 def set_aside() -> None:
     """Look through all that there is once, now that nobody waits, and no more through what is left of it.
 
-    It is set aside anew whenever another chat is opened, so nothing that is given up stays for long.
+    It is set aside anew whenever another chat is opened, so nothing that is given up stays for long. Where a program
+    around the terminal has set its own aside, that stays as it is.
     """
+    global _is_ours
+    if gc.get_freeze_count() and not _is_ours:
+        return
+    _is_ours = True
     gc.unfreeze()
     gc.collect()
     gc.freeze()

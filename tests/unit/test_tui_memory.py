@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 
+from tui import memory
 from tui.memory import set_aside
 
 
@@ -18,11 +19,16 @@ class Ring:
 
 
 @pytest.fixture(autouse=True)
-def _as_before():
-    thresholds = gc.get_threshold()
+def _as_before(monkeypatch):
+    """Nothing is set aside, as in the terminal; the tests' own is again afterwards."""
+    monkeypatch.setattr(memory, "_is_ours", False)
+    thresholds, count = gc.get_threshold(), gc.get_freeze_count()
+    gc.unfreeze()
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)
+    if count:
+        gc.freeze()
 
 
 def test_what_is_set_aside_is_not_looked_through_and_is_found_when_it_is_given_up_by_the_next_time():
@@ -33,4 +39,16 @@ def test_what_is_set_aside_is_not_looked_through_and_is_found_when_it_is_given_u
     gc.collect()
     assert seen() is not None
     set_aside()
+    assert seen() is None
+
+
+def test_what_a_program_around_the_terminal_has_set_aside_stays_so():
+    gc.freeze()
+    thresholds = gc.get_threshold()
+    ring = Ring()
+    seen = weakref.ref(ring)
+    set_aside()
+    assert gc.get_threshold() == thresholds
+    del ring
+    gc.collect()
     assert seen() is None
