@@ -18,10 +18,21 @@ def set_aside() -> None:
     around the terminal has set its own aside, that stays as it is.
     """
     global _is_ours
-    if gc.get_freeze_count() and not _is_ours:
+    if _is_anothers():
         return
     _is_ours = True
     gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
+
+
+def keep_new() -> None:
+    """All that is new goes to what is old without being looked through; what was set aside goes there with it."""
+    if not _is_anothers():
+        gc.freeze()
+        gc.unfreeze()
+
+
+def _is_anothers() -> bool:
+    return gc.get_freeze_count() > 0 and not _is_ours

@@ -8,7 +8,7 @@ import weakref
 import pytest
 
 from tui import memory
-from tui.memory import set_aside
+from tui.memory import keep_new, set_aside
 
 
 class Ring:
@@ -52,3 +52,11 @@ def test_what_a_program_around_the_terminal_has_set_aside_stays_so():
     del ring
     gc.collect()
     assert seen() is None
+
+
+def test_what_is_new_is_no_longer_among_the_young():
+    ring = Ring()
+    assert any(one is ring for one in gc.get_objects(generation=0))
+    keep_new()
+    assert any(one is ring for one in gc.get_objects(generation=2))
+    assert gc.get_freeze_count() == 0

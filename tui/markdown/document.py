@@ -19,6 +19,7 @@ from tui.markdown.open_blocks import OpenFence, OpenTable
 from tui.markdown.quick import Quick, QuickQuote, QuickWords
 from tui.markdown.segments import Segment
 from tui.markdown.tables import Table
+from tui.memory import keep_new
 from tui.wrapping import visible
 
 if TYPE_CHECKING:
@@ -30,18 +31,13 @@ _LONG = 100_000
 
 @contextmanager
 def _no_collecting() -> Iterator[None]:
-    """All that is made of a long text is kept: looking for garbage in it would take as long as reading it.
-
-    At the end it goes to what is old without being looked through, which is what freezing and thawing does.
-    """
+    """All that is made of a long text is kept: looking for garbage in it would take as long as reading it."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
-            gc.freeze()
-            gc.unfreeze()
+        keep_new()
         if was_enabled:
             gc.enable()
 
