@@ -142,8 +142,9 @@ def test_lines_fit_the_terminal_and_a_pipe_gets_all(environ, history):
     for command, words in (("list", []), ("search", ["睡不着"])):
         narrow = ["-c", 'stty cols 50; exec "$@"', "sh"]  # the terminal has its size before the command looks
         terminal = pexpect.spawn(
-            "sh", [*narrow, *COMMAND, "history", command, *words], env=environ, encoding="utf-8", timeout=20
-        )
+            "sh", [*narrow, *COMMAND, "history", command, *words], env=environ, encoding="utf-8", timeout=20,
+            dimensions=(24, 50),  # pexpect sets them while the shell runs, now and then after `stty`
+        )  # fmt: skip
         terminal.expect(pexpect.EOF)
         lines = terminal.before.replace("\x1b[1m", "").replace("\x1b[22m", "").splitlines()
         assert any("…" in line for line in lines)
