@@ -106,7 +106,8 @@ class Toolbox:
             for tool in self._made[name][1]:
                 if tool.name in first:
                     of = first[tool.name][1]
-                    notices.append(f"plugin tools.{name} has a tool {tool.name!r} as tools.{of} has, which is used")
+                    also = f"as tools.{of} has, which is used" if of != name else "twice; the first is used"
+                    notices.append(f"plugin tools.{name} has a tool {tool.name!r} {also}")
                 else:
                     first[tool.name] = (tool, name)
         return Tools(

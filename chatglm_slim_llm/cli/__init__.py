@@ -104,7 +104,8 @@ def _end_soon() -> None:
 def _keep_stdout() -> None:
     """Standard output is for us: what C code, or a program that a plugin starts, writes to file 1 goes to stderr."""
     if sys.stdout is not None and sys.stderr is not None:
-        sys.stdout = sys.__stdout__ = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)  # type: ignore[misc]
+        ours = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+        sys.stdout = sys.__stdout__ = ours  # type: ignore[misc]  # whose size is that of the terminal
         os.dup2(2, 1)
 
 

@@ -63,6 +63,8 @@ def test_of_two_tools_of_one_name_the_first_is_used_and_the_other_is_told_of(fol
     assert names(tools) == ["warmth", "weather"]
     assert tools.plugin_of == {"warmth": "two", "weather": "two"}
     assert tools.notices == ("plugin tools.weather has a tool 'weather' as tools.two has, which is used",)
+    folder.add("tools", "twice", TWO.replace("return [warmth, weather]", "return [weather, weather]"))
+    assert build_tools(["twice"]).notices == ("plugin tools.twice has a tool 'weather' twice; the first is used",)
 
 
 @pytest.mark.parametrize(
