@@ -41,6 +41,7 @@ STREAMS = {
     "one long table": "| a | b | c |\n|---|---|---|\n" + "| 1 | 中文内容 | something |\n" * 1000,
     "one long list": "- item **one** and more 文字\n" * 1000,
     "one long quote": "> item **one** and more 文字\n" * 1000,
+    "one long paragraph": "word 中文 and **more** of it " * 360,  # longer ones are shown as they were written
 }
 HUGE = {
     "one line": "word 中文 " * 120_000,
@@ -146,16 +147,17 @@ async def measure_stream(runs: int) -> None:
     for name, text in STREAMS.items():
         figures = []
         for _ in range(runs):
-            first, rest = text[: _LONG - 3 * _NUM_TOKENS], text[_LONG - 3 * _NUM_TOKENS : _LONG]
+            length = min(_LONG, len(text))
+            first, rest = text[: length - 3 * _NUM_TOKENS], text[length - 3 * _NUM_TOKENS : length]
             with _store() as store:
                 fill(store, 1_000)
                 running = app(store, Told(first, rest, 50))
                 async with running.run_test(size=_SIZE) as pilot:
-                    figures.append(await _cpu_of_stream(running, pilot))
+                    figures.append(await _cpu_of_stream(running, pilot, length))
         show(f"a token, {name}, CPU", figures, "ms", 1, scale=1000)
 
 
-async def _cpu_of_stream(running: Any, pilot: Any) -> float:
+async def _cpu_of_stream(running: Any, pilot: Any, length: int) -> float:
     await pilot.pause(2)
     gc.collect()  # of the apps before it in this process; a user has one
     conversation = running.screen.query_one(Conversation)
@@ -165,7 +167,7 @@ async def _cpu_of_stream(running: Any, pilot: Any) -> float:
     await asyncio.sleep(0.5)
     reply = conversation.entries[-1]
     began, began_at, started = time.thread_time(), time.monotonic(), len(reply.text)
-    while len(reply.text) < _LONG - 30:  # the end has costs of its own
+    while len(reply.text) < length - 30:  # the end has costs of its own
         await asyncio.sleep(0.1)
     used, wall_s, num_tokens = time.thread_time() - began, time.monotonic() - began_at, (len(reply.text) - started) / 3
     while reply.growing:
