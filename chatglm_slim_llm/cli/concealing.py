@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chatglm_slim_llm.plugins.concealing import shown
+from chatglm_slim_llm.plugins.trust import content_of
 
 HIDDEN = "(hidden)"
 _LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
@@ -32,8 +33,8 @@ def secrets(environ: Mapping[str, str] = os.environ, files: Iterable[Path] = ())
     found = {value for name, value in environ.items() if is_secret(name)}
     for file in files:
         try:
-            found.update(_secret_values(tomllib.loads(file.read_bytes().decode("utf-8-sig"))))
-        except (OSError, ValueError):  # not there, or not to be read: then nothing of it is shown
+            found.update(_secret_values(tomllib.loads(content_of(file).decode("utf-8-sig"))))
+        except (OSError, ValueError, RecursionError):  # not there, or not to be read: then nothing of it is shown
             continue
     return sorted((each for each in found if len(each) >= _SHORTEST), key=len, reverse=True)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chatglm_slim_llm.cli.concealing import secrets
 from chatglm_slim_llm.cli.diagnosis import diagnose
 from chatglm_slim_llm.cli.doctor import as_text
 from chatglm_slim_llm.hosting.amounts import memory_needs
@@ -127,6 +128,12 @@ def test_secrets_are_never_shown(environ):
     assert diagnosis["environment"]["HF_TOKEN"] == "(set, hidden)"
     assert diagnosis["environment"]["https_proxy"] == "http://…@proxy.example:8080"
     assert "OPENAI_API_KEY" not in diagnosis["environment"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names there")
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert secrets({"A_TOKEN": "abcdefgh"}, [tmp_path / "pipe"]) == ["abcdefgh"]
 
 
 def test_secrets_of_files_are_not_shown_wherever_they_are_quoted(environ, tmp_path, monkeypatch):
