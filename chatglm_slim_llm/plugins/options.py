@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.errors import ConfigError
+from chatglm_slim_llm.plugins.concealing import shown
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.plugins.spec import PluginSpec
@@ -29,7 +30,7 @@ def checked_options(spec: PluginSpec, target: Callable[..., Any]) -> dict[str, A
         if name not in takes and not takes_any:
             raise _refusal(spec, name, _hint(name, list(takes)))
         try:
-            options[name] = _converted(takes.get(name, Any), value)
+            options[name] = _converted(name, takes.get(name, Any), value)
         except ValueError as error:
             raise _refusal(spec, name, str(error)) from error
     # A pydantic model converts for itself, and its validators want what stands in the file.
@@ -42,28 +43,33 @@ def _parameters(group: str, target: Callable[..., Any]) -> tuple[Mapping[str, An
         fields: Mapping[str, Any] = target.model_fields  # type: ignore[attr-defined]
         aliases = {field.alias: field.annotation for field in fields.values() if field.alias}
         return aliases | {name: field.annotation for name, field in fields.items()}, False
-    try:
-        found = list(inspect.signature(target).parameters.values())
-    except (TypeError, ValueError):  # written in C
-        return {}, True
+    found = _signature(target)
     takes_any = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in found)
     own = found[1:] if group in ("loaders", "embedders", "commands") else found  # the file, or the call, is no option
-    types = _types(target)
-    return {each.name: types.get(each.name, Any) for each in own if each.kind in _NAMED}, takes_any
+    return {each.name: _type(each) for each in own if each.kind in _NAMED}, takes_any
+
+
+def _signature(target: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(target, eval_str=True).parameters.values())
+    except Exception:  # a type in quotes may name what only a type checker imports
+        pass
+    try:
+        return list(inspect.signature(target).parameters.values())
+    except (TypeError, ValueError):  # written in C
+        return [inspect.Parameter("any", inspect.Parameter.VAR_KEYWORD)]
+
+
+def _type(parameter: inspect.Parameter) -> Any:
+    is_known = parameter.annotation is not inspect.Parameter.empty and not isinstance(parameter.annotation, str)
+    return parameter.annotation if is_known else Any
 
 
 def _is_model(target: object) -> bool:
     return isinstance(getattr(target, "model_fields", None), Mapping)
 
 
-def _types(target: Callable[..., Any]) -> Mapping[str, Any]:
-    try:
-        return get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
-    except Exception:  # hints may name what only a type checker imports
-        return {}
-
-
-def _converted(annotation: Any, value: object) -> Any:
+def _converted(name: str, annotation: Any, value: object) -> Any:
     """The value as the type that is wanted, such as a ``Path`` for a text.
 
     Raises:
@@ -77,7 +83,7 @@ def _converted(annotation: Any, value: object) -> Any:
         return TypeAdapter(annotation).validate_python(value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise ValueError(f": {first['msg'][0].lower()}{first['msg'][1:]}, found {value!r}") from error
+        raise ValueError(f": {first['msg'][0].lower()}{first['msg'][1:]}, found {shown(value, name)!r}") from error
     except Exception:  # a type that only its owner can check
         return value
 

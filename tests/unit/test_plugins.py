@@ -443,6 +443,36 @@ def test_options_come_as_the_type_that_the_plugin_says(folder, install):
     assert plugin("tools", "x").make() == given
 
 
+@pytest.mark.parametrize(
+    ("target", "option", "said"),
+    [
+        ("part", "days = 'many'", "days: input should be a valid integer"),
+        ("made", "days = 'many'", "days: input should be a valid integer"),
+        ("part", "token = 'secret'", r"token: input should be a valid integer.*found '\(hidden\)'"),
+        ("part", "odd = 3", ""),
+    ],
+)
+def test_options_of_whatever_can_be_called_are_checked_and_secrets_not_quoted(folder, install, target, option, said):
+    source = """
+        from functools import partial
+        def make(place, days: int = 1, token: int = 1, odd: "NotThere" = None):
+            return days
+        part = partial(make, "here")
+        class Made:
+            days: str = ""
+            def __call__(self, days: int = 1):
+                return days
+        made = Made()
+    """
+    install("acme", {"x": f"MODULE:{target}"}, source)
+    user_file(folder, f"[tools.x.options]\n{option}\n")
+    if said:
+        with pytest.raises(ConfigError, match=said):
+            plugin("tools", "x").make()
+    else:
+        assert plugin("tools", "x").make() == 1
+
+
 def test_a_trial_ends_what_the_plugin_has_started(folder, install, tmp_path):
     source = f"""
         import subprocess, sys
