@@ -9,14 +9,14 @@ from chatglm_slim_llm.hosting.assistant import ToolUse
 from tui.language import tr
 from tui.wrapping import visible
 
-_MARKS = {"asked": "?", "running": "…", "done": "✓", "refused": "–", "failed": "✗"}
+_MARKS = {"asked": "?", "running": "…", "done": "✓", "refused": "–", "failed": "✗", "stopped": "■"}
 _LONGEST = 200
 """Characters of a value that a line may need; the rest is cut before it is looked at."""
 
 
 def mark(use: ToolUse) -> str:
     """How far it is, as a sign."""
-    return _MARKS[use.state]
+    return _MARKS[_state(use)]
 
 
 def state_text(use: ToolUse) -> str:
@@ -27,8 +27,19 @@ def state_text(use: ToolUse) -> str:
         "done": tr("done"),
         "refused": tr("refused"),
         "failed": tr("failed"),
+        "stopped": tr("stopped"),
     }
-    return words[use.state]
+    return words[_state(use)]
+
+
+def is_failed(use: ToolUse) -> bool:
+    """Whether it went wrong by itself."""
+    return _state(use) == "failed"
+
+
+def _state(use: ToolUse) -> str:
+    """What failed has a reason; where there is none, the reply was stopped before the tool had ended."""
+    return "stopped" if use.state == "failed" and not use.result else use.state
 
 
 def call_line(use: ToolUse) -> str:
@@ -39,6 +50,8 @@ def call_line(use: ToolUse) -> str:
 
 def result_line(use: ToolUse) -> str:
     """The beginning of what it gave; how far it is, where it gave nothing."""
+    if use.state == "refused":  # the result is what the model is told of it, in its own language
+        return state_text(use)
     return _on_one_line(use.result[:_LONGEST]) or ("" if use.state == "done" else state_text(use))
 
 

@@ -24,6 +24,7 @@ from tui.language import use
 from tui.plugin_list import PluginList, read
 from tui.screens.chat_files import kinds_text
 from tui.screens.confirm import Confirm
+from tui.screens.knowledge import KnowledgeScreen
 from tui.screens.models import ModelPicker
 from tui.screens.new_knowledge import NewBase, NewKnowledge
 from tui.screens.open_path import OpenPath
@@ -264,6 +265,25 @@ async def test_answers_may_rest_on_a_retriever_of_a_plugin(tmp_path):
         assert chat.model.asked[0].knowledge_base == "plugin:wiki"
         chat.model.say(DONE)
         await chat.until(lambda: chat.is_done)
+
+
+async def test_a_retriever_is_switched_where_knowledge_bases_are_and_looking_switches_nothing(tmp_path):
+    spec = PluginSpec("retrievers", "wiki", "acme:Wiki", "acme")
+    async with chatting(tmp_path / "chat", plugins=lambda: PluginList([spec])) as chat:
+        await chat.until(lambda: chat.app._chat.plugins.retrievers)
+        await chat.send("/kb plugin:wiki")
+        await chat.send("/kb")
+        await chat.until(lambda: isinstance(chat.app.screen, KnowledgeScreen))
+        bases = chat.app.screen.query_one("#bases", OptionList)
+        await chat.until(lambda: "plugin:wiki   of a plugin" in str(bases.get_option_at_index(0).prompt))
+        await chat.pilot.press("d")
+        assert "switched on and off here, and no more" in "\n".join(chat.lines())
+        await chat.pilot.press("escape")
+        assert chat.app._chat._talk.settings.knowledge_base == "plugin:wiki"
+        await chat.send("/kb")
+        await chat.until(lambda: isinstance(chat.app.screen, KnowledgeScreen) and chat.app.screen._names)
+        await chat.pilot.press("space", "escape")
+        await chat.until(lambda: chat.app._chat._talk.settings.knowledge_base == "")
 
 
 async def test_commands_of_plugins_are_in_the_palette_with_whose_they_are(tmp_path):

@@ -7,7 +7,7 @@ from rich.style import Style
 
 from chatglm_slim_llm.hosting.assistant import ToolUse
 from tui.markdown import Look, Palette
-from tui.tool_uses import call_line, in_full, result_line
+from tui.tool_uses import call_line, in_full, is_failed, mark, result_line
 from tui.widgets.conversation_entry import Entry, EntryView, ToolLines
 
 
@@ -35,6 +35,17 @@ def test_a_result_is_its_beginning_on_one_line_and_a_state_where_there_is_none()
         "refused",
         "",
     ]
+
+
+def test_what_was_refused_is_said_in_the_language_of_the_person():
+    assert result_line(use({}, "the person did not allow this; do without it", "refused")) == "refused"
+
+
+def test_what_was_stopped_has_not_failed():
+    stopped = use({}, "", "failed")
+    assert (mark(stopped), result_line(stopped), is_failed(stopped)) == ("■", "stopped", False)
+    broke = use({}, "no network", "failed")
+    assert (mark(broke), result_line(broke), is_failed(broke)) == ("✗", "no network", True)
 
 
 def test_no_text_of_an_argument_looks_like_another_argument():

@@ -15,6 +15,11 @@ WORDS: dict[str, str] = {
     "cannot be read": "无法读取",
     "On for this chat.": "本对话已启用。",
     "Off for this chat.": "本对话未启用。",
+    "of a plugin": "来自插件",
+    "A plugin finds the passages; what it searches is looked after there.": "段落由插件检索；检索的内容由插件管理。",
+    "This one is a plugin's: it can be switched on and off here, and no more.": (
+        "这一项来自插件，在这里只能启用或停用。"
+    ),
     "on for this chat": "本对话已启用",
     "Nothing was added yet.": "尚未添加任何文件。",
     "On or off": "启用/停用",

@@ -77,6 +77,7 @@ WORDS: dict[str, str] = {
     "done": "完成",
     "refused": "已拒绝",
     "failed": "失败",
+    "stopped": "已停止",
     "without arguments": "无参数",
     "Given": "参数",
     "Result": "结果",

@@ -291,7 +291,8 @@ class ChatScreen(SparingScreen):
         from tui.screens.knowledge import KnowledgeScreen
 
         if not name:
-            self.app.push_screen(KnowledgeScreen(self._library, self._talk.settings.knowledge_base), self._rest_on)
+            chosen = self._talk.settings.knowledge_base
+            self.app.push_screen(KnowledgeScreen(self._library, chosen, self.plugins.retrievers), self._rest_on)
         elif name in self._finders():
             self._rest_on(name)
         else:

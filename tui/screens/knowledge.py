@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -18,6 +18,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, ProgressBar, Static
 from textual.widgets.option_list import Option
 
+from chatglm_slim_llm.config import PLUGIN
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.library import LibraryFacts, LibraryReport, Progress
@@ -57,7 +58,13 @@ class Library(Protocol):
 
 
 class KnowledgeScreen(ModalScreen[str | None]):
-    """Returns the name of the one that is on, ``""`` for none, and ``None`` where that did not change."""
+    """Returns the name of the one that is on, ``""`` for none, and ``None`` where that did not change.
+
+    Args:
+        library: the knowledge bases.
+        chosen: the one that is on.
+        retrievers: what plugins offer in the place of one, which can only be switched on and off here.
+    """
 
     SCOPED_CSS = False
     DEFAULT_CSS = """
@@ -118,10 +125,13 @@ class KnowledgeScreen(ModalScreen[str | None]):
         is_problem: bool
         marked: str
 
-    def __init__(self, library: Library, chosen: str) -> None:
+    def __init__(self, library: Library, chosen: str, retrievers: Sequence[str] = ()) -> None:
         super().__init__()
         self._library = library
         self._chosen_before = self._chosen = chosen
+        # plugins may not have been read yet: looking at the list must not switch off what is on
+        on = [chosen] if chosen.startswith(PLUGIN) else []
+        self._retrievers = list(dict.fromkeys([*retrievers, *on]))
         self._names: list[str] = []
         self._facts: dict[str, LibraryFacts] = {}
         self._problems: dict[str, str] = {}
@@ -173,9 +183,9 @@ class KnowledgeScreen(ModalScreen[str | None]):
 
     @on(Listed)
     def _show_names(self, event: Listed) -> None:
-        self._names = event.names
+        self._names = [*event.names, *self._retrievers]
         self._facts = {name: facts for name, facts in self._facts.items() if name in event.names}
-        if self._chosen and self._chosen not in event.names:
+        if self._chosen and self._chosen not in self._names:
             self._chosen = ""
         self._list(event.marked)
 
@@ -202,6 +212,8 @@ class KnowledgeScreen(ModalScreen[str | None]):
         is_on = name == self._chosen
         facts, problem = self._facts.get(name), self._problems.get(name)
         about = tr("cannot be read") if problem else "…" if facts is None else _counts(facts)
+        if name in self._retrievers:
+            about = tr("of a plugin")
         if is_on and self.app.has_class("-accessible"):
             about += f" ({tr('on for this chat')})"
         gap = " " * (width - cell_len(name) + 3)
@@ -222,9 +234,11 @@ class KnowledgeScreen(ModalScreen[str | None]):
             return tr("A knowledge base holds your documents: answers quote them and name the place.")
         if problem := self._problems.get(name):
             return problem
+        on_or_off = tr("On for this chat.") if name == self._chosen else tr("Off for this chat.")
+        if name in self._retrievers:
+            return f"{on_or_off}\n{tr('A plugin finds the passages; what it searches is looked after there.')}"
         if (facts := self._facts.get(name)) is None:
             return ""
-        on_or_off = tr("On for this chat.") if name == self._chosen else tr("Off for this chat.")
         if not facts.folders:
             return f"{on_or_off}\n{tr('Nothing was added yet.')}"
         folders = [visible(short_path(Path(folder))) for folder in facts.folders]
@@ -292,6 +306,13 @@ class KnowledgeScreen(ModalScreen[str | None]):
         """Nothing else can be begun while something is under way."""
         return self._stop is None or action not in ("create", "add", "sync", "remove", "switch")
 
+    def _ours(self) -> str:
+        """The marked one, if it is a knowledge base; of a plugin's retriever it is said why nothing is done."""
+        if self._marked not in self._retrievers:
+            return self._marked
+        self._say(tr("This one is a plugin's: it can be switched on and off here, and no more."), is_problem=True)
+        return ""
+
     @on(Button.Pressed, "#new")
     def action_create(self) -> None:
         def create(new: NewBase | None) -> None:
@@ -306,8 +327,10 @@ class KnowledgeScreen(ModalScreen[str | None]):
 
     @on(Button.Pressed, "#add")
     def action_add(self) -> None:
-        if not (name := self._marked):
+        if not self._marked:
             self.action_create()
+            return
+        if not (name := self._ours()):
             return
 
         def add(path: Path | None) -> None:
@@ -320,12 +343,12 @@ class KnowledgeScreen(ModalScreen[str | None]):
 
     @on(Button.Pressed, "#sync")
     def action_sync(self) -> None:
-        if name := self._marked:
+        if name := self._ours():
             self._work(name, lambda progress: _report_text(self._library.sync(name, progress)))
 
     @on(Button.Pressed, "#delete")
     def action_remove(self) -> None:
-        if not (name := self._marked):
+        if not (name := self._ours()):
             return
 
         def remove(answer: bool | None) -> None:

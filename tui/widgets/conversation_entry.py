@@ -15,7 +15,7 @@ from chatglm_slim_llm.storage import Role, Source, ToolUse
 from tui.language import tr
 from tui.markdown import Document, Look, Row, Segment
 from tui.markdown.segments import Words, words_of, wrapped
-from tui.tool_uses import call_line, mark, result_line, state_text
+from tui.tool_uses import call_line, is_failed, mark, result_line, state_text
 from tui.wrapping import visible
 
 
@@ -99,7 +99,7 @@ class ToolLines:
         return len(self.uses)
 
     def _line(self, place: int, use: ToolUse, width: int, look: Look) -> Text:
-        style = look.palette.error if use.state == "failed" else look.palette.muted
+        style = look.palette.error if is_failed(use) else look.palette.muted
         before = f"{tr('Tool')} ({state_text(use)}): " if look.palette.is_plain else f"{mark(use)} "
         arrow = ": " if look.palette.is_plain else " → "
         result = result_line(use)
