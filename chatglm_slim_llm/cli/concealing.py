@@ -12,13 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from chatglm_slim_llm.plugins.concealing import shown
+from chatglm_slim_llm.plugins.concealing import HIDDEN, hide, shown
 from chatglm_slim_llm.plugins.trust import content_of
 
-HIDDEN = "(hidden)"
-_LOGIN = re.compile(r"(?<=://)[^/@\s]*@")
-_PARAMETER = re.compile(r"(?<=[?&])([^=&\s]*(?:token|key|secret|pass|auth|sig)[^=&\s]*)=[^&\s'\"]*", re.IGNORECASE)
-_TOKEN = re.compile(r"\b(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-)[\w-]{8,}")
 _SHORTEST = 6
 """A shorter value is no secret, and would be found within words."""
 
@@ -66,7 +62,7 @@ def concealed(report: Any, secret_values: Iterable[str] = (), home: Path | None 
 def _hidden(text: str, secret_values: Iterable[str], home: Path | None) -> str:
     for value in secret_values:
         text = text.replace(value, HIDDEN)
-    text = _TOKEN.sub(HIDDEN, _PARAMETER.sub(rf"\1={HIDDEN}", _LOGIN.sub("…@", text)))
+    text = hide(text)
     if home is not None and home != Path(home.anchor):
         text = re.sub(rf"{re.escape(str(home))}(?=[/\\\s:,;)]|$)", "~", text)
     return text

@@ -96,13 +96,15 @@ def test_secrets_in_options_are_not_shown(folder, run, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(
         '[tools.weather.options]\napi_key = "s1"\nurl = "https://me:s2@host/x"\ncity = "Wien"\n'
+        'args = ["--token", "s4", "https://host/y?api_key=s5&a=b", "hf_s6s6s6s6s6"]\n'
         '[tools.weather.options.env]\nANYTHING = "s3"\n'
     )
     for words in (["show", "weather"], ["show", "weather", "--json"], ["list", "--json"]):
         said = run("--plugins", str(file), "plugins", *words)[1]
         assert "Wien" in said
-        assert "https://host/x" in said
-        assert not any(secret in said for secret in ("s1", "s2", "s3"))
+        assert "https://…@host/x" in said
+        assert "a=b" in said
+        assert not any(secret in said for secret in ("s1", "s2", "s3", "s4", "s5", "s6"))
 
 
 @pytest.mark.parametrize(
