@@ -72,6 +72,56 @@ _CHINESE = {
     "plugin {key} ({origin}) cannot be loaded: {reason}; repair or update it, or switch it off with: {command}": (
         "插件 {key}（{origin}）无法加载：{reason}；请修复或更新，或停用：{command}"
     ),
+    "plugin {key} ({origin}) cannot be started: {reason}; repair or update it, or switch it off with: {command}": (
+        "插件 {key}（{origin}）无法启动：{reason}；请修复或更新，或停用：{command}"
+    ),
+    "plugin {key} ({origin}) gave {found}; it must give a LangChain BaseChatModel": (
+        "插件 {key}（{origin}）返回了 {found}；应返回 LangChain 的 BaseChatModel"
+    ),
+    "plugin {key} ({origin}) needs version {wanted} of the plugin interface, this is version {version};"
+    " upgrade chatglm-slim-llm, or take an older version of the plugin": (
+        "插件 {key}（{origin}）需要第 {wanted} 版插件接口，这里是第 {version} 版；"
+        "请升级 chatglm-slim-llm，或改用较旧的插件"
+    ),
+    "{file}: [{group}] is no group of plugins; did you mean {other}?": (
+        "{file}：[{group}] 不是插件的类别；是不是 {other}？"
+    ),
+    "{file}: [{group}] is no group of plugins; there are {names}": "{file}：[{group}] 不是插件的类别；已有：{names}",
+    "{file}: [{group}] must be a table of plugins, found {found}": "{file}：[{group}] 应是插件的表，写的却是 {found}",
+    "{file}: [{key}.options] {name} is not one of its options; did you mean {other}?": (
+        "{file}：[{key}.options] 没有选项 {name}；是不是 {other}？"
+    ),
+    "{file}: [{key}.options] {name} is not one of its options; it takes {names}": (
+        "{file}：[{key}.options] 没有选项 {name}；可用：{names}"
+    ),
+    **{
+        f"{before} {english}": f"{said}{chinese}"
+        for before, said in (
+            ("{file}: [{table}]", "{file}：[{table}] "),
+            ("its table in {file}", "它在 {file} 中的表"),
+        )
+        for english, chinese in (
+            (
+                "has no key {key}; did you mean {other}?; options of the plugin stand in a table of their own,"
+                " [….options]",
+                "没有键 {key}；是不是 {other}？插件的选项要另写在 [….options] 表里",
+            ),
+            (
+                "has no key {key}; there are {names}; options of the plugin stand in a table of their own, [….options]",
+                "没有键 {key}；可用：{names}；插件的选项要另写在 [….options] 表里",
+            ),
+            ("{key} must be a text in quotes, found {found}", "{key} 应是引号里的文字，写的却是 {found}"),
+            ("{key} must be true or false, found {found}", "{key} 应是 true 或 false，写的却是 {found}"),
+            ("{key} must be a table, found {found}", "{key} 应是一个表，写的却是 {found}"),
+            ("must be a table, found {found}", "应是一个表，写的却是 {found}"),
+        )
+    },
+    "another package is wanted for this name; to use this one: {command}": (
+        "这个名称已指定另一个软件包；改用这个：{command}"
+    ),
+    "several packages offer it ({names}); say whose: {command}": (
+        "有几个软件包提供它（{names}）；请指明用哪个：{command}"
+    ),
     "plugin {key} is not on: {reason}": "插件 {key} 没有启用：{reason}",
     "no plugin {name} in {group}; did you mean {other}?": "{group} 中没有插件 {name}；是不是 {other}？",
     "no plugin {name} in {group}; there are: {names}": "{group} 中没有插件 {name}；已有：{names}",

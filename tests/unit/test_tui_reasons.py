@@ -14,7 +14,7 @@ import pytest
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.files import read_attachment
 from chatglm_slim_llm.hosting.process import ChildProcess
-from chatglm_slim_llm.plugins import catalogue, problems
+from chatglm_slim_llm.plugins import catalogue, plugin, problems
 from chatglm_slim_llm.storage import ConversationStore
 from chatglm_slim_llm.storage.exchange import write_export
 from tui import settings
@@ -109,6 +109,40 @@ def test_plugins_that_are_not_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for key, reason in found.items():
         names = [f"chatglm-slim {reason.partition('chatglm-slim ')[2]}"] if "chatglm-slim " in reason else []
         assert is_chinese(told(reason), *names), (key, told(reason))
+
+
+def test_mistakes_in_a_file_of_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {
+        "models.a": "enabeld = true",
+        "models.b": "zzzzzz = true",
+        "tools.c": "target = 3",
+        "tools.d": "enabled = 'no'",
+        "tools.e": "options = 1",
+        "tols.f": "",
+        "zzzzzz.g": "",
+    }
+    file = tmp_path / "plugins.toml"
+    file.write_text("commands = 1\n[loaders]\nh = 2\n" + "".join(f"[{key}]\n{line}\n" for key, line in tables.items()))
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(file))
+    assert len(problems()) == 9
+    for problem in problems():
+        assert is_chinese(told(problem), str(file)), told(problem)
+    reason = next(spec.reason for spec in catalogue("models") if spec.name == "a")
+    assert is_chinese(told(reason), str(file))
+
+
+def test_a_plugin_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text("def fail():\n    raise OSError\ndef takes(size: int = 1): ...\n")
+    (tmp_path / "new.py").write_text("CHATGLM_SLIM_API = 99\n")
+    file = tmp_path / "plugins.toml"
+    file.write_text(
+        "[models.bad]\ntarget = 'mine.py:fail'\n[models.new]\ntarget = 'new.py:make'\n"
+        "[models.odd]\ntarget = 'mine.py:takes'\n[models.odd.options]\nsiez = 2\n"
+    )
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(file))
+    for name in ("bad", "new", "odd"):
+        reason = told(raised(plugin("models", name).make))
+        assert is_chinese(reason.partition("chatglm-slim plugins")[0], str(file)), reason
 
 
 def test_a_file_of_plugins_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,8 @@ def test_the_arguments_are_cut_before_the_result():
 def test_without_signs_the_state_is_a_word():
     [row] = ToolLines((use({}, "391"),)).draw(60, look(is_plain=True))
     assert row.text.plain == "Tool (done): weather: 391"
+    [row] = ToolLines((use({}, "", "running"),)).draw(60, look(is_plain=True))
+    assert row.text.plain == "Tool (runs): weather"
 
 
 def test_the_lines_are_drawn_once_while_the_reply_grows():

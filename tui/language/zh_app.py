@@ -31,6 +31,7 @@ WORDS: dict[str, str] = {
     "starting": "正在启动",
     "loading": "正在加载",
     "reading {name}": "正在读取 {name}",
+    "importing {name}": "正在导入 {name}",
     "downloading": "正在下载",
     "The model is not loaded": "模型未加载",
     "The model failed with {kind}": "模型出错：{kind}",

@@ -365,4 +365,5 @@ def tool_count(count: int) -> str:
 
 def _doing(what: str) -> str:
     verb, _, name = what.partition(" ")
-    return tr("reading {name}", name=name) if verb == "reading" and name else tr(what)
+    sentences = {"reading": "reading {name}", "importing": "importing {name}"}
+    return tr(sentences[verb], name=name) if verb in sentences and name else tr(what)

@@ -103,6 +103,8 @@ class ToolLines:
         before = f"{tr('Tool')} ({state_text(use)}): " if look.palette.is_plain else f"{mark(use)} "
         arrow = ": " if look.palette.is_plain else " → "
         result = result_line(use)
+        if look.palette.is_plain and result == state_text(use):  # it stands there already
+            result = ""
         room = width - cell_len(before) - (min(cell_len(result), width // 2) + cell_len(arrow)) * bool(result)
         words = before + set_shortened(call_line(use), max(room, 1)) + (arrow + result if result else "")
         return Text(set_shortened(words, width), style + Style.from_meta({"tool": place}))
