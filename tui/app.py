@@ -351,7 +351,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if said.serve:
         return serve.run(given)
     try:
-        arguments.use_plugins(said)
         loaded = settings.load(settings.settings_path(), arguments.settings_of(said))
         _want_model(loaded.settings.load)
         if loaded.origin("load.model") == "argument":

@@ -315,9 +315,9 @@ def test_a_file_of_plugins_or_none_is_for_this_program_and_those_it_starts(tmp_p
     monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", "before")
     (tmp_path / "p.toml").touch()
     for given, expected in (([], "before"), (["--plugins", str(tmp_path / "p.toml")], str(tmp_path / "p.toml"))):
-        arguments.use_plugins(arguments.parser().parse_args(given))
+        arguments.parser().parse_args(given)
         assert os.environ["CHATGLM_SLIM_PLUGINS"] == expected
-    arguments.use_plugins(arguments.parser().parse_args(["--no-plugins"]))
+    arguments.parser().parse_args(["--no-plugins"])
     assert os.environ["CHATGLM_SLIM_PLUGINS"] == os.devnull
     assert all(spec.distribution == "chatglm-slim-llm" for spec in read().specs if spec.state == "on")
 
@@ -325,7 +325,8 @@ def test_a_file_of_plugins_or_none_is_for_this_program_and_those_it_starts(tmp_p
 def test_what_is_not_there_is_told_before_anything_is_painted(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path))
     monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", "")
-    assert main(["--plugins", str(tmp_path / "none.toml")]) == 1
-    assert "none.toml is no file" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["--plugins", str(tmp_path / "none.toml")])
+    assert "none.toml is not a file" in capsys.readouterr().err
     assert main(["--no-plugins", "--model", "plugin:chatglm-slin"]) == 1
     assert "did you mean 'chatglm-slim'?" in capsys.readouterr().err
