@@ -146,7 +146,7 @@ def test_names_of_strangers_do_not_move_the_cursor(folder, run, tmp_path):
         ["list"],
         ["show", "\x1b[2Jred"],
         ["enable", "\x1b[2Jred"],
-        ["doctor"],
+        ["doctor", "\x1b[2Jred"],
         ["disable", "tools.\x1b[2Jred"],
     ):
         status, out, err = run("plugins", *words)
