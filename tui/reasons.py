@@ -83,6 +83,17 @@ _CHINESE = {
         "插件 {key}（{origin}）需要第 {wanted} 版插件接口，这里是第 {version} 版；"
         "请升级 chatglm-slim-llm，或改用较旧的插件"
     ),
+    "plugin {key} ({origin}) is not ready after {seconds} s; repair it, or switch it off with: {command}": (
+        "插件 {key}（{origin}）{seconds} 秒后仍未就绪；请修复，或停用：{command}"
+    ),
+    "plugin {key} ({origin}) gave {found}; it must give a LangChain BaseTool, or a list of them": (
+        "插件 {key}（{origin}）返回了 {found}；应返回 LangChain 的 BaseTool，或由它们组成的列表"
+    ),
+    "plugin {key} ({origin}) is a tool that takes no options": "插件 {key}（{origin}）这个工具没有选项可设",
+    "plugin {key} has a tool {name} as {other} has, which is used": (
+        "插件 {key} 的工具 {name} 与 {other} 的重名，使用后者"
+    ),
+    "plugin {key} has a tool {name} twice; the first is used": "插件 {key} 有两个名为 {name} 的工具，使用第一个",
     "{file}: [{group}] is no group of plugins; did you mean {other}?": (
         "{file}：[{group}] 不是插件的类别；是不是 {other}？"
     ),

@@ -127,3 +127,12 @@ def test_a_reader_of_markdown_and_of_a_page_sees_what_was_done(store, answer):
     page = export_text(store, answer.conversation_id, "html")
     assert "<code>weather(city=&quot;北京&quot;, days=[1, 2])</code></summary><p class=plain>晴 &lt;b&gt;" in page
     assert "not allowed" in page
+
+
+def test_a_reader_is_told_that_a_use_was_stopped_and_not_that_it_failed(store, answer):
+    store.set_tool_uses(answer.id, [ASKED])
+    store.update(answer.id, "", finish_reason="cancelled")
+    for form in ("markdown", "html"):
+        text = export_text(store, answer.conversation_id, form)
+        assert " · 已停止" in text
+        assert "失败" not in text

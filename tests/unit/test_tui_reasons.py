@@ -17,6 +17,7 @@ from chatglm_slim_llm.hosting.process import ChildProcess
 from chatglm_slim_llm.plugins import catalogue, plugin, problems
 from chatglm_slim_llm.storage import ConversationStore
 from chatglm_slim_llm.storage.exchange import write_export
+from chatglm_slim_llm.toolbox import build_tools
 from tui import settings
 from tui.language import use
 from tui.reasons import told
@@ -143,6 +144,23 @@ def test_a_plugin_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("bad", "new", "odd"):
         reason = told(raised(plugin("models", name).make))
         assert is_chinese(reason.partition("chatglm-slim plugins")[0], str(file)), reason
+
+
+def test_tools_that_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import threading\nfrom langchain_core.tools import tool\n"
+        "@tool\ndef dice() -> str:\n    'A die.'\n    return '4'\n"
+        "def twice():\n    return [dice, dice]\ndef odd():\n    return 3\ndef hang():\n    threading.Event().wait()\n"
+    )
+    file = tmp_path / "plugins.toml"
+    targets = {"good": "dice", "same": "dice", "twice": "twice", "odd": "odd", "hang": "hang"}
+    tables = [f"[tools.{name}]\ntarget = 'mine.py:{target}'\n" for name, target in targets.items()]
+    file.write_text("".join(tables) + "[tools.set]\ntarget = 'mine.py:dice'\n[tools.set.options]\nsides = 6\n")
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(file))
+    notices = build_tools([*targets, "set"], seconds=0.2).notices
+    assert len(notices) == 6
+    for notice in notices:
+        assert is_chinese(told(notice).partition("chatglm-slim plugins")[0]), notice
 
 
 def test_a_file_of_plugins_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from chatglm_slim_llm.storage.exchange.labels import (
     path_shown,
     place_of,
     reason_of,
+    state_of,
 )
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.tool_uses import ToolUse
@@ -104,7 +105,7 @@ def _tool_uses(uses: Sequence[ToolUse], labels: Labels) -> str:
 
 
 def _tool_use(use: ToolUse, labels: Labels) -> str:
-    state = f" · {labels.tool_states[use.state]}" if use.state in labels.tool_states else ""
+    state = f" · {said}" if (said := state_of(use, labels)) else ""
     return (
         f"<details><summary><code>{_line(call_of(use))}</code>{state}</summary>"
         f"<p class=plain>{escape(use.result.strip())}</p></details>"

@@ -37,6 +37,7 @@ class Labels:
     tools: str
     tool_states: dict[ToolState, str]
     """What is said of a use that was not done."""
+    tool_stopped: str
     page: str
     lines: str
     colon: str
@@ -60,6 +61,7 @@ ENGLISH = Labels(
     sources="Sources",
     tools="Tools",
     tool_states={"refused": "not allowed", "failed": "failed", "asked": "waits for permission", "running": "at work"},
+    tool_stopped="stopped",
     page="page {}",
     lines="lines {}–{}",
     colon=": ",
@@ -82,6 +84,7 @@ CHINESE = Labels(
     sources="来源",
     tools="工具",
     tool_states={"refused": "未获允许", "failed": "失败", "asked": "等待允许", "running": "运行中"},
+    tool_stopped="已停止",
     page="第 {} 页",
     lines="第 {}–{} 行",
     colon="：",
@@ -129,6 +132,13 @@ def call_of(use: ToolUse) -> str:
     """Such as ``weather(city="Paris")``."""
     given = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in use.arguments.items())
     return f"{use.name}({given})"
+
+
+def state_of(use: ToolUse, labels: Labels) -> str:
+    """Why a use gave nothing that counts; empty if it did. What failed has a reason, and what was stopped none."""
+    if use.state == "failed" and not use.result:
+        return labels.tool_stopped
+    return labels.tool_states.get(use.state, "")
 
 
 def reason_of(message: WholeMessage, labels: Labels) -> str:

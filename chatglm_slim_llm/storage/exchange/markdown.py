@@ -13,6 +13,7 @@ from chatglm_slim_llm.storage.exchange.labels import (
     path_shown,
     place_of,
     reason_of,
+    state_of,
 )
 from chatglm_slim_llm.storage.sources import Source
 from chatglm_slim_llm.storage.tool_uses import ToolUse
@@ -68,8 +69,8 @@ def _message(message: WholeMessage, labels: Labels) -> str:
 
 def _tool_use(use: ToolUse, labels: Labels) -> str:
     text = f"- {_code(call_of(use))}"
-    if use.state in labels.tool_states:
-        text += f" · {labels.tool_states[use.state]}"
+    if state := state_of(use, labels):
+        text += f" · {state}"
     return f"{text}\n\n{_quoted(use.result, '  ')}" if use.result.strip() else f"{text}\n"
 
 
