@@ -6,6 +6,7 @@ A sentence that is not known here stays as it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from tui import language
@@ -168,8 +169,22 @@ def told(sentence: str) -> str:
         return sentence
     for pattern, said in _patterns():
         if found := pattern.fullmatch(sentence):
-            return said.format(**found.groupdict())
+            return said.format(**dict(_parts(found)))
     return sentence
+
+
+def _parts(found: re.Match[str]) -> Iterator[tuple[str, str]]:
+    """What stands in the places of a sentence; a reason may be a sentence that is known, too."""
+    for name, part in found.groupdict().items():
+        known = {"reason": told, "origin": _origin}
+        yield name, known[name](part) if name in known else part
+
+
+def _origin(origin: str) -> str:
+    """Whose a plugin is."""
+    kind, _, name = origin.partition(" ")
+    kinds = {"package": "软件包", "file": "文件"}
+    return f"{kinds[kind]} {name}" if kind in kinds else origin
 
 
 @cache

@@ -155,6 +155,20 @@ async def test_a_sync_shows_how_far_it_is_and_is_stopped_by_escape_while_keys_st
         assert shown.results == [None]
 
 
+async def test_a_list_that_cannot_be_read_is_told_once():
+    library, looks = SlowLibrary(), []
+
+    def names() -> list[str]:
+        looks.append(1)
+        raise PermissionError("no way in")
+
+    library.names = names
+    async with showing(KnowledgeScreen(library, "")) as shown:
+        await shown.until(lambda: "no way in" in shown.words)
+        await shown.press("x")
+        assert len(looks) == 1
+
+
 async def test_a_folder_that_is_missing_at_a_sync_is_named():
     library = SlowLibrary()
     library.may_end.set()

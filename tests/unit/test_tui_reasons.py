@@ -144,6 +144,9 @@ def test_a_plugin_that_cannot_be_started(tmp_path: Path, monkeypatch: pytest.Mon
     for name in ("bad", "new", "odd"):
         reason = told(raised(plugin("models", name).make))
         assert is_chinese(reason.partition("chatglm-slim plugins")[0], str(file)), reason
+    assert f"（文件 {file}）" in told(raised(plugin("models", "bad").make))
+    nested = told(f"plugin models.x is not on: {file} switches it off; to use it: chatglm-slim plugins enable x")
+    assert nested == f"插件 models.x 没有启用：已在 {file} 中停用；启用：chatglm-slim plugins enable x"
 
 
 def test_tools_that_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,6 +124,8 @@ class KnowledgeScreen(ModalScreen[str | None]):
         said: str
         is_problem: bool
         marked: str
+        is_look: bool = False
+        """Whether it was the look at the list itself that failed: it would fail again."""
 
     def __init__(self, library: Library, chosen: str, retrievers: Sequence[str] = ()) -> None:
         super().__init__()
@@ -172,7 +174,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
         try:
             names = self._library.names()
         except Exception as error:  # whatever it is, it is said and nothing ends
-            self.post_message(self.Ended(_sentence(error), True, marked))
+            self.post_message(self.Ended(_sentence(error), True, marked, is_look=True))
             return
         self.post_message(self.Listed(names, marked))
         for name in names:
@@ -295,7 +297,8 @@ class KnowledgeScreen(ModalScreen[str | None]):
         self.query_one(Panel).border_subtitle = _keys()
         self._say(event.said, is_problem=event.is_problem)
         self.query_one("#bases").focus()
-        self._look(event.marked)
+        if not event.is_look:
+            self._look(event.marked)
 
     def _say(self, text: str, *, is_problem: bool = False) -> None:
         self.query_one(Said).say(text, is_problem=is_problem)
