@@ -189,7 +189,9 @@ def _origin(origin: str) -> str:
 
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    return [(_pattern(english), said) for english, said in _CHINESE.items()]
+    # what begins with a name fits a whole sentence before its own words, too
+    sentences = sorted(_CHINESE.items(), key=lambda pair: pair[0].startswith("{"))
+    return [(_pattern(english), said) for english, said in sentences]
 
 
 def _pattern(english: str) -> re.Pattern[str]:

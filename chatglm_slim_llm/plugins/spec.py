@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from threading import current_thread, main_thread
+from threading import RLock, current_thread, main_thread
 from types import ModuleType
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ GROUPS = {
 State = Literal["on", "off", "new", "untrusted", "broken"]
 
 _VERSION = re.compile(r"^CHATGLM_SLIM_API\s*(?::\s*\w+\s*)?=\s*(\d+)", re.MULTILINE)
+_LOCKS: dict[str, RLock] = {}
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,11 @@ def _file_module(path: Path, check: Callable[[str], None]) -> ModuleType:
     """The module of a file by itself; imported once a process."""
     path = path.resolve()
     name = f"chatglm_slim_plugin_{sha256(str(path).encode()).hexdigest()[:12]}"
-    if name in sys.modules:
-        return sys.modules[name]
+    with _LOCKS.setdefault(name, RLock()):  # two plugins of one file: neither may see it half imported
+        return sys.modules.get(name) or _imported(path, name, check)
+
+
+def _imported(path: Path, name: str, check: Callable[[str], None]) -> ModuleType:
     check(path.read_text("utf-8", errors="replace"))
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

@@ -13,6 +13,7 @@ import threading
 import time
 from asyncio import CancelledError
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from zipfile import ZipFile
@@ -600,3 +601,22 @@ def test_two_hundred_plugins_half_of_them_broken_are_listed_without_importing_on
     listed = [spec["state"] for spec in json.loads(done.stdout)["plugins"] if spec["name"][1:].isdecimal()]
     assert (listed.count("on"), listed.count("broken")) == (100, 100)
     assert not (tmp_path / "imported").exists()
+
+
+def test_two_plugins_of_one_file_can_be_imported_at_once(tmp_path, monkeypatch):
+    begun, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr(threading, "of_the_test", (begun, may_end), raising=False)
+    (tmp_path / "two.py").write_text(
+        "import threading\nbegun, may_end = threading.of_the_test\nbegun.set()\nmay_end.wait(60)\nmake = dict\n"
+    )
+    (tmp_path / "plugins.toml").write_text("[tools.a]\ntarget = 'two.py:make'\n[tools.b]\ntarget = 'two.py:make'\n")
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(tmp_path / "plugins.toml"))
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(plugin("tools", "a").load)
+        assert begun.wait(60)
+        second = threads.submit(plugin("tools", "b").load)
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.1)
+        may_end.set()
+        assert first.result() is dict
+        assert second.result() is dict
