@@ -32,6 +32,16 @@ _CHINESE = {
     "{path} cannot be read ({reason}); the defaults are used": "无法读取 {path}（{reason}），已改用默认设置",
     "{path} is not valid TOML ({reason}); the defaults are used": "{path} 不是有效的 TOML（{reason}），已改用默认设置",
     "{path} cannot be written ({reason}); the setting is not saved": "无法写入 {path}（{reason}），设置未能保存",
+    "{path}, line {line}: {reason}": "{path} 第 {line} 行：{reason}",
+    "there is no setting {name}; did you mean {other}?": "没有设置项 {name}；是不是 {other}？",
+    "there is no setting {name}": "没有设置项 {name}",
+    "{key} is empty; give the name of a theme": "{key} 是空的；请填写主题的名称",
+    "{key} is {found}; it must be one of {names}": "{key} 的值是 {found}，应为以下之一：{names}",
+    "{key} is {found}; it must be a text": "{key} 的值是 {found}，应为文字",
+    "{key} is {found}; it must be a number": "{key} 的值是 {found}，应为数字",
+    "{key} is {found}; it must be a whole number": "{key} 的值是 {found}，应为整数",
+    "{key} is {found}; it must be true or false": "{key} 的值是 {found}，应为 true 或 false",
+    "{key} is {found}; it must be keys such as {names}": "{key} 的值是 {found}，应为按键，例如 {names}",
     # the model
     "The model's process was ended by the system, most likely for lack of memory (signal 9); choose a smaller level"
     " such as int4, or a smaller model, or close other programs": (

@@ -80,6 +80,19 @@ def test_a_settings_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert is_chinese(told(problem), str(path))
 
 
+def test_settings_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(
+        'zz = 1\n[load]\nmodle = "x"\nquantization = "int3"\ndevice = 4\n[sampling]\ntemperature = "a"\n'
+        'top_k = 1.5\n[interface]\ntheme = ""\nanimation = 1\n[keys]\n"app.quit" = 3\n'
+    )
+    problems_of_file = settings.load(path, {}, {}).problems
+    assert len(problems_of_file) == 9
+    for problem in problems_of_file:
+        assert is_chinese(told(problem), str(path)), told(problem)
+        assert " 行：" in told(problem)
+
+
 def test_an_export_over_a_file_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "chat.md").write_text("mine")
     with ConversationStore.open(tmp_path / "history.db") as store:
