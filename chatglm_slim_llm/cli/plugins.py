@@ -57,7 +57,9 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
 def _add_trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     text = "trust the plugins.toml of a folder, until it changes"
     parser = commands.add_parser("trust", help=text, description=_sentence(text))
-    parser.add_argument("file", nargs="?", type=Path, default=Path("plugins.toml"), metavar="FILE")
+    parser.add_argument(
+        "file", nargs="?", type=Path, default=Path("plugins.toml"), metavar="FILE", help="default: %(default)s, here"
+    )
     parser.set_defaults(run=run_trust)
 
 
