@@ -57,9 +57,9 @@ class PluginList:
 
 def read() -> PluginList:
     """Read what is installed and what ``plugins.toml`` says; nothing of a plugin is imported."""
-    from chatglm_slim_llm.plugins import catalogue, problems
+    from chatglm_slim_llm.plugins import survey
 
-    return PluginList(catalogue(), problems())
+    return PluginList(*survey())
 
 
 def kinds_text() -> str:

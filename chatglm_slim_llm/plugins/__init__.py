@@ -5,9 +5,13 @@ come through the same door. Listing imports nothing of a plugin; using one impor
 like is the business of whoever asks for its group; GROUPS says it in a line.
 """
 
-from chatglm_slim_llm.plugins.calls import Ask, CommandCall, Insert, Turn
-from chatglm_slim_llm.plugins.choosing import catalogue, plugin, plugins, problems, survey
-from chatglm_slim_llm.plugins.spec import API_VERSION, GROUPS, PluginSpec, State
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.plugins.calls import Ask, CommandCall, Insert, Turn
+    from chatglm_slim_llm.plugins.choosing import catalogue, plugin, plugins, problems, survey
+    from chatglm_slim_llm.plugins.spec import API_VERSION, GROUPS, PluginSpec, State
 
 __all__ = [
     "API_VERSION",
@@ -24,3 +28,22 @@ __all__ = [
     "problems",
     "survey",
 ]
+
+_HOMES = {
+    **dict.fromkeys(["Ask", "CommandCall", "Insert", "Turn"], "calls"),
+    **dict.fromkeys(["catalogue", "plugin", "plugins", "problems", "survey"], "choosing"),
+    **dict.fromkeys(["API_VERSION", "GROUPS", "PluginSpec", "State"], "spec"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: every start of a program of ours passes here."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -15,8 +15,8 @@ from typing import Any
 from chatglm_slim_llm.config import Folders
 from chatglm_slim_llm.plugins.spec import GROUPS
 from chatglm_slim_llm.plugins.trust import content_of, is_trusted
+from chatglm_slim_llm.plugins.words import VARIABLE
 
-VARIABLE = "CHATGLM_SLIM_PLUGINS"
 NAME = "plugins.toml"
 _TYPES = {"target": str, "enabled": bool, "description": str, "package": str, "options": dict}
 _WORDS = {str: "a text in quotes", bool: "true or false", dict: "a table"}

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from chatglm_slim_llm.plugins.tables import VARIABLE
+VARIABLE = "CHATGLM_SLIM_PLUGINS"
+"""Names the ``plugins.toml`` in use."""
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:

@@ -42,6 +42,8 @@ from tui.worker import ModelWorker
 
 _LOOK_S = 1.0
 """How often the history file is looked at for what other windows have written."""
+_SETTLED_S = 0.3
+"""After so long everything is painted, and what takes a while beside the screen holds up none of it."""
 
 
 def _key(keys: str, name: str, description: str, tooltip: str, *, show: bool = False) -> Binding:
@@ -107,7 +109,7 @@ class ChatScreen(SparingScreen):
         self.pane.prompt.set_history(tried(self, self._store.prompts) or [])
         self._revision = tried(self, self._store.revision) or 0
         self.set_interval(_LOOK_S, self._look)
-        self.plugins.look(is_start=True)
+        self.set_timer(_SETTLED_S, lambda: self.plugins.look(is_start=True))
 
     # --- what the model does
 
