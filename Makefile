@@ -16,10 +16,10 @@ run: $(VENV)/.installed
 
 setup: $(VENV)/.installed-dev
 
-# Three processes, as tests also wait, and a file in one of them: what a file's tests share is made once.
+# Four processes, as tests also wait, and a file in one of them: what a file's tests share is made once.
 # They start hundreds of programs, each of which would be compiled anew where compiled files are not kept.
 test: $(VENV)/.installed-dev
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
 
 test-slow: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m slow --timeout=3600 $(ARGS)
