@@ -97,6 +97,9 @@ _CHINESE = {
     "plugin {key} ({origin}) is not ready after {seconds} s; repair it, or switch it off with: {command}": (
         "插件 {key}（{origin}）{seconds} 秒后仍未就绪；请修复，或停用：{command}"
     ),
+    "plugin {key} ({origin}) has found nothing after {seconds} s; repair it, or switch it off with: {command}": (
+        "插件 {key}（{origin}）{seconds} 秒后仍没有结果；请修复，或停用：{command}"
+    ),
     "plugin {key} ({origin}) gave {found}; it must give a LangChain BaseTool, or a list of them": (
         "插件 {key}（{origin}）返回了 {found}；应返回 LangChain 的 BaseTool，或由它们组成的列表"
     ),

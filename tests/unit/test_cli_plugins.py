@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from chatglm_slim_llm.cli import main
+from chatglm_slim_llm.errors import RetrievalError
 from tests.installed import install
 
 TOOLS = """
@@ -29,6 +30,16 @@ class Wiki(BaseRetriever):
 
 def strange():
     return "no retriever"
+"""
+SLOW = """
+import time
+
+class Slow(Wiki):
+    def _get_relevant_documents(self, query, *, run_manager):
+        time.sleep(600)
+
+def late():
+    time.sleep(600)
 """
 
 
@@ -180,10 +191,25 @@ def test_a_retriever_of_a_plugin_is_searched_instead_of_a_knowledge_base(folder,
     assert (passage["text"], passage["source"], passage["score"]) == ("Wien is a town.", "wiki/towns.md", 0.9)
     for name, said in [
         ("odd", r"plugin retrievers.odd (file"),
-        ("bad", "failed: SystemExit: no network"),
+        ("bad", "failed: it wanted to end the program (SystemExit: no network)"),
         ("gone", "no plugin 'gone' in retrievers; there are: towns, odd, bad"),
     ]:
         status, out, err = run("search", "Wien", "--retriever", name)
         assert (status, out) == (1, "")
         assert said in err
     assert "--mode is for knowledge bases" in run("search", "Wien", "--retriever", "towns", "--mode", "vector")[2]
+
+
+def test_a_retriever_that_hangs_is_given_up_and_named(folder, tmp_path, monkeypatch):
+    from chatglm_slim_llm.retrieval.plugged import PluggedFinder
+
+    (tmp_path / "slow.py").write_text(f"{RETRIEVERS}\n{SLOW}")
+    file = tmp_path / "mine.toml"
+    file.write_text('[retrievers.late]\ntarget = "slow.py:late"\n[retrievers.slow]\ntarget = "slow.py:Slow"\n')
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(file))
+    with pytest.raises(RetrievalError, match=r"retrievers\.late \(file .*\) is not ready after 0\.2 s; repair it"):
+        PluggedFinder("late", seconds=0.2)
+    slow = PluggedFinder("slow", seconds=5)
+    slow._seconds = 0.2
+    with pytest.raises(RetrievalError, match=r"retrievers\.slow \(file .*\) has found nothing after 0\.2 s"):
+        slow.search("Wien")

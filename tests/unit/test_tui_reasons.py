@@ -15,9 +15,11 @@ from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.files import read_attachment
 from chatglm_slim_llm.hosting.process import ChildProcess
 from chatglm_slim_llm.plugins import catalogue, plugin, problems
+from chatglm_slim_llm.retrieval.plugged import PluggedFinder
 from chatglm_slim_llm.storage import ConversationStore
 from chatglm_slim_llm.storage.exchange import write_export
 from chatglm_slim_llm.toolbox import build_tools
+from tests.plugin_folder import PluginFolder
 from tui import settings
 from tui.language import use
 from tui.reasons import told
@@ -178,6 +180,25 @@ def test_tools_that_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(notices) == 6
     for notice in notices:
         assert is_chinese(told(notice).partition("chatglm-slim plugins")[0]), notice
+
+
+def test_a_retriever_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = PluginFolder(tmp_path, monkeypatch)
+    plugins.add(
+        "retrievers",
+        "slow",
+        """
+        import time
+        from langchain_core.retrievers import BaseRetriever
+
+        class make(BaseRetriever):
+            def _get_relevant_documents(self, query, *, run_manager):
+                time.sleep(600)
+        """,
+    )
+    finder = PluggedFinder("slow", seconds=5)
+    finder._seconds = 0.1
+    assert is_chinese(told(raised(lambda: finder.search("x"))), "chatglm-slim plugins disable retrievers.slow")
 
 
 def test_a_file_of_plugins_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
