@@ -5,8 +5,9 @@ Public names are resolved on first use, so importing the package loads neither t
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chatglm_slim_llm.lazily import lazily
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.checkpointer import ConversationCheckpointer
@@ -29,24 +30,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ChatGLMSlim": "chatglm_slim_llm.llm",
-    "ChatGLMSlimEmbeddings": "chatglm_slim_llm.embeddings",
-    "ChatGLMSlimError": "chatglm_slim_llm.errors",
-    "ChatGLMSlimLLM": "chatglm_slim_llm.completion",
-    "ConversationCheckpointer": "chatglm_slim_llm.checkpointer",
-    "ConversationHistory": "chatglm_slim_llm.history",
-    "ConversationStore": "chatglm_slim_llm.storage",
+    "ChatGLMSlim": "llm",
+    "ChatGLMSlimEmbeddings": "embeddings",
+    "ChatGLMSlimError": "errors",
+    "ChatGLMSlimLLM": "completion",
+    "ConversationCheckpointer": "checkpointer",
+    "ConversationHistory": "history",
+    "ConversationStore": "storage",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from chatglm_slim_llm.writing import write_whole
+
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -79,7 +81,7 @@ FLOORS: tuple[tuple[str, tuple[Room, ...]], ...] = (
             Room("config", "options, folders", ("config",), 4),
         ),
     ),
-    ("", (Room("errors", "each says what to do next", ("errors", "writing"), 12),)),
+    ("", (Room("errors", "each says what to do next", ("errors", "writing", "lazily"), 12),)),
 )
 _WIDTH, _LEFT, _ROW, _GAP, _HEIGHT = 960, 108, 74, 12, 58
 _COLOURS = {
@@ -131,9 +133,7 @@ def main() -> None:
     """Draw both pictures."""
     for look in _COLOURS:
         path = ASSETS / f"rooms-{look}.svg"
-        beside = path.with_name(path.name + ".partial")
-        beside.write_text(svg(look), encoding="utf-8")
-        beside.replace(path)
+        write_whole(path, svg(look))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ would hide the function. ``pull.pull`` is therefore reached through its module.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chatglm_slim_llm.lazily import lazily
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.checkpoint.loading import Loaded, load, load_model, load_tokenizer
@@ -46,16 +47,4 @@ _MODULES = {
     "resolve_folder": "pull",
     "slim": "slimming",
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _MODULES)

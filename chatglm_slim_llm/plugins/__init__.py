@@ -5,8 +5,9 @@ come through the same door. Listing imports nothing of a plugin; using one impor
 like is the business of whoever asks for its group; GROUPS says it in a line.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chatglm_slim_llm.lazily import lazily
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.plugins.calls import Ask, CommandCall, Insert, Turn
@@ -34,16 +35,4 @@ _HOMES = {
     **dict.fromkeys(["catalogue", "plugin", "plugins", "problems", "survey"], "choosing"),
     **dict.fromkeys(["API_VERSION", "GROUPS", "PluginSpec", "State"], "spec"),
 }
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: every start of a program of ours passes here."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazily(__name__, _HOMES)

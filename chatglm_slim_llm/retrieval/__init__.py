@@ -6,8 +6,9 @@ files, ``splitting`` cuts it, ``index`` keeps it, ``finding`` ranks it; ``chains
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chatglm_slim_llm.lazily import lazily
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.retrieval.knowledge_base import KnowledgeBase
@@ -16,12 +17,4 @@ if TYPE_CHECKING:
 __all__ = ["KnowledgeBase", "Passage"]
 
 _HOMES = {"KnowledgeBase": "knowledge_base", "Passage": "passages"}
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: the processes that read files need none of LangChain."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazily(__name__, _HOMES)
