@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from chatglm_slim_llm.writing import write_whole
+
 DOCS = Path(__file__).parent
 SUFFIX = ".zh.md"
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
@@ -42,9 +44,7 @@ def main() -> None:
             text = with_blocks(page.read_text(encoding="utf-8"), blocks(english.read_text(encoding="utf-8")))
         except ValueError as error:
             raise SystemExit(f"{page.name}: {error}; write what is new there first") from error
-        beside = page.with_name(page.name + ".partial")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(page)
+        write_whole(page, text)
 
 
 if __name__ == "__main__":

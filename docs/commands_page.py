@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chatglm_slim_llm.cli.parser import build_parser
+from chatglm_slim_llm.writing import write_whole
 from docs.terminal_page import filled
 from tui.arguments import parser as tui_parser
 
@@ -54,9 +55,7 @@ def shown(parser: argparse.ArgumentParser) -> str:
 def main() -> None:
     """Bring the page up to date."""
     page = filled(PAGE.read_text(encoding="utf-8"), made())
-    partial_file = PAGE.with_name(PAGE.name + ".partial")
-    partial_file.write_text(page, encoding="utf-8")
-    partial_file.replace(PAGE)
+    write_whole(PAGE, page)
 
 
 if __name__ == "__main__":

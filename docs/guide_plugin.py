@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from chatglm_slim_llm.writing import write_whole
+
 PAGES = [Path("docs/guide/plugins.md"), Path("docs/guide/plugins.zh.md")]
 EXAMPLE = Path("examples/plugin")
 _BLOCK = re.compile(r'(?P<head>```\w+ title="(?P<name>[^"]+)"\n).*?(?P<foot>\n```)', re.DOTALL)
@@ -18,7 +20,7 @@ def with_files(text: str) -> str:
 def main() -> None:
     """Write the pages anew."""
     for page in PAGES:
-        page.write_text(with_files(page.read_text("utf-8")), "utf-8")
+        write_whole(page, with_files(page.read_text("utf-8")))
 
 
 if __name__ == "__main__":

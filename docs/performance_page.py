@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from chatglm_slim_llm.writing import write_whole
 from docs.terminal_page import filled
 
 DOCS = Path(__file__).parent
@@ -117,9 +118,7 @@ def main() -> None:
     """Bring the pages up to date."""
     for language, page in PAGES.items():
         text = filled(page.read_text(encoding="utf-8"), made(language))
-        beside = page.with_name(page.name + ".partial")
-        beside.write_text(text, encoding="utf-8")
-        beside.replace(page)
+        write_whole(page, text)
 
 
 if __name__ == "__main__":

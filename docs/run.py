@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chatglm_slim_llm.writing import write_whole
+
 DOCS = Path(__file__).parent
 GUIDE = DOCS / "guide"
 PAGES = [*sorted(set(GUIDE.glob("*.md")) - set(GUIDE.glob("*.zh.md"))), DOCS / "index.md", DOCS / "faq.md"]
@@ -112,9 +114,7 @@ def write(page: Path, printed: Sequence[str]) -> None:
         return f"```python\n{match['code']}```\n" + (f"\n```text\n{output}```\n" if output else "")
 
     text = _BLOCK.sub(with_output, page.read_text(encoding="utf-8"))
-    partial = page.with_name(page.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(page)
+    write_whole(page, text)
 
 
 def main() -> None:

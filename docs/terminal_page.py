@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chatglm_slim_llm.writing import write_whole
 from tui import keys
 from tui.commands import COMMANDS
 
@@ -120,6 +121,4 @@ def filled(page: str, parts: Mapping[str, str]) -> str:
 def write() -> None:
     """Bring the made parts of the page up to date."""
     page = filled(PAGE.read_text(encoding="utf-8"), made())
-    partial = PAGE.with_name(PAGE.name + ".partial")
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(PAGE)
+    write_whole(PAGE, page)

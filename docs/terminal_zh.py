@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chatglm_slim_llm.writing import write_whole
 from docs.terminal_page import PAGE as ENGLISH
 from docs.terminal_page import filled, key_tables
 from tui import language
@@ -74,9 +75,7 @@ def _line_in_chinese(line: str) -> str:
 def main() -> None:
     """Bring the page up to date."""
     page = filled(PAGE.read_text(encoding="utf-8"), made())
-    beside = PAGE.with_name(PAGE.name + ".partial")
-    beside.write_text(page, encoding="utf-8")
-    beside.replace(PAGE)
+    write_whole(PAGE, page)
 
 
 if __name__ == "__main__":

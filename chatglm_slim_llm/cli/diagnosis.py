@@ -26,7 +26,7 @@ from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, Folders, LoadOpt
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError
 from chatglm_slim_llm.hosting.amounts import memory_needs, size_text
 from chatglm_slim_llm.hosting.memory import find_memory
-from chatglm_slim_llm.plugins import GROUPS, catalogue, problems
+from chatglm_slim_llm.plugins import GROUPS, survey
 from chatglm_slim_llm.plugins.tables import file_in_use, shipped_file
 
 Table = dict[str, str]
@@ -162,7 +162,7 @@ def _size(size_bytes: int | None) -> str:
 def _look_at_plugins() -> _Finding:
     """How many of each group there are in which state, and those that are broken; none of them is imported."""
     finding = _Finding({"plugins.toml": f"{file_in_use()}{' (as shipped)' if file_in_use() == shipped_file() else ''}"})
-    known = catalogue()
+    known, wrong = survey()
     for group in GROUPS:
         counts = Counter(spec.state for spec in known if spec.group == group)
         finding.rows[group] = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "none"
@@ -170,7 +170,7 @@ def _look_at_plugins() -> _Finding:
         if spec.state == "broken":
             found = f"plugin {spec.key} ({spec.origin}) is broken: {spec.reason}"
             finding.problems.append(_told(found, f"chatglm-slim plugins show {spec.key}"))
-    finding.problems += [_told(each, "correct the file, or see: chatglm-slim plugins doctor") for each in problems()]
+    finding.problems += [_told(each, "correct the file, or see: chatglm-slim plugins doctor") for each in wrong]
     return finding
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from chatglm_slim_llm.cli import ERROR
 from chatglm_slim_llm.cli.table import one_line, table
 from chatglm_slim_llm.errors import ConfigError, PluginNotFoundError
-from chatglm_slim_llm.plugins import GROUPS, PluginSpec, catalogue, problems, survey
+from chatglm_slim_llm.plugins import GROUPS, PluginSpec, catalogue, survey
 from chatglm_slim_llm.plugins.concealing import shown
 from chatglm_slim_llm.plugins.editing import set_enabled
 from chatglm_slim_llm.plugins.entries import normalized
@@ -140,8 +140,8 @@ def run_doctor(args: argparse.Namespace) -> int:
     """Try plugins; the status is 1 if one cannot be used."""
     from chatglm_slim_llm.plugins.trying import try_plugin
 
-    chosen = [_find(name) for name in args.names] or [spec for spec in catalogue() if spec.state in ("on", "broken")]
-    wrong = problems()
+    known, wrong = survey()
+    chosen = [_find(name) for name in args.names] or [spec for spec in known if spec.state in ("on", "broken")]
     results: list[dict[str, object]] = []
     for spec in chosen:
         trial = try_plugin(spec) if spec.state == "on" else None
