@@ -1,8 +1,9 @@
 """A checkpoint becomes a model whose weights lie as the compiled kernels read them.
 
 The linears of the blocks take the level that is asked for; at int8 and int4 the embedding, which is also the head,
-takes int8: it decides between tokens, and is a tenth of the work. Weights are quantised and packed while they are
-read, so the fp16 model is never there as a whole.
+takes int8: it decides between tokens, and is a tenth of the work. At int4 a step reads half of its bits for all tokens
+and the others for the likeliest. Weights are quantised and packed while they are read, so the fp16 model is never
+there as a whole.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from chatglm_slim_llm.kernels.packed import PANEL_ROWS, pack_rows, pack_scale, q
 from chatglm_slim_llm.kernels.quantization import unpack
 from chatglm_slim_llm.network import ChatGLMConfig, Network
 
-_HEAD = PackedFormat(8)
+SHORTLIST = 4096
+"""Tokens whose scores are exact at int4."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Packing:
     def of(cls, stored: ChatGLMConfig, bits: int) -> Packing:
         """The formats for a level; a quantised checkpoint keeps its integers, and so its scales."""
         group = stored.quantization_group_size if stored.quantization_bit else {4: INT4_GROUP_SIZE, 8: 0}[bits]
-        head = PackedFormat(stored.quantization_bit) if stored.quantization_embeddings else _HEAD
+        head_bits = stored.quantization_bit if stored.quantization_embeddings else 8
+        head = PackedFormat(head_bits, shortlist=SHORTLIST if (bits, head_bits) == (4, 8) else 0)
         return cls(PackedFormat(bits, group), head, stored)
 
     def model_of(self, config: ChatGLMConfig) -> Network:
@@ -72,18 +75,19 @@ class Packing:
             return
         form = self.head if name == EMBEDDING else self.blocks
         out = model.get_parameter(spec.name).detach()
+        low = model.get_parameter(f"{name}_low").detach() if form.shortlist else None
         for rows, chunk in read_in_chunks(shard, spec):
             panels = slice(rows.start // PANEL_ROWS, -(-rows.stop // PANEL_ROWS))
             if spec.name != name:  # a stored scale
                 check_finite(chunk, spec.name, shard.path)
                 pack_scale(chunk.reshape(len(chunk), -1), out[panels])
             elif not chunk.is_floating_point():
-                pack_rows(unpack(chunk, form.bits), form, out[panels])
+                pack_rows(unpack(chunk, form.bits), form, out[panels], None if low is None else low[rows])
             else:
                 half = chunk.half()
                 check_finite(half, spec.name, shard.path)
                 levels, scale = quantize_rows(half, form)
-                pack_rows(levels, form, out[panels])
+                pack_rows(levels, form, out[panels], None if low is None else low[rows])
                 pack_scale(scale, model.get_parameter(f"{name}_scale").detach()[panels])
 
 

@@ -6,6 +6,7 @@
 // with 16-bit activations has two such terms.
 #pragma once
 #include "activations.h"
+#include "shortlist.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -299,14 +300,17 @@ static int64_t block_rows(int64_t rows) {
 static int linear_int(const Weight &w, const float *x, int64_t rows, const float *bias, float *y, int threads) {
     Activations a{};
     a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
-    a.groups = a.padded / a.group, a.bits = w.bits, a.offset = w.bits == 4 ? 8 : 128;
+    const Weight panels = w.low ? high_plane(w) : w;
+    a.groups = a.padded / a.group, a.bits = w.bits, a.offset = panels.bits == 4 ? 8 : 128;
+    a.unit = w.low ? kHighUnit : 1.0f;
     const int64_t block = block_rows(rows);
     void *scratch = nullptr;
-    const bool ok = allocate_activations(a, block) &&
-                    (block <= kTileRows || allocate(&scratch, (int64_t)sizeof(Scratch) * threads));
+    bool ok = allocate_activations(a, block) &&
+              (block <= kTileRows || allocate(&scratch, (int64_t)sizeof(Scratch) * threads));
     for (int64_t first = 0; ok && first < rows; first += block) {
         a.rows = rows - first < block ? rows - first : block;
-        linear_block(w, x + first * w.k, a, bias, y + first * w.n, (Scratch *)scratch, threads);
+        linear_block(panels, x + first * w.k, a, bias, y + first * w.n, (Scratch *)scratch, threads);
+        if (w.low) ok = finish_shortlists(w, a, y + first * w.n, threads);
     }
     free_activations(a), free(scratch);
     return ok ? 0 : -1;
