@@ -26,6 +26,8 @@ from chatglm_slim_llm.network import ChatGLMConfig, Network
 
 SHORTLIST = 4096
 """Tokens whose scores are exact at int4."""
+_TIMES_AS_MANY = 4
+"""Tokens in all, at least; of a smaller vocabulary the whole head is read sooner than a part of it is chosen."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Packing:
         """The formats for a level; a quantised checkpoint keeps its integers, and so its scales."""
         group = stored.quantization_group_size if stored.quantization_bit else {4: INT4_GROUP_SIZE, 8: 0}[bits]
         head_bits = stored.quantization_bit if stored.quantization_embeddings else 8
-        head = PackedFormat(head_bits, shortlist=SHORTLIST if (bits, head_bits) == (4, 8) else 0)
+        has_shortlist = (bits, head_bits) == (4, 8) and stored.vocab_size >= _TIMES_AS_MANY * SHORTLIST
+        head = PackedFormat(head_bits, shortlist=SHORTLIST if has_shortlist else 0)
         return cls(PackedFormat(bits, group), head, stored)
 
     def model_of(self, config: ChatGLMConfig) -> Network:
@@ -82,7 +85,7 @@ class Packing:
                 check_finite(chunk, spec.name, shard.path)
                 pack_scale(chunk.reshape(len(chunk), -1), out[panels])
             elif not chunk.is_floating_point():
-                pack_rows(unpack(chunk, form.bits), form, out[panels], None if low is None else low[rows])
+                pack_rows(unpack(chunk, form.bits), form, out[panels])
             else:
                 half = chunk.half()
                 check_finite(half, spec.name, shard.path)
