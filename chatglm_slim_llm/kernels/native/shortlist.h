@@ -152,21 +152,19 @@ static void free_shortlists(Shortlists &s) {
     free(s.low_means), free(s.least), free(s.bins);
 }
 
-// The first loop is short and reads what the caches still hold, so a thread does all of a row.
+// In the second loop all rows of activations meet the same share of the weight, and what their shortlists have in common
+// is in the cache.
 static void add_terms(const Weight &w, const Activations &a, const Shortlists &s, float *y, int threads) {
     const int64_t shares = (w.n + kShare - 1) / kShare;
-#pragma omp parallel num_threads(threads)
-    {
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t row = 0; row < a.rows; row++) {
-            line_up(a, row, s);
-            s.least[row] = least_score(w, s.low_means[row], y + row * w.n, s.bins + omp_get_thread_num() * kBins);
-        }
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < a.rows * shares; i++) {
-            const int64_t row = i / shares;
-            make_exact(w, line_of(s, a, row), a.groups, s.least[row], i % shares * kShare, y + row * w.n);
-        }
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (a.rows > 1)
+    for (int64_t row = 0; row < a.rows; row++) {
+        line_up(a, row, s);
+        s.least[row] = least_score(w, s.low_means[row], y + row * w.n, s.bins + omp_get_thread_num() * kBins);
+    }
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t i = 0; i < a.rows * shares; i++) {
+        const int64_t row = i % a.rows;
+        make_exact(w, line_of(s, a, row), a.groups, s.least[row], i / a.rows * kShare, y + row * w.n);
     }
 }
 
