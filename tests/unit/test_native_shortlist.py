@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from chatglm_slim_llm.cli.measuring import _read_bytes
 from chatglm_slim_llm.kernels.packed import PackedEmbedding, PackedFormat, PackedLinear, pack_rows, pack_scale
 from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
 from tests.unit.test_native_linear import quantize_activations
@@ -246,3 +247,11 @@ def test_a_copy_reads_its_own_low_plane():
 def test_a_shortlist_without_planes_is_refused(arguments):
     with pytest.raises(ValueError, match="one scale a row"):
         PackedFormat(*arguments)
+
+
+def test_of_the_low_plane_a_step_reads_the_shortlist():
+    layer = PackedLinear(250, 1000, PackedFormat(8, shortlist=50), bias=False)
+    high, scales, low = 63 * 16 * 128, 63 * 16 * 2, 50 * 128
+    assert _read_bytes(layer) == high + scales + low
+    layer = PackedLinear(250, 1000, PackedFormat(8, shortlist=2000), bias=False)
+    assert _read_bytes(layer) == high + scales + 1000 * 128
