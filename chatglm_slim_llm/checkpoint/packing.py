@@ -25,9 +25,12 @@ from chatglm_slim_llm.kernels.quantization import unpack
 from chatglm_slim_llm.network import ChatGLMConfig, Network
 
 SHORTLIST = 4096
-"""Tokens whose scores are exact at int4."""
+"""Tokens whose scores are exact at int4. On SmolLM2-135M, which has 49,152, a shortlist of 1,024 adds 5 % to the KL
+divergence that int4 costs, 4,096 add 1.3 % (`python -m benchmarks.quality MODEL --only shortlist`). The same share of
+130,528 tokens as the 1,024 is 2,719; four thousand are read in half a millisecond on two cores."""
 _TIMES_AS_MANY = 4
-"""Tokens in all, at least; of a smaller vocabulary the whole head is read sooner than a part of it is chosen."""
+"""Tokens in all, at least; of a smaller vocabulary the whole head is read sooner than a part of it is chosen (6,336 of
+width 256: 33 against 75 microseconds)."""
 
 
 @dataclass(frozen=True)
