@@ -17,6 +17,8 @@ from typing import Literal, cast, get_args
 from chatglm_slim_llm.errors import ConfigError
 
 Quantization = Literal["fp16", "int8", "int4"]
+QUANTIZATION_BITS: dict[Quantization, int] = {"fp16": 0, "int8": 8, "int4": 4}
+"""Bits of an integer weight at each level; 0: weights are not integers."""
 
 DEMO_MODEL = "demo"
 DEFAULT_HUB_ID = "silver/chatglm-6b-slim"

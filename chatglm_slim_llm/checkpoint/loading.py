@@ -24,7 +24,7 @@ from chatglm_slim_llm.checkpoint.packing import Packing, can_pack
 from chatglm_slim_llm.checkpoint.progress import Progress
 from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.checkpoint.settings import CONFIG, parse_config, read_config
-from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions, Quantization
+from chatglm_slim_llm.config import DEMO_MODEL, QUANTIZATION_BITS, LoadOptions, Quantization
 from chatglm_slim_llm.errors import (
     CheckpointError,
     CheckpointFormatError,
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_BITS: dict[Quantization, int] = {"fp16": 0, "int8": 8, "int4": 4}
-_LEVELS: dict[int, Quantization] = {bits: level for level, bits in _BITS.items()}
+_LEVELS: dict[int, Quantization] = {bits: level for level, bits in QUANTIZATION_BITS.items()}
 
 
 @dataclass(frozen=True)
@@ -222,7 +221,7 @@ def _warn_without_kernels() -> None:
 
 
 def _choose_bits(stored: int, wanted: Quantization | None, folder: Path) -> int:
-    asked = _BITS[wanted or "fp16"]
+    asked = QUANTIZATION_BITS[wanted or "fp16"]
     if stored and asked not in (0, stored):
         raise QuantizationError(
             f"{folder} is already quantised to {_LEVELS[stored]} and cannot become {wanted}; "

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from chatglm_slim_llm.checkpoint import load
 from chatglm_slim_llm.checkpoint.filling import Filling
 from chatglm_slim_llm.checkpoint.packing import Packing, allocate, can_pack
-from chatglm_slim_llm.config import LoadOptions, Quantization
+from chatglm_slim_llm.config import QUANTIZATION_BITS, LoadOptions, Quantization
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, RowBatch, instruction_set, library
 from chatglm_slim_llm.network import BatchedForward, ChatGLMConfig, Network, SequentialForward, forward_for
@@ -244,7 +244,7 @@ def load_shape(shape: str, level: Quantization, num_layers: int | None) -> tuple
 def _random_6b(level: Quantization, num_layers: int) -> Network:
     """The sizes of ChatGLM-6B-Slim; the time a product takes does not depend on its numbers."""
     config = ChatGLMConfig(num_layers=num_layers)
-    bits = {"fp16": 0, "int8": 8, "int4": 4}[level]
+    bits = QUANTIZATION_BITS[level]
     if bits and not can_pack(torch.device("cpu"), bits):
         raise ConfigError(
             f"random weights at {level} need the compiled kernels, which are not in use here; "

@@ -7,9 +7,10 @@ from functools import partial
 
 from chatglm_slim_llm.checkpoint.pull import resolve_folder
 from chatglm_slim_llm.cli.converted import add_paths, convert
+from chatglm_slim_llm.config import QUANTIZATION_BITS
 from chatglm_slim_llm.errors import ConfigError
 
-_BITS = {"int8": 8, "int4": 4}
+_LEVELS = [level for level, bits in QUANTIZATION_BITS.items() if bits]
 _GROUPS = {"row": 0, "128": 128, "32": 32}
 
 
@@ -21,7 +22,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         description="Write a quantised copy of a checkpoint; it loads without the full one.",
     )
     add_paths(parser)
-    parser.add_argument("--level", required=True, choices=_BITS, help="how the linear layers are stored")
+    parser.add_argument("--level", required=True, choices=_LEVELS, help="how the linear layers are stored")
     parser.add_argument(
         "--group",
         choices=_GROUPS,
@@ -41,6 +42,6 @@ def run(args: argparse.Namespace) -> int:
     return convert(
         args,
         source,
-        partial(quantize_checkpoint, bits=_BITS[args.level], group_size=_GROUPS[args.group]),
+        partial(quantize_checkpoint, bits=QUANTIZATION_BITS[args.level], group_size=_GROUPS[args.group]),
         level=args.level,
     )

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from chatglm_slim_llm.kernels.library import WeightStruct, check, native
+from chatglm_slim_llm.kernels.memory import empty_result
 
 PANEL_ROWS = 16
 
@@ -216,7 +217,7 @@ def native_linear(weight: WeightStruct, x: Tensor, bias: Tensor | None) -> Tenso
     if x.shape[-1] != weight.k:
         raise ValueError(f"the input has {x.shape[-1]} columns and the weight {weight.k}")
     x = x.contiguous()
-    y = torch.empty(*x.shape[:-1], weight.n)
+    y = empty_result((*x.shape[:-1], weight.n))
     rows = x.numel() // weight.k
     if rows:
         bias_pointer = None if bias is None else bias.data_ptr()

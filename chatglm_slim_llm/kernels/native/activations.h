@@ -5,9 +5,8 @@
 // is quantised once more: that group then has 16 bits, at the price of a second pass over its weights in the cache.
 // That is for weights of 8 bits; those of 4 bits have errors of their own that hide these.
 #pragma once
-#include <stdlib.h>
-
 #include "native.h"
+#include "workspace.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -17,10 +16,10 @@ constexpr float kOutlier = 5.0f;
 // Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
 constexpr float kTiny = 1e-30f;
 
-// Columns that a tile is multiplied with at a time; the unpacked weights for them (24 KiB) stay in the L1 cache.
+// Columns that a tile is multiplied with at a time; the unpacked weights for them (16 KiB) stay in the L1 cache.
 constexpr int64_t kBlockColumns = 512;
 
-// One int8 form of a block of rows in tiles of T rows. Tile t starts at row t * kTileRows; the last one has fewer rows.
+// One int8 form of a block of rows in tiles of T rows. Tile t starts at row t * tile; the last one has fewer rows.
 //   values                 [k / kBlockColumns][tiles][kBlockColumns / 4][T][4], read from end to end for each panel
 //   scales, corrections    [tiles][groups][T]
 struct Quantized {
@@ -32,21 +31,21 @@ struct Quantized {
 struct Activations {
     Quantized main, rest;
     uint8_t *has_rest;  // [tiles][groups]
-    int64_t rows, k, padded, group, groups;
-    int64_t bits;  // of the weights
+    int64_t rows, tile, k, padded, group, groups;
     int32_t offset;
-    float unit;  // what one step of the weights' integers counts; the scales are times this
+    bool guarded;  // 16 bits for groups in which a value stands out
+    float unit;    // what one step of the weights' integers counts; the scales are times this
 
     // Where the values of a group begin in the tile of T rows that starts at `row`.
     int64_t values_at(int64_t row, int64_t T, int64_t g) const {
         const int64_t start = g * group / kBlockColumns * kBlockColumns, left = padded - start;
         return start * rows + row * (left < kBlockColumns ? left : kBlockColumns) + (g * group - start) * T;
     }
-    int64_t tile_rows(int64_t row) const { return rows - row < kTileRows ? rows - row : kTileRows; }
-    bool needs_rest(int64_t row, int64_t g) const { return has_rest[row / kTileRows * groups + g]; }
+    int64_t tile_rows(int64_t row) const { return rows - row < tile ? rows - row : tile; }
+    const uint8_t *rests(int64_t tile) const { return has_rest + tile * groups; }
 };
 
-// A row's part in a group: n values of x, row m of a tile of T rows that begins at `row`.
+// A row's part in a group: its n values, row m of a tile of T rows that begins at `row`.
 struct Place {
     const float *x;
     int64_t n, row, T, m, g;
@@ -58,24 +57,25 @@ ALWAYS_INLINE F value_at(const float *x, int64_t i, int64_t n) {
 
 // The largest magnitude of a row's part, and whether it stands out. Not a number if any of them is none: the maximum
 // alone would lose it.
-static float measure(const Place &at, bool may_stand_out, bool *stands_out) {
-    F biggest = zero(), squares = zero();
-    for (int64_t i = 0; i < at.n; i += 16) {
-        const F v = value_at(at.x, i, at.n);
-        biggest = max(biggest, abs(v)), squares = fma(v, v, squares);
-    }
-    const float top = largest(biggest), energy = sum(squares);
+ALWAYS_INLINE float measure(const Place &at, bool may_stand_out, bool *stands_out) {
+    F biggest[2] = {zero(), zero()}, squares[2] = {zero(), zero()};
+    for (int64_t i = 0; i < at.n; i += 32)
+        for (int j = 0; j < 2; j++) {
+            const F v = value_at(at.x, i + j * 16, at.n);
+            biggest[j] = max(biggest[j], abs(v)), squares[j] = fma(v, v, squares[j]);
+        }
+    const float top = largest(max(biggest[0], biggest[1])), energy = sum(add(squares[0], squares[1]));
     *stands_out = may_stand_out && top > kTiny && top * top * (float)at.n > kOutlier * kOutlier * energy;
     return energy == energy ? top : energy;
 }
 
-// Four bytes of this row, then the next row's four, and so on: `bytes` are 64 columns of one row.
+// Four bytes of this row, then the next row's four, and so on: `bytes` are columns of one row.
 ALWAYS_INLINE void scatter(const int8_t *bytes, int64_t count, int8_t *out, int64_t T) {
     for (int64_t j = 0; j < count; j += 4) std::memcpy(out + j * T, bytes + j, 4);
 }
 
 // Quantises x, or x - minus. Of a part that is not finite everything becomes NaN, so that it shows in the end.
-static void quantize_part(Place at, const Activations &a, const Quantized &out, float top, const float *minus) {
+ALWAYS_INLINE void quantize_part(Place at, const Activations &a, const Quantized &out, float top, const float *minus) {
     const bool finite = top - top == 0.0f;
     if (!finite) at.n = 0, minus = nullptr;
     const F inverse = splat(finite && top > kTiny ? 127.0f / top : 0.0f);
@@ -96,10 +96,20 @@ static void quantize_part(Place at, const Activations &a, const Quantized &out, 
     out.corrections[where] = -a.offset * isum(total);
 }
 
+// Says whether a value stands out.
+ALWAYS_INLINE bool quantize_main(const Place &at, const Activations &a) {
+    for (int64_t i = 0; i < a.group; i += 16) prefetch(at.x + kBlockColumns + i);
+    bool stands_out;
+    const float top = measure(at, a.guarded, &stands_out);
+    quantize_part(at, a, a.main, top, nullptr);
+    return stands_out;
+}
+
 // What 8 bits leave over: at most half a step.
-static void quantize_rest(const Place &at, const Activations &a, float top, bool stands_out) {
+static void quantize_rest(const Place &at, const Activations &a) {
     alignas(64) float stood_for[128];
-    const float scale = top > kTiny ? top / 127.0f : 0.0f;
+    bool stands_out;
+    const float top = measure(at, true, &stands_out), scale = top > kTiny ? top / 127.0f : 0.0f;
     const F inverse = splat(top > kTiny ? 127.0f / top : 0.0f);
     for (int64_t i = 0; i < a.group; i += 16)
         store(stood_for + i, mul(splat(scale), to_float(to_int(mul(value_at(at.x, i, at.n), inverse)))));
@@ -107,43 +117,36 @@ static void quantize_rest(const Place &at, const Activations &a, float top, bool
     quantize_part(at, a, a.rest, stands_out ? scale * 0.5f : 0.0f, stood_for);
 }
 
+// A row's columns lie together, but its bytes between those of the others: so a block of columns at a time, whose bytes
+// stay in the L1 cache. The next block of the row is fetched meanwhile.
 static void quantize_tile(const float *x, const Activations &a, int64_t row) {
-    const int64_t T = a.tile_rows(row);
-    for (int64_t g = 0; g < a.groups; g++) {
+    const int64_t T = a.tile_rows(row), at_once = kBlockColumns / a.group;
+    uint8_t *has_rest = a.has_rest + row / a.tile * a.groups;
+    const auto place = [&](int64_t m, int64_t g) {
         const int64_t left = a.k - g * a.group;
-        float tops[kTileRows];
-        bool stands_out[kTileRows], any = false;
-        Place at = {nullptr, left < a.group ? left : a.group, row, T, 0, g};
-        for (at.m = 0; at.m < T; at.m++) {
-            at.x = x + (row + at.m) * a.k + g * a.group;
-            tops[at.m] = measure(at, a.bits == 8, &stands_out[at.m]);
-            any |= stands_out[at.m];
-            quantize_part(at, a, a.main, tops[at.m], nullptr);
-        }
-        a.has_rest[row / kTileRows * a.groups + g] = any;
-        for (at.m = 0; any && at.m < T; at.m++) {
-            at.x = x + (row + at.m) * a.k + g * a.group;
-            quantize_rest(at, a, tops[at.m], stands_out[at.m]);
-        }
-    }
+        return Place{x + (row + m) * a.k + g * a.group, left < a.group ? left : a.group, row, T, m, g};
+    };
+    std::memset(has_rest, 0, (size_t)a.groups);
+    for (int64_t g0 = 0; g0 < a.groups; g0 += at_once)
+        for (int64_t m = 0; m < T; m++)
+            for (int64_t g = g0; g < g0 + at_once && g < a.groups; g++)
+                if (quantize_main(place(m, g), a)) has_rest[g] = 1;
+    for (int64_t g = 0; g < a.groups; g++)
+        for (int64_t m = 0; has_rest[g] && m < T; m++) quantize_rest(place(m, g), a);
 }
 
 // ---- memory ----
 
-static bool allocate(void **out, int64_t bytes) { return posix_memalign(out, 64, (size_t)(bytes + 63) / 64 * 64) == 0; }
-
-static bool allocate_form(Quantized &form, int64_t rows, const Activations &a) {
-    return allocate((void **)&form.values, rows * a.padded) && allocate((void **)&form.scales, rows * a.groups * 4) &&
-           allocate((void **)&form.corrections, rows * a.groups * 4);
+static void take_form(Quantized &form, int64_t rows, const Activations &a, Parts &parts) {
+    parts.take(form.values, rows * a.padded);
+    parts.take(form.scales, rows * a.groups), parts.take(form.corrections, rows * a.groups);
 }
 
-static bool allocate_activations(Activations &a, int64_t rows) {
-    return allocate_form(a.main, rows, a) && allocate_form(a.rest, rows, a) &&
-           allocate((void **)&a.has_rest, (rows + kTileRows - 1) / kTileRows * a.groups);
+// Room for so many rows; a tile has one row at least.
+static void take_activations(Activations &a, int64_t rows, Parts &parts) {
+    take_form(a.main, rows, a, parts);
+    if (a.guarded) take_form(a.rest, rows, a, parts);
+    parts.take(a.has_rest, rows * a.groups);
 }
-
-static void free_form(Quantized &form) { free(form.values), free(form.scales), free(form.corrections); }
-
-static void free_activations(Activations &a) { free_form(a.main), free_form(a.rest), free(a.has_rest); }
 
 }}  // namespace chatglm::CHATGLM_ISA

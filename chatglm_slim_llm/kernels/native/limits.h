@@ -14,7 +14,7 @@ static uint64_t read_all(const uint8_t *data, int64_t bytes, int threads) {
         I acc[4] = {izero(), izero(), izero(), izero()};
         for (int64_t at = i * piece; at + 256 <= end; at += 256)
             for (int j = 0; j < 4; j++) {
-                prefetch(data + at + j * 64 + 4096);
+                prefetch_once(data + at + j * 64 + 4096);
                 I v;
                 std::memcpy(&v, data + at + j * 64, 64);
                 acc[j] = iadd(acc[j], v);

@@ -69,7 +69,7 @@ template <int H>
 ALWAYS_INLINE void half_fetch(const uint16_t *w, int64_t k, int64_t at) {
     const int64_t ahead = at + kHalfAhead / H, jump = ahead < k ? 0 : (H - 1) * k;
 #pragma GCC unroll 8
-    for (int r = 0; r < H; r++) prefetch(w + r * k + ahead + jump);
+    for (int r = 0; r < H; r++) prefetch_once(w + r * k + ahead + jump);
 }
 
 template <int H, int W>

@@ -49,7 +49,7 @@ static Line line_of(const Shortlists &s, const Activations &a, int64_t row) {
 // One group of a row; returns its part of the second term.
 static float line_up_group(const Activations &a, const Quantized &form, int64_t row, int64_t g, int8_t *values,
                            float *scales) {
-    const int64_t tile = row / kTileRows * kTileRows, T = a.tile_rows(tile), m = row - tile;
+    const int64_t tile = row / a.tile * a.tile, T = a.tile_rows(tile), m = row - tile;
     const int8_t *from = form.values + a.values_at(tile, T, g) + m * 4;
     for (int64_t k = 0; k < a.group; k += 4) std::memcpy(values + g * a.group + k, from + k * T, 4);
     const int64_t at = tile * a.groups + g * T + m;
@@ -62,7 +62,7 @@ static void line_up(const Activations &a, int64_t row, const Shortlists &s) {
     for (int64_t g = 0; g < a.groups; g++) {
         rest_scales[g] = 0.0f;
         low_mean += line_up_group(a, a.main, row, g, s.values + row * a.padded, scales);
-        if (a.needs_rest(row, g))
+        if (a.rests(row / a.tile)[g])
             low_mean += line_up_group(a, a.rest, row, g, s.rest + row * a.padded, rest_scales);
     }
     s.low_means[row] = low_mean;
@@ -139,21 +139,14 @@ static void make_exact(const Weight &w, const Line &x, int64_t groups, float lea
 
 // ---- all of it ----
 
-static bool allocate_shortlists(Shortlists &s, const Activations &a, int threads) {
-    return allocate((void **)&s.values, a.rows * a.padded) && allocate((void **)&s.rest, a.rows * a.padded) &&
-           allocate((void **)&s.scales, a.rows * a.groups * 4) &&
-           allocate((void **)&s.rest_scales, a.rows * a.groups * 4) &&
-           allocate((void **)&s.low_means, a.rows * 4) && allocate((void **)&s.least, a.rows * 4) &&
-           allocate((void **)&s.bins, threads * kBins * 4);
+static void take_shortlists(Shortlists &s, const Activations &a, int64_t rows, int threads, Parts &parts) {
+    parts.take(s.values, rows * a.padded), parts.take(s.rest, rows * a.padded);
+    parts.take(s.scales, rows * a.groups), parts.take(s.rest_scales, rows * a.groups);
+    parts.take(s.low_means, rows), parts.take(s.least, rows), parts.take(s.bins, threads * kBins);
 }
 
-static void free_shortlists(Shortlists &s) {
-    free(s.values), free(s.rest), free(s.scales), free(s.rest_scales);
-    free(s.low_means), free(s.least), free(s.bins);
-}
-
-// In the second loop all rows of activations meet the same share of the weight, and what their shortlists have in common
-// is in the cache.
+// y [rows, n] holds the first terms and gets the others. In the second loop all rows of activations meet the same share
+// of the weight, and what their shortlists have in common is in the cache.
 static void add_terms(const Weight &w, const Activations &a, const Shortlists &s, float *y, int threads) {
     const int64_t shares = (w.n + kShare - 1) / kShare;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (a.rows > 1)
@@ -166,15 +159,6 @@ static void add_terms(const Weight &w, const Activations &a, const Shortlists &s
         const int64_t row = i % a.rows;
         make_exact(w, line_of(s, a, row), a.groups, s.least[row], i / a.rows * kShare, y + row * w.n);
     }
-}
-
-// y [rows, n] holds the first terms and gets the others; false if memory ran out.
-static bool finish_shortlists(const Weight &w, const Activations &a, float *y, int threads) {
-    Shortlists s{};
-    const bool ok = allocate_shortlists(s, a, threads);
-    if (ok) add_terms(w, a, s, y, threads);
-    free_shortlists(s);
-    return ok;
 }
 
 }}  // namespace chatglm::CHATGLM_ISA

@@ -13,7 +13,7 @@ struct F { __m256 a, b; };
 struct I { __m256i a, b; };
 struct B { __m256i a, b; };
 
-constexpr int kTileRows = 4, kTilePanels = 1;
+constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1;
 constexpr int kHeadVectors = 4, kContextHeight = 4, kContextVectors = 1;
 constexpr int kHalfHeight = 2, kHalfWidth = 3;
 
@@ -156,5 +156,6 @@ ALWAYS_INLINE void dot_nibbles(I &acc, B w, const int8_t *x) {
 }
 
 ALWAYS_INLINE void prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
+ALWAYS_INLINE void prefetch_once(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_NTA); }
 
 }}  // namespace chatglm::avx2

@@ -18,7 +18,7 @@ struct Lanes { float v[16]; };
 struct I { int32_t v[16]; };
 struct B { uint8_t v[64]; };
 
-constexpr int kTileRows = 4, kTilePanels = 1;
+constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1;
 constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
 constexpr int kHalfHeight = 1, kHalfWidth = 3;
 
@@ -165,6 +165,7 @@ ALWAYS_INLINE void dot_nibbles(I &acc, B w, const int8_t *x) {
 }
 
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p); }
+ALWAYS_INLINE void prefetch_once(const void *p) { __builtin_prefetch(p, 0, 0); }
 
 }}  // namespace chatglm::portable
 #undef LANES
