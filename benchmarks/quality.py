@@ -173,6 +173,8 @@ PACKED = {
     "int4 g128 searched": PackedFormat(4, 128),
     "int4 g32 searched": PackedFormat(4, 32),
 }
+SHORTLISTS = {f"int8 row, {size} exact": PackedFormat(8, shortlist=size) for size in (1024, 2048, 4096, 8192)}
+"""A table whose low nibbles are read for so many tokens only, the likeliest."""
 
 
 # ---- what is measured ----
@@ -203,6 +205,11 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting("int4 g32 weighted", "int8 g32", "int8 row"),
     ],
     "native": [Setting(name, NATIVE, "int8 row") for name in PACKED] if library() else [],
+    "shortlist": [
+        Setting(blocks, NATIVE, table)
+        for blocks in (("int4 g128 searched", "fp32") if library() else ())
+        for table in ("int8 row", *SHORTLISTS)
+    ],
 }
 
 
@@ -297,10 +304,10 @@ class Comparison:
 
     @contextmanager
     def _swapped(self, setting: Setting) -> Iterator[None]:
-        """The model on the compiled kernels."""
+        """The model on the compiled kernels; blocks in fp32 stay as they are."""
         model, embedding = self.subject.model, self.subject.model.get_input_embeddings()
-        head = PackedLinear.from_linear(self.head, PACKED[setting.table])
-        for path, linear in self.linears.items():
+        head = PackedLinear.from_linear(self.head, (PACKED | SHORTLISTS)[setting.table])
+        for path, linear in self.linears.items() if setting.blocks in PACKED else ():
             model.set_submodule(path, PackedLinear.from_linear(linear, PACKED[setting.blocks]))
         model.set_output_embeddings(head)
         model.set_input_embeddings(PackedEmbedding(head))

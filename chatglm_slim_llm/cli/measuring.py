@@ -141,14 +141,14 @@ def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[s
     rates: dict[str, list[float]] = {"read": [], "bandwidth": [], "prefill": [], "peak": []}
     for _ in range(_ROUNDS):
         rates["bandwidth"].append(_bandwidth(layers))
-        rates["read"].append(sum(map(_size_bytes, layers)) / _time_layers(layers, workload.batch))
+        rates["read"].append(sum(map(_read_bytes, layers)) / _time_layers(layers, workload.batch))
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
     rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
     for _ in range(_ROUNDS):
         rates["peak"].append(_peak())
         rates["prefill"].append(2 * rows * sum(map(_num_weights, few)) / _time_layers(few, rows))
     middle = {name: statistics.median(values) for name, values in rates.items()}
-    linear_s = sum(map(_size_bytes, layers)) / middle["read"]
+    linear_s = sum(map(_read_bytes, layers)) / middle["read"]
     known, attention_s = library() is not None, figures["attention_step_s"]
     return {
         "linear_step_s": linear_s,
@@ -197,13 +197,25 @@ def _peak() -> float:
 
 
 def _tensors(layer: nn.Module) -> Iterator[Tensor]:
-    for name in ("weight", "weight_scale"):
-        if hasattr(layer, name):
+    for name in ("weight", "weight_scale", "weight_low"):
+        if getattr(layer, name, None) is not None:
             yield layer.get_parameter(name)
 
 
 def _size_bytes(layer: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in _tensors(layer))
+
+
+def _read_bytes(layer: nn.Module) -> int:
+    """What a step reads of a layer: everything but the rows of a low plane that are not on the shortlist.
+
+    Each row of a batch has a shortlist of its own; they overlap, and one of them is counted.
+    """
+    low = getattr(layer, "weight_low", None)
+    if not (isinstance(layer, PackedLinear) and isinstance(low, Tensor)):
+        return _size_bytes(layer)
+    unread_rows = max(0, layer.out_features - layer.form.shortlist)
+    return _size_bytes(layer) - unread_rows * low.stride(0)
 
 
 def _width(layer: nn.Module) -> int:

@@ -20,7 +20,7 @@ VARIABLE = "CHATGLM_SLIM_KERNELS"
 """Chooses an instruction set (``avx512``, ``avx2``, ``portable``), ``torch`` to leave the library alone, or another
 library by its path."""
 _WITHOUT = "torch"
-_VERSION = 1
+_VERSION = 2
 """Of the functions and layouts; a library left over from an older checkout has another."""
 
 
@@ -34,6 +34,8 @@ class WeightStruct(ctypes.Structure):
         ("k", c_int64),
         ("group", c_int64),
         ("bits", c_int64),
+        ("low", c_void_p),
+        ("shortlist", c_int64),
     )
 
 
@@ -59,6 +61,7 @@ _SIGNATURES = {
     "chatglm_linear": (c_int, (_WEIGHT, c_void_p, c_int64, c_void_p, c_void_p, c_int)),
     "chatglm_quantize": (None, (c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_int)),
     "chatglm_pack": (None, (c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_int)),
+    "chatglm_pack_planes": (None, (c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_int)),
     "chatglm_rows_of": (None, (_WEIGHT, c_void_p, c_int64, c_void_p, c_int)),
     "chatglm_store": (None, (_ROWS, _HEADS, c_void_p, c_void_p, c_void_p, c_void_p, c_int)),
     "chatglm_attend_rows": (c_int, (_ROWS, _HEADS, c_void_p, c_void_p, c_int)),

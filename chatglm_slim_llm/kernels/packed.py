@@ -28,13 +28,30 @@ class PackedFormat:
     """8 or 4; 16 is a checkpoint's own fp16, which needs no packing."""
     group: int = 0
     """Columns that share a scale: 32 or 128; 0 means one scale a row."""
+    shortlist: int = 0
+    """More than 0: 8 bits lie in two planes of nibbles. A product reads the high ones, and the low ones of so many
+    rows, those of the largest results, which are then exact; the others stand for the middle of 16 integers. That is
+    for a head, where small results are all but nothing after a softmax."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for planes of anything but 8 bits with one scale a row."""
+        if self.shortlist < 0 or (self.shortlist and (self.bits, self.group) != (8, 0)):
+            raise ValueError(f"a shortlist is for 8 bits with one scale a row, not for {self}")
 
     def shapes(self, out_features: int, in_features: int) -> tuple[tuple[int, int], tuple[int, int, int]]:
-        """Shapes of the packed integers, uint8 [panels, bytes], and of the scales, fp16 [panels, groups, 16]."""
+        """Shapes of the packed integers, uint8 [panels, bytes], and of the scales, fp16 [panels, groups, 16].
+
+        Of two planes this is the high one; `low_shape` tells the other.
+        """
         panels = -(-out_features // PANEL_ROWS)
         columns = native().chatglm_padded_columns(in_features, self.group)
         groups = -(-in_features // self.group) if self.group else 1
-        return (panels, columns * PANEL_ROWS * self.bits // 8), (panels, groups, PANEL_ROWS)
+        bits = 4 if self.shortlist else self.bits
+        return (panels, columns * PANEL_ROWS * bits // 8), (panels, groups, PANEL_ROWS)
+
+    def low_shape(self, out_features: int, in_features: int) -> tuple[int, int]:
+        """Shape of the low plane, uint8 [rows, bytes]."""
+        return out_features, native().chatglm_padded_columns(in_features, self.group) // 2
 
 
 HALF = PackedFormat(16)
@@ -59,19 +76,25 @@ def quantize_rows(weight: Tensor, form: PackedFormat) -> tuple[Tensor, Tensor]:
     return levels, scale
 
 
-def pack_rows(levels: Tensor, form: PackedFormat, out: Tensor) -> None:
-    """Write integers in panels.
+def pack_rows(levels: Tensor, form: PackedFormat, out: Tensor, low: Tensor | None = None) -> None:
+    """Write integers in panels, or in two planes.
 
     Args:
         levels: int8 [n, k]; n is a multiple of 16 unless these are a weight's last rows.
         form: bits and group.
         out: uint8 [panels, bytes], see `PackedFormat.shapes`.
+        low: the low plane where there are two, uint8 [n, bytes], see `PackedFormat.low_shape`.
     """
     n, k = levels.shape
     assert out.is_contiguous()
+    assert (low is not None) == (form.shortlist > 0)
     levels = levels.contiguous()  # a name keeps a copy alive for as long as the kernel reads it
-    pointers = (out.data_ptr(), torch.get_num_threads())
-    native().chatglm_pack(levels.data_ptr(), n, k, form.bits, form.group, *pointers)
+    pointer, threads = out.data_ptr(), torch.get_num_threads()
+    if low is None:
+        native().chatglm_pack(levels.data_ptr(), n, k, form.bits, form.group, pointer, threads)
+    else:
+        assert low.is_contiguous()
+        native().chatglm_pack_planes(levels.data_ptr(), n, k, pointer, low.data_ptr(), threads)
 
 
 def pack_scale(scale: Tensor, out: Tensor) -> None:
@@ -102,6 +125,9 @@ class PackedLinear(_KeepsItsDtypes):
         packed, scale = form.shapes(out_features, in_features)
         self.weight = _frozen(torch.empty(packed, dtype=torch.uint8))
         self.weight_scale = _frozen(torch.empty(scale, dtype=torch.float16))
+        self.weight_low: nn.Parameter | None = None
+        if form.shortlist:
+            self.weight_low = _frozen(torch.empty(form.low_shape(out_features, in_features), dtype=torch.uint8))
         self.bias = _frozen(torch.zeros(out_features)) if bias else None
         self._known = NativeWeight(out_features, in_features, form)
 
@@ -110,7 +136,7 @@ class PackedLinear(_KeepsItsDtypes):
         """Quantise and pack the weight of ``linear``."""
         layer = cls(linear.in_features, linear.out_features, form, bias=linear.bias is not None)
         levels, scale = quantize_rows(linear.weight.detach().half(), form)
-        pack_rows(levels, form, layer.weight)
+        pack_rows(levels, form, layer.weight, layer.weight_low)
         pack_scale(scale, layer.weight_scale)
         if layer.bias is not None:
             layer.bias.copy_(linear.bias.detach())
@@ -128,7 +154,7 @@ class PackedLinear(_KeepsItsDtypes):
                 "instead of converting this model"
             )
         _want_processor(input, self.weight)
-        return native_linear(self._known.of(self.weight, self.weight_scale), input, self.bias)
+        return native_linear(self._known.of(self.weight, self.weight_scale, self.weight_low), input, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, form={self.form}"
@@ -140,7 +166,7 @@ class PackedEmbedding(_KeepsItsDtypes):
     def __init__(self, head: PackedLinear) -> None:
         super().__init__()
         self.num_embeddings, self.embedding_dim, self.form = head.out_features, head.in_features, head.form
-        self.weight, self.weight_scale = head.weight, head.weight_scale
+        self.weight, self.weight_scale, self.weight_low = head.weight, head.weight_scale, head.weight_low
         self._known = NativeWeight(head.out_features, head.in_features, head.form)
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -155,7 +181,7 @@ class PackedEmbedding(_KeepsItsDtypes):
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.num_embeddings:
             raise IndexError(f"token ids must lie between 0 and {self.num_embeddings - 1}")
         rows = torch.empty(len(ids), self.embedding_dim)
-        struct = self._known.of(self.weight, self.weight_scale)
+        struct = self._known.of(self.weight, self.weight_scale, self.weight_low)
         threads = torch.get_num_threads()
         native().chatglm_rows_of(byref(struct), ids.data_ptr(), len(ids), rows.data_ptr(), threads)
         return rows.view(*input_ids.shape, self.embedding_dim)
@@ -165,14 +191,16 @@ class NativeWeight:
     """Remembers how the library wants a weight, but for where it is; a copy has a description of its own."""
 
     def __init__(self, n: int, k: int, form: PackedFormat) -> None:
-        self._shape, self._struct = (n, k, form), WeightStruct(None, None, n, k, form.group, form.bits)
+        self._shape = (n, k, form)
+        self._struct = WeightStruct(None, None, n, k, form.group, form.bits, None, form.shortlist)
 
-    def of(self, weight: Tensor, scale: Tensor | None = None) -> WeightStruct:
-        """The description of ``weight`` with its scales."""
+    def of(self, weight: Tensor, scale: Tensor | None = None, low: Tensor | None = None) -> WeightStruct:
+        """The description of ``weight`` with its scales and its low plane, where it has such."""
         if self._struct.bits == HALF.bits:  # transformers puts a longer or shorter one in place when a vocabulary grows
             self._struct.n, self._struct.k = weight.shape
         self._struct.data = weight.data_ptr()
         self._struct.scale = None if scale is None else scale.data_ptr()
+        self._struct.low = None if low is None else low.data_ptr()
         return self._struct
 
     def __reduce__(self) -> tuple[type[NativeWeight], tuple[int, int, PackedFormat]]:

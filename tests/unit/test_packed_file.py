@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from chatglm_slim_llm.checkpoint import packed_file, quantize_checkpoint
+from chatglm_slim_llm.checkpoint import files, packed_file, packing, quantize_checkpoint
 from chatglm_slim_llm.checkpoint.loading import load_packed_model
 from chatglm_slim_llm.checkpoint.packed_file import packed_folder
+from chatglm_slim_llm.checkpoint.packing import Packing
 from chatglm_slim_llm.errors import CheckpointFormatError, QuantizationError
-from chatglm_slim_llm.kernels import memory
+from chatglm_slim_llm.kernels import PackedFormat, dequantize_weight, memory, quantize_weight
+from chatglm_slim_llm.network import ChatGLMConfig
 from tests.unit.checkpoint_samples import copy_reference, edit_weights
 from tests.unit.native import needs_library
 
@@ -157,3 +160,42 @@ def test_a_small_checkpoint_leaves_no_copy(folder, monkeypatch):
     monkeypatch.setattr(packed_file, "_WORTH_KEEPING_BYTES", 2**28)
     load_packed_model(folder, quantization="int4")
     assert copies() == []
+
+
+@pytest.fixture
+def shortlist(monkeypatch) -> PackedFormat:
+    """Makes a small vocabulary large enough for a head in two planes, and blocks small enough for several of them."""
+    monkeypatch.setattr(packing, "SHORTLIST", 32)
+    monkeypatch.setattr(files, "_CHUNK_BYTES", 2**14)
+    return PackedFormat(8, shortlist=32)
+
+
+def test_a_head_in_two_planes_is_packed_shared_with_the_embedding_and_read_back(folder, shortlist):
+    ids = torch.arange(1216)
+    table = load_file(folder / "model.safetensors")["transformer.word_embeddings.weight"]
+    expected = dequantize_weight(*quantize_weight(table.half(), 8), 8)
+    for _ in range(2):  # packed, then read from the copy
+        model = load_packed_model(folder, quantization="int4")
+        assert model.lm_head.form == shortlist
+        assert model.lm_head.weight_low is model.transformer.word_embeddings.weight_low
+        assert torch.equal(model.transformer.word_embeddings(ids), expected)
+        x = torch.randn(3, table.shape[1], generator=torch.Generator().manual_seed(0))
+        found, exact = model.lm_head(x), x @ expected.T
+        best = exact.topk(3, dim=1).indices
+        torch.testing.assert_close(found.gather(1, best), exact.gather(1, best), rtol=0.02, atol=0.02 * exact.std())
+    assert len(copies()) == 1
+
+
+@pytest.mark.parametrize(
+    ("stored", "bits", "expected"),
+    [
+        ({}, 4, PackedFormat(8, shortlist=packing.SHORTLIST)),
+        ({"quantization_bit": 4}, 4, PackedFormat(8, shortlist=packing.SHORTLIST)),
+        ({"quantization_bit": 4, "quantization_embeddings": True}, 4, PackedFormat(4)),
+        ({}, 8, PackedFormat(8)),
+        ({"quantization_bit": 8, "quantization_embeddings": True}, 8, PackedFormat(8)),
+        ({"vocab_size": 4 * packing.SHORTLIST - 1}, 4, PackedFormat(8)),
+    ],
+)
+def test_only_int4_of_a_large_vocabulary_chooses_tokens(stored, bits, expected):
+    assert Packing.of(ChatGLMConfig(**stored), bits).head == expected

@@ -34,6 +34,7 @@ struct Activations {
     int64_t rows, tile, k, padded, group, groups;
     int32_t offset;
     bool guarded;  // 16 bits for groups in which a value stands out
+    float unit;    // what one step of the weights' integers counts; the scales are times this
 
     // Where the values of a group begin in the tile of T rows that starts at `row`.
     int64_t values_at(int64_t row, int64_t T, int64_t g) const {
@@ -91,7 +92,7 @@ ALWAYS_INLINE void quantize_part(Place at, const Activations &a, const Quantized
     }
     scatter(bytes, a.group, values, at.T);
     const int64_t where = at.row * a.groups + at.g * at.T + at.m;
-    out.scales[where] = scale;
+    out.scales[where] = scale * a.unit;
     out.corrections[where] = -a.offset * isum(total);
 }
 

@@ -43,7 +43,7 @@ API const char *chatglm_instruction_set(const char *wanted) {
 }
 
 // Raised with every change of a function or a layout; the Python side takes only a library of its own version.
-API int64_t chatglm_version() { return 1; }
+API int64_t chatglm_version() { return 2; }
 
 // Threads that OpenMP would give this thread by itself; torch's number if both use one OpenMP.
 API int chatglm_max_threads() { return omp_get_max_threads(); }
@@ -61,6 +61,9 @@ API void chatglm_quantize(const uint16_t *w, int64_t n, int64_t k, int64_t bits,
 API void chatglm_pack(const int8_t *levels, int64_t n, int64_t k, int64_t bits, int64_t group, uint8_t *out,
                       int threads) {
     kernels->pack(levels, n, k, bits, group, out, threads);
+}
+API void chatglm_pack_planes(const int8_t *levels, int64_t n, int64_t k, uint8_t *high, uint8_t *low, int threads) {
+    kernels->pack_planes(levels, n, k, high, low, threads);
 }
 API void chatglm_rows_of(const Weight *w, const int64_t *ids, int64_t count, float *out, int threads) {
     kernels->rows_of(*w, ids, count, out, threads);

@@ -7,6 +7,7 @@
 #pragma once
 #include "few_rows.h"
 #include "many_rows.h"
+#include "shortlist.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -67,18 +68,26 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     static thread_local Workspace workspace;
     Activations a{};
     a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
-    a.groups = a.padded / a.group, a.offset = w.bits == 4 ? 8 : 128, a.guarded = w.bits == 8;
+    const Weight panels = w.low ? high_plane(w) : w;
+    a.groups = a.padded / a.group, a.offset = panels.bits == 4 ? 8 : 128, a.guarded = w.bits == 8;
+    a.unit = w.low ? kHighUnit : 1.0f;
     const int64_t block = block_rows(rows);
     Scratch *scratch;
+    Shortlists shortlists;
+    const auto take_all = [&](Parts &parts) {
+        take_activations(a, block, parts), parts.take(scratch, threads);
+        if (w.low) take_shortlists(shortlists, a, block, threads, parts);
+    };
     Parts wanted{nullptr};
-    take_activations(a, block, wanted), wanted.take(scratch, threads);
+    take_all(wanted);
     Parts parts{workspace.of(wanted.taken)};
     if (!parts.base) return -1;
-    take_activations(a, block, parts), parts.take(scratch, threads);
+    take_all(parts);
     for (int64_t first = 0; first < rows; first += block) {
         a.rows = rows - first < block ? rows - first : block;
         a.tile = a.rows <= kStreamRows ? a.rows : kTileRows;
-        linear_block(w, x + first * w.k, a, bias, y + first * w.n, scratch, threads);
+        linear_block(panels, x + first * w.k, a, bias, y + first * w.n, scratch, threads);
+        if (w.low) add_terms(w, a, shortlists, y + first * w.n, threads);
     }
     return 0;
 }

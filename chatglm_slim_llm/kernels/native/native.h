@@ -13,11 +13,16 @@ namespace chatglm {
 //              q + 128; at 4 bits they are 16 rows x 8 columns of q + 8, the first four columns in the low nibbles.
 //              scale is fp16 [panels][k / group][16]; group 0 means one scale a row. Rows are filled up with zeros to
 //              whole panels, columns to whole activation groups (see activation_group).
+//   8 in two   low is not null, group is 0, and q + 128 = 16 * high + low: data is the high nibbles, in panels as at 4
+//   planes     bits; low has n rows of lines of 64 bytes, which are 128 columns, the first 64 in the low nibbles. A
+//              product reads low for the `shortlist` rows of the largest results only: see shortlist.h.
 struct Weight {
     const uint8_t *data;
     const uint16_t *scale;
     int64_t n, k, group;
     int64_t bits;
+    const uint8_t *low;
+    int64_t shortlist;
 };
 
 // Activations are quantised to int8 with one scale for so many columns of a row. A few large values then cost
@@ -54,6 +59,8 @@ struct Kernels {
                      uint16_t *scale, int threads);
     // levels int8 [n, k] -> whole panels.
     void (*pack)(const int8_t *levels, int64_t n, int64_t k, int64_t bits, int64_t group, uint8_t *out, int threads);
+    // levels int8 [n, k] -> both planes.
+    void (*pack_planes)(const int8_t *levels, int64_t n, int64_t k, uint8_t *high, uint8_t *low, int threads);
     // Rows ids[0 .. count) of a packed weight as floats [count, k].
     void (*rows_of)(const Weight &w, const int64_t *ids, int64_t count, float *out, int threads);
     // Turns queries and keys of qkv [count, heads, 3 * d] by the angles cos, sin [count, 2, d / 4] and stores keys and

@@ -5,6 +5,7 @@
 // set finds the same levels.
 #pragma once
 #include "native.h"
+#include "planes.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -184,7 +185,7 @@ static void packed_row(const Weight &w, int64_t id, float *out) {
 
 static void rows_of(const Weight &w, const int64_t *ids, int64_t count, float *out, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (count * w.k >= 1 << 16)
-    for (int64_t i = 0; i < count; i++) packed_row(w, ids[i], out + i * w.k);
+    for (int64_t i = 0; i < count; i++) (w.low ? row_of_planes : packed_row)(w, ids[i], out + i * w.k);
 }
 
 }}  // namespace chatglm::CHATGLM_ISA

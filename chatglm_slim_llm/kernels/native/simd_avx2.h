@@ -147,6 +147,13 @@ ALWAYS_INLINE void dot4_nibble(I &acc, B w, const int8_t *x) {
     acc = {_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, four), ones)),
            _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, four), ones))};
 }
+ALWAYS_INLINE __m256i dot_nibbles8(__m256i acc, __m256i w, const int8_t *x) {
+    const __m256i pairs = _mm256_maddubs_epi16(w, _mm256_loadu_si256((const __m256i *)x));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+ALWAYS_INLINE void dot_nibbles(I &acc, B w, const int8_t *x) {
+    acc = {dot_nibbles8(acc.a, w.a, x), dot_nibbles8(acc.b, w.b, x + 32)};
+}
 
 ALWAYS_INLINE void prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
 ALWAYS_INLINE void prefetch_once(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_NTA); }

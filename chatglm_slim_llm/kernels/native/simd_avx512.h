@@ -3,6 +3,7 @@
 // The three simd_*.h files give the same names the same meaning; the kernels are written once against them.
 //   F      16 floats            I   16 int32            B   64 bytes: 16 lanes of 4
 //   dot4_* acc[lane] += sum over j < 4 of w[lane][j] * x[j], exact; w is unsigned, x signed
+//   dot_nibbles  the same with x[lane][j]
 #pragma once
 #include <immintrin.h>
 #include <cstdint>
@@ -91,6 +92,9 @@ ALWAYS_INLINE void dot4_byte(I &acc, B w, const int8_t *x) {
     asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(_mm512_set1_epi32(four)));
 }
 ALWAYS_INLINE void dot4_nibble(I &acc, B w, const int8_t *x) { dot4_byte(acc, w, x); }
+ALWAYS_INLINE void dot_nibbles(I &acc, B w, const int8_t *x) {
+    acc = _mm512_dpbusd_epi32(acc, w, _mm512_loadu_si512(x));
+}
 
 ALWAYS_INLINE void prefetch(const void *p) { _mm_prefetch((const char *)p, _MM_HINT_T0); }
 // For what is read once: nothing in the outer caches makes way for it, and int4 weights come 4 % faster.

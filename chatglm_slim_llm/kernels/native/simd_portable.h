@@ -160,6 +160,9 @@ ALWAYS_INLINE void dot4_byte(I &acc, B w, const int8_t *x) {
     LANES acc.v[i] += w.v[4 * i] * x[0] + w.v[4 * i + 1] * x[1] + w.v[4 * i + 2] * x[2] + w.v[4 * i + 3] * x[3];
 }
 ALWAYS_INLINE void dot4_nibble(I &acc, B w, const int8_t *x) { dot4_byte(acc, w, x); }
+ALWAYS_INLINE void dot_nibbles(I &acc, B w, const int8_t *x) {
+    for (int i = 0; i < 64; i++) acc.v[i / 4] += w.v[i] * x[i];
+}
 
 ALWAYS_INLINE void prefetch(const void *p) { __builtin_prefetch(p); }
 ALWAYS_INLINE void prefetch_once(const void *p) { __builtin_prefetch(p, 0, 0); }
