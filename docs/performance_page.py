@@ -88,7 +88,7 @@ def _serving(column: int) -> Iterable[list[str]]:
 
 
 def _quality(column: int) -> Iterable[list[str]]:
-    measured = [row for row in _read("quality") if row["inputs"] == "compiled kernels"]
+    measured = [row for row in _read("quality") if (row["inputs"], row["table"]) == ("compiled kernels", "int8 row")]
     for blocks, titles in _BLOCKS.items():
         demo, other = sorted(
             (row for row in measured if row["blocks"] == blocks), key=lambda row: row["model"] != "demo"
