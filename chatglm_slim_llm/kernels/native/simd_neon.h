@@ -112,10 +112,11 @@ ALWAYS_INLINE float largest(F x) {
 
 ALWAYS_INLINE I isplat(int32_t v) { return {vdupq_n_s32(v), vdupq_n_s32(v), vdupq_n_s32(v), vdupq_n_s32(v)}; }
 ALWAYS_INLINE I izero() { return isplat(0); }
-ALWAYS_INLINE I iadd(I x, I y) {
-    return {vaddq_s32(x.a, y.a), vaddq_s32(x.b, y.b), vaddq_s32(x.c, y.c), vaddq_s32(x.d, y.d)};
+ALWAYS_INLINE int32x4_t iadd4(int32x4_t x, int32x4_t y) {  // wraps around, as GCC's vaddq_s32 need not
+    return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(x), vreinterpretq_u32_s32(y)));
 }
-ALWAYS_INLINE int32_t isum(I x) { return vaddvq_s32(vaddq_s32(vaddq_s32(x.a, x.b), vaddq_s32(x.c, x.d))); }
+ALWAYS_INLINE I iadd(I x, I y) { return {iadd4(x.a, y.a), iadd4(x.b, y.b), iadd4(x.c, y.c), iadd4(x.d, y.d)}; }
+ALWAYS_INLINE int32_t isum(I x) { return vaddvq_s32(iadd4(iadd4(x.a, x.b), iadd4(x.c, x.d))); }
 ALWAYS_INLINE F to_float(I x) {
     return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
 }
