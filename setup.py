@@ -19,7 +19,7 @@ from setuptools.command.build_py import build_py
 
 FOLDER = Path("chatglm_slim_llm/kernels/native")
 LIBRARY = Path("chatglm_slim_llm/kernels/_native.so")
-IS_X86 = platform.machine().lower() in {"x86_64", "amd64"} and sys.maxsize > 2**32
+MACHINE = platform.machine().lower() if sys.maxsize > 2**32 else "of 32 bits"
 # No -ffast-math: sums keep their order, so that a row comes out the same alone and in a batch.
 FLAGS = ["-std=c++17", "-O3", "-fopenmp", "-fvisibility=hidden", "-fno-math-errno", "-ffp-contract=off", "-Wno-psabi"]
 FLAGS += ["-g0"]  # what debuggers need is nine tenths of the library, and names the folder of the build
@@ -27,13 +27,14 @@ if os.environ.get("CHATGLM_SANITIZE"):  # see `make sanitize`
     FLAGS += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-O1", "-g"]
 AVX2 = ["-mavx2", "-mfma", "-mf16c"]
 LINK = [flag for flag in FLAGS if flag == "-fopenmp" or flag.startswith("-fsanitize")]
-SETS = {
-    "portable": [],
-    "avx2": AVX2,
-    "avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"],
-}
-if not IS_X86:
-    SETS = {"portable": []}
+SETS: dict[str, list[str]] = {"portable": []}
+MACROS: list[tuple[str, str | None]] = []
+if MACHINE in {"x86_64", "amd64"}:
+    MACROS = [("CHATGLM_X86", None)]
+    SETS |= {"avx2": AVX2, "avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"]}
+if MACHINE in {"aarch64", "arm64"}:
+    MACROS = [("CHATGLM_ARM", None)]
+    SETS |= {"neon": ["-march=armv8.2-a+dotprod"]}
 
 
 class BuildNative(build_ext):
@@ -86,7 +87,7 @@ setup(
             "chatglm_slim_llm.kernels._native",
             sources=[str(FOLDER / f"{name}.cpp") for name in ("api", *SETS)],
             depends=[str(path) for path in sorted(FOLDER.glob("*.h"))],
-            define_macros=[("CHATGLM_X86", None)] if IS_X86 else [],
+            define_macros=MACROS,
             language="c++",
             optional=True,
         )

@@ -18,7 +18,8 @@ def available_sets() -> list[str]:
     if library() is None:
         return []
     before = native().chatglm_instruction_set(None)
-    found = [n for n in ("avx512", "avx2", "portable") if native().chatglm_instruction_set(n.encode()).decode() == n]
+    names = ("avx512", "avx2", "neon", "portable")
+    found = [n for n in names if native().chatglm_instruction_set(n.encode()).decode() == n]
     native().chatglm_instruction_set(before)
     return found
 

@@ -25,7 +25,7 @@ constexpr int64_t kBlockColumns = 512;
 struct Quantized {
     int8_t *values;
     float *scales;
-    int32_t *corrections;  // minus the weights' offset times the sum of the values
+    int32_t *corrections;  // minus what the dot products leave of the weights' offset, times the sum of the values
 };
 
 struct Activations {

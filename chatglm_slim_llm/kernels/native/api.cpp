@@ -3,6 +3,12 @@
 
 #include <omp.h>
 #include <string.h>
+#if defined(CHATGLM_ARM) && defined(__linux__)
+#include <sys/auxv.h>
+#ifndef HWCAP_ASIMDDP  // older than its name in the C library
+#define HWCAP_ASIMDDP (1 << 20)
+#endif
+#endif
 
 using namespace chatglm;
 
@@ -16,12 +22,26 @@ static bool usable(const Kernels *k) {
     if (k == &avx2_kernels)
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
 #endif
+#ifdef CHATGLM_ARM
+    if (k == &neon_kernels) {
+#if defined(__linux__)
+        return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__APPLE__)
+        return true;  // every Apple processor of this architecture in a Mac has the dot products
+#else
+        return false;
+#endif
+    }
+#endif
     return k == &portable_kernels;
 }
 
 static const Kernels *const kTables[] = {
 #ifdef CHATGLM_X86
     &avx512_kernels, &avx2_kernels,
+#endif
+#ifdef CHATGLM_ARM
+    &neon_kernels,
 #endif
     &portable_kernels};
 

@@ -52,18 +52,25 @@ template <int N>
 static void attend_tile(const float *a, int64_t row, int64_t step, const float *b, int64_t count, const float *shrink,
                         float *c) {
     F sum[kContextHeight][N];
+#pragma GCC unroll 8
     for (int i = 0; i < kContextHeight; i++)
+#pragma GCC unroll 8
         for (int j = 0; j < N; j++)
             sum[i][j] = shrink ? mul(load(c + i * kLanes + 16 * j), load(shrink + 16 * j)) : zero();
     for (int64_t k = 0; k < count; k++) {
         F lanes[N];
+#pragma GCC unroll 8
         for (int j = 0; j < N; j++) lanes[j] = load(b + k * kLanes + 16 * j);
+#pragma GCC unroll 8
         for (int i = 0; i < kContextHeight; i++) {
             const F one = splat(a[i * row + k * step]);
+#pragma GCC unroll 8
             for (int j = 0; j < N; j++) sum[i][j] = fma(one, lanes[j], sum[i][j]);
         }
     }
+#pragma GCC unroll 8
     for (int i = 0; i < kContextHeight; i++)
+#pragma GCC unroll 8
         for (int j = 0; j < N; j++) store(c + i * kLanes + 16 * j, sum[i][j]);
 }
 

@@ -42,13 +42,17 @@ static void score_page(const HeadRows &rows, const HeadPage &page, float (*score
     for (int64_t t = 0; t < page.tokens; t += T, keys += T * d) {
         F sums[4] = {zero(), zero(), zero(), zero()};
         for (int i = 0; i < D / 16; i++)
+#pragma GCC unroll 8
             for (int j = 0; j < T; j++) {
                 const F key = load_half(keys + j * d + 16 * i);
+#pragma GCC unroll 8
                 for (int r = 0; r < R; r++) sums[r * T + j] = fma(q[r][i], key, sums[r * T + j]);
             }
         for (int64_t i = D; i < d; i += 16)
+#pragma GCC unroll 8
             for (int j = 0; j < T; j++) {
                 const F key = get(keys + j * d + i, d - i);
+#pragma GCC unroll 8
                 for (int r = 0; r < R; r++)
                     sums[r * T + j] = fma(get(rows.query + r * rows.stride + i, d - i), key, sums[r * T + j]);
             }
@@ -84,16 +88,23 @@ static void add_values(const HeadRows &rows, const HeadPage &page, int64_t colum
     const uint16_t *values = page.values + column, *next = page.next + column;
     float *out = rows.out + column;
     F sum[R][N];
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
         for (int i = 0; i < N; i++) sum[r][i] = mul(get(out + r * rows.stride + 16 * i, n), splat(shrink[r]));
     for (int64_t t = 0; t < page.tokens; t++, values += rows.d, next += rows.d) {
         F value[N];
+#pragma GCC unroll 8
         for (int i = 0; i < N; i++) value[i] = get(values + 16 * i, n);
+#pragma GCC unroll 8
         for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
             for (int i = 0; i < N; i++) sum[r][i] = fma(splat(weights[r][t]), value[i], sum[r][i]);
         fetch(next, 16 * N);
     }
+#pragma GCC unroll 8
     for (int r = 0; r < R; r++)
+#pragma GCC unroll 8
         for (int i = 0; i < N; i++) put(out + r * rows.stride + 16 * i, sum[r][i], n);
 }
 

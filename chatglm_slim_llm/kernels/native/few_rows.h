@@ -20,10 +20,10 @@ ALWAYS_INLINE void dot_step(I *low, I *high, const uint8_t *w, const int8_t *x) 
         BITS == 4 ? dot4_nibble(high[m], b, x + (T + m) * 4) : dot4_byte(high[m], b, x + (T + m) * 4);
 }
 
-// One group of columns, added to the sums y. Up to seven rows have two integer sums each, to keep the dot products busy.
+// One group of columns, added to the sums y.
 template <int BITS, int T>
 ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, const Quantized &form, int64_t g, F *y) {
-    constexpr bool two_sums = T < 8;
+    constexpr bool two_sums = T <= kTwoSums;
     const uint8_t *w = panels.data(0) + g * a.group * BITS * 2;
     const int8_t *x = form.values + g * a.group * T;
     I low[T], high[T];

@@ -24,23 +24,24 @@ static uint64_t read_all(const uint8_t *data, int64_t bytes, int threads) {
     return total;
 }
 
-// Multiply-adds of bytes a second are 2 * 64 * 16 * repeats * threads: sixteen sums that never leave their registers.
+// Multiply-adds of bytes a second are 2 * 64 * 16 * repeats * threads: as many sums as never leave their registers.
 static int64_t dot_peak(int64_t repeats, int threads) {
+    constexpr int kSums = kTilePanels > 1 ? 16 : 4;  // the tiles are small where a vector takes several registers
     int64_t total = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : total)
     {
         alignas(64) uint8_t ones[64];
         std::memset(ones, 1, 64);
         const B w = load_bytes(ones);
-        I acc[16];
+        I acc[kSums];
 #pragma GCC unroll 16
-        for (int m = 0; m < 16; m++) acc[m] = izero();
+        for (int m = 0; m < kSums; m++) acc[m] = izero();
         for (int64_t i = 0; i < repeats; i++) {
 #pragma GCC unroll 16
-            for (int m = 0; m < 16; m++) dot4_byte(acc[m], w, (const int8_t *)ones);
+            for (int m = 0; m < 16; m++) dot4_byte(acc[m % kSums], w, (const int8_t *)ones);
         }
 #pragma GCC unroll 16
-        for (int m = 0; m < 16; m++) total += isum(acc[m]);
+        for (int m = 0; m < kSums; m++) total += isum(acc[m]);
     }
     return total;
 }

@@ -69,7 +69,7 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     Activations a{};
     a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
     const Weight panels = w.low ? high_plane(w) : w;
-    a.groups = a.padded / a.group, a.offset = panels.bits == 4 ? 8 : 128, a.guarded = w.bits == 8;
+    a.groups = a.padded / a.group, a.offset = panels.bits == 4 ? 8 : 128 - kByteZero, a.guarded = w.bits == 8;
     a.unit = w.low ? kHighUnit : 1.0f;
     const int64_t block = block_rows(rows);
     Scratch *scratch;

@@ -87,5 +87,8 @@ extern const Kernels portable_kernels;
 #ifdef CHATGLM_X86
 extern const Kernels avx2_kernels, avx512_kernels;
 #endif
+#ifdef CHATGLM_ARM
+extern const Kernels neon_kernels;
+#endif
 
 }  // namespace chatglm

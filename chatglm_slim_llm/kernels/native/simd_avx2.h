@@ -15,6 +15,8 @@ struct B { __m256i a, b; };
 
 constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1;
 constexpr int kHeadVectors = 4, kContextHeight = 4, kContextVectors = 1;
+constexpr int kTwoSums = 7;
+constexpr int32_t kByteZero = 0;
 constexpr int kHalfHeight = 2, kHalfWidth = 3;
 
 ALWAYS_INLINE F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }

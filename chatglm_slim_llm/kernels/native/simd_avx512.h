@@ -1,9 +1,10 @@
 // Sixteen lanes at a time with AVX-512 and its dot products of bytes (VNNI).
 //
-// The three simd_*.h files give the same names the same meaning; the kernels are written once against them.
+// The four simd_*.h files give the same names the same meaning; the kernels are written once against them.
 //   F      16 floats            I   16 int32            B   64 bytes: 16 lanes of 4
 //   dot4_* acc[lane] += sum over j < 4 of w[lane][j] * x[j], exact; w is unsigned, x signed
 //   dot_nibbles  the same with x[lane][j]
+//   dot4_byte    takes w - kByteZero for w, where there are products of signed bytes only
 #pragma once
 #include <immintrin.h>
 #include <cstdint>
@@ -21,6 +22,9 @@ typedef __m512i B;
 // Rows of activations that meet the weights as they come from memory; and the rows and panels of weights of one tile of
 // the integer matrix product, whose sums, as integers and as floats, fill the registers.
 constexpr int kStreamRows = 9, kTileRows = 6, kTilePanels = 2;
+// Up to so many of those rows have two integer sums each, to keep the dot products busy.
+constexpr int kTwoSums = 7;
+constexpr int32_t kByteZero = 0;
 // Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers.
 constexpr int kHeadVectors = 8, kContextHeight = 8, kContextVectors = 3;
 // Weight rows and activation rows of one tile of the 16-bit matrix product.

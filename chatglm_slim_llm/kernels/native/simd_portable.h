@@ -20,6 +20,8 @@ struct B { uint8_t v[64]; };
 
 constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1;
 constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
+constexpr int kTwoSums = 7;
+constexpr int32_t kByteZero = 0;
 constexpr int kHalfHeight = 1, kHalfWidth = 3;
 
 ALWAYS_INLINE Lanes lanes(F f) { Lanes r; std::memcpy(r.v, &f, 64); return r; }
