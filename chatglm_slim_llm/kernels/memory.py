@@ -98,4 +98,5 @@ def _map(size_bytes: int) -> mmap.mmap:
 
 def _tensor_in(memory: mmap.mmap | Array[c_byte], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     storage = torch.frombuffer(memory, dtype=torch.uint8).untyped_storage()
-    return torch.empty(0, dtype=dtype).set_(storage, 0, shape)  # no view of another tensor
+    strides = torch.empty(shape, device="meta").stride()
+    return torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)  # no view of another tensor
