@@ -88,15 +88,20 @@ def _serving(column: int) -> Iterable[list[str]]:
 
 
 def _quality(column: int) -> Iterable[list[str]]:
-    measured = [row for row in _read("quality") if (row["inputs"], row["table"]) == ("compiled kernels", "int8 row")]
+    measured = [row for row in _read("quality") if row["inputs"] == "compiled kernels"]
     for blocks, titles in _BLOCKS.items():
-        demo, other = sorted(
-            (row for row in measured if row["blocks"] == blocks), key=lambda row: row["model"] != "demo"
-        )
+        demo, other = (_as_shipped(measured, blocks, is_demo=is_demo) for is_demo in (True, False))
         cells: list[str] = []
         for row in (demo, other):
             cells += [f"{row['kl_millinats']:.3g}", f"{row['perplexity_ratio']:.3f}"]
         yield [titles[column], *cells]
+
+
+def _as_shipped(measured: Iterable[dict[str, Any]], blocks: str, *, is_demo: bool) -> dict[str, Any]:
+    """The figures with the head that a level has: int4 has a shortlist, but for the demo's small vocabulary."""
+    head = "int8 row, 4096 exact" if blocks == "int4 g128 searched" and not is_demo else "int8 row"
+    wanted = (blocks, head, is_demo)
+    return next(row for row in measured if (row["blocks"], row["table"], row["model"] == "demo") == wanted)
 
 
 def _memory() -> Iterable[list[str]]:

@@ -2,8 +2,8 @@
 
 The linears of the blocks take the level that is asked for; at int8 and int4 the embedding, which is also the head,
 takes int8: it decides between tokens, and is a tenth of the work. At int4 a step reads half of its bits for all tokens
-and the others for the likeliest. Weights are quantised and packed while they are read, so the fp16 model is never
-there as a whole.
+and the others for those that score best. Weights are quantised and packed while they are read, so the fp16 model is
+never there as a whole.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from chatglm_slim_llm.kernels.quantization import unpack
 from chatglm_slim_llm.network import ChatGLMConfig, Network
 
 SHORTLIST = 4096
-"""Tokens whose scores are exact at int4. On SmolLM2-135M, which has 49,152, a shortlist of 1,024 adds 5 % to the KL
-divergence that int4 costs, 4,096 add 1.3 % (`python -m benchmarks.quality MODEL --only shortlist`). The same share of
-130,528 tokens as the 1,024 is 2,719; four thousand are read in half a millisecond on two cores."""
+"""Tokens whose lower bits are read at int4, those that score best by the upper ones. On SmolLM2-135M, which has 49,152,
+a shortlist of 1,024 adds 5 % to the KL divergence that int4 costs, 4,096 add 1.3 % (`python -m benchmarks.quality MODEL
+--only shortlist`). The same share of 130,528 tokens as the 1,024 is 2,719; four thousand are read in half a millisecond
+on two cores."""
 _TIMES_AS_MANY = 4
 """Tokens in all, at least; of a smaller vocabulary the whole head is read sooner than a part of it is chosen (6,336 of
 width 256: 33 against 75 microseconds)."""

@@ -207,7 +207,7 @@ def _size_bytes(layer: nn.Module) -> int:
 
 
 def _read_bytes(layer: nn.Module) -> int:
-    """What a step reads of a layer: everything but the rows of a low plane that are not on the shortlist.
+    """What a step reads of a layer, at least: everything but the rows of a low plane that are not on the shortlist.
 
     Each row of a batch has a shortlist of its own; they overlap, and one of them is counted.
     """

@@ -40,7 +40,8 @@ class Terms(TypedDict, total=False):
     tally: Tally
     """Counts the drafts."""
     certain: Callable[[], Sequence[int]] | None
-    """The tokens that ``pick`` will choose next whatever the scores; several are computed in one step."""
+    """The tokens that ``pick`` will choose next whatever the scores; several are computed in one step. A reply that has
+    this is held to a grammar, which may leave unlikely tokens only, so all its scores are computed exactly."""
 
 
 class Scheduler(Generic[C]):
@@ -97,7 +98,7 @@ class Scheduler(Generic[C]):
     def _open(self, prompt_ids: Sequence[int], pick: Callable[[Tensor], int], terms: Terms) -> LiveSequence[C]:
         speculates = self._speculates and self._draft_rows > 1
         return LiveSequence(
-            self._forward.prefill(prompt_ids),
+            self._forward.prefill(prompt_ids, exact=terms.get("certain") is not None),
             pick,
             Speculator(prompt_ids, terms.get("tally") or Tally()) if speculates else None,
             terms.get("certain"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import mmap
-import threading
 import weakref
 from contextlib import suppress
 from ctypes import Array, c_byte
@@ -32,11 +31,12 @@ def empty_huge(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return _tensor_in(_map(size_bytes), shape, dtype)
 
 
-class _Results(threading.local):
-    """Mappings for the results of one thread; each serves the next result when the tensor in it is gone.
+class Results:
+    """Mappings for results of products; each serves a later result when the tensor in it is gone.
 
     A prompt has results of 25 MB, thousands of them one after the other. The system would hand out and take back the
-    pages of each, which costs a prompt 2 % of its time.
+    pages of each, which costs a prompt 2 % of its time. Threads share what is unused: each step here is one operation
+    on a list, which the interpreter does not interrupt.
     """
 
     def __init__(self) -> None:
@@ -45,24 +45,31 @@ class _Results(threading.local):
     def empty(self, shape: tuple[int, ...]) -> Tensor:
         """An uninitialised fp32 tensor."""
         size_bytes = math.prod(shape) * torch.float32.itemsize
-        if not _fills_a_page(size_bytes):
-            return torch.empty(shape)
+        if not _fills_a_page(size_bytes) or size_bytes > _LARGEST_RESULT_BYTES:
+            return torch.empty(shape, dtype=torch.float32)
         memory = self._take(size_bytes)
         lent = (c_byte * len(memory)).from_buffer(memory)  # lives as long as the tensor's storage
-        weakref.finalize(lent, self._unused.append, memory).atexit = False
+        weakref.finalize(lent, self._give_back, memory).atexit = False
         return _tensor_in(lent, shape, torch.float32)
 
     def _take(self, size_bytes: int) -> mmap.mmap:
-        fitting = [memory for memory in self._unused if len(memory) >= size_bytes]
-        if not fitting:  # those that are too small go, so that there are never more than were in use at once
-            self._unused.clear()
-            return _map(size_bytes)
-        smallest = min(fitting, key=len)
-        self._unused.remove(smallest)
-        return smallest
+        for memory in sorted(self._unused, key=len):
+            if size_bytes <= len(memory) <= 2 * size_bytes:  # a small result would keep a large mapping from others
+                with suppress(ValueError):  # another thread took it meanwhile
+                    self._unused.remove(memory)
+                    return memory
+        return _map(size_bytes)
+
+    def _give_back(self, memory: mmap.mmap) -> None:
+        self._unused.append(memory)
+        while sum(map(len, self._unused)) > _MOST_UNUSED_BYTES:
+            self._unused.pop(0)
 
 
-_results = _Results()
+_LARGEST_RESULT_BYTES = 2**25
+"""Up to here results are worth it; the widest of a piece of a prompt is 384 x 16,384 numbers."""
+_MOST_UNUSED_BYTES = 2**26
+_results = Results()
 
 
 def empty_result(shape: tuple[int, ...]) -> Tensor:
@@ -90,4 +97,6 @@ def _map(size_bytes: int) -> mmap.mmap:
 
 
 def _tensor_in(memory: mmap.mmap | Array[c_byte], shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    return torch.frombuffer(memory, dtype=dtype, count=math.prod(shape)).view(shape)
+    storage = torch.frombuffer(memory, dtype=torch.uint8).untyped_storage()
+    strides = torch.empty(shape, device="meta").stride()
+    return torch.empty(0, dtype=dtype).set_(storage, 0, shape, strides)  # no view of another tensor

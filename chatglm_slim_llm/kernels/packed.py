@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from ctypes import byref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -29,9 +29,9 @@ class PackedFormat:
     group: int = 0
     """Columns that share a scale: 32 or 128; 0 means one scale a row."""
     shortlist: int = 0
-    """More than 0: 8 bits lie in two planes of nibbles. A product reads the high ones, and the low ones of so many
-    rows, those of the largest results, which are then exact; the others stand for the middle of 16 integers. That is
-    for a head, where small results are all but nothing after a softmax."""
+    """More than 0: 8 bits lie in two planes of nibbles. A product reads the high ones, and the low ones of at least so
+    many rows, those that come out largest so far; their results become exact. In the others the low nibbles stand for
+    the middle of 16 integers. That is for a head, where small results are all but nothing after a softmax."""
 
     def __post_init__(self) -> None:
         """Raise ValueError for planes of anything but 8 bits with one scale a row."""
@@ -130,6 +130,9 @@ class PackedLinear(_KeepsItsDtypes):
             self.weight_low = _frozen(torch.empty(form.low_shape(out_features, in_features), dtype=torch.uint8))
         self.bias = _frozen(torch.zeros(out_features)) if bias else None
         self._known = NativeWeight(out_features, in_features, form)
+        self._whole = NativeWeight(
+            out_features, in_features, replace(form, shortlist=out_features if form.shortlist else 0)
+        )
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, form: PackedFormat) -> PackedLinear:
@@ -143,18 +146,25 @@ class PackedLinear(_KeepsItsDtypes):
         return layer
 
     def forward(self, input: Tensor) -> Tensor:
-        """[..., in] -> [..., out], fp32.
+        """[..., in] -> [..., out], fp32; with a shortlist only the largest results are exact.
 
         Raises:
             TypeError: the input is not fp32, or it or the weights are not on a processor.
         """
+        return self._product(self._known, input)
+
+    def exact(self, input: Tensor) -> Tensor:
+        """`forward` with exact results only."""
+        return self._product(self._whole, input)
+
+    def _product(self, weight: NativeWeight, input: Tensor) -> Tensor:
         if input.dtype != torch.float32:
             raise TypeError(
                 f"weights packed for a processor take fp32, not {input.dtype}; load the checkpoint for that device "
                 "instead of converting this model"
             )
         _want_processor(input, self.weight)
-        return native_linear(self._known.of(self.weight, self.weight_scale, self.weight_low), input, self.bias)
+        return native_linear(weight.of(self.weight, self.weight_scale, self.weight_low), input, self.bias)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, form={self.form}"
@@ -180,7 +190,7 @@ class PackedEmbedding(_KeepsItsDtypes):
         ids = input_ids.reshape(-1).to(torch.int64).contiguous()
         if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.num_embeddings:
             raise IndexError(f"token ids must lie between 0 and {self.num_embeddings - 1}")
-        rows = torch.empty(len(ids), self.embedding_dim)
+        rows = torch.empty(len(ids), self.embedding_dim, dtype=torch.float32)
         struct = self._known.of(self.weight, self.weight_scale, self.weight_low)
         threads = torch.get_num_threads()
         native().chatglm_rows_of(byref(struct), ids.data_ptr(), len(ids), rows.data_ptr(), threads)

@@ -39,6 +39,8 @@ class Context:
     """Of prompt and reply so far; a P-tuning prefix is not counted."""
     prefix_length: int
     """Places that a P-tuning prefix takes before the prompt."""
+    exact: bool
+    """Whether the scores of unlikely tokens matter too."""
 
 
 class BatchedForward:
@@ -63,7 +65,9 @@ class BatchedForward:
         return all(_is_native(m) for name, m in model.named_modules() if name.rpartition(".")[2] in names)
 
     @torch.inference_mode()
-    def prefill(self, prompt_ids: Sequence[int]) -> Generator[None, None, tuple[Context, Tensor]]:
+    def prefill(
+        self, prompt_ids: Sequence[int], *, exact: bool = False
+    ) -> Generator[None, None, tuple[Context, Tensor]]:
         """Read a prompt in pieces; return its context and the next token's scores, fp32 [vocab].
 
         The context is bidirectional: a layer needs the keys of all tokens before it can attend, so a piece is some
@@ -76,7 +80,7 @@ class BatchedForward:
         layout = Layout.of(ids[None], self._model.config)
         pages = self._new_pages()
         places = (int(layout.mask_position), int(layout.context_length), len(ids), pages.length)
-        context = Context(pages, *places)
+        context = Context(pages, *places, exact)
         context.pages.grow(len(ids))
         rows = RowBatch([(context.pages, *self._place(context, index)) for index in range(len(ids))])
         cos, sin = self._rotation(layout.position_ids(0, len(ids))[0].T)
@@ -93,7 +97,7 @@ class BatchedForward:
                 attention_input = block.input_layernorm(hidden[piece])
                 hidden[piece] = block.finish(attention_input, block.attention.dense(mixed))
                 yield
-        return context, self._scores(hidden[-1:])[0]
+        return context, self._scores(hidden[-1:], [exact])[0]
 
     @torch.inference_mode()
     def step(self, contexts: Sequence[Context], new_ids: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -112,7 +116,8 @@ class BatchedForward:
             attention_input = block.input_layernorm(hidden)
             query = batch.store(layer, block.attention.query_key_value(attention_input), cos, sin)
             hidden = block.finish(attention_input, block.attention.dense(batch.attend(layer, query)))
-        return list(self._scores(hidden).split([len(ids) for ids in new_ids]))
+        exact = [context.exact for context, ids in zip(contexts, new_ids, strict=True) for _ in ids]
+        return list(self._scores(hidden, exact).split([len(ids) for ids in new_ids]))
 
     def forget(self, context: Context, num_tokens: int) -> None:
         """Take back the last tokens that were appended."""
@@ -126,8 +131,16 @@ class BatchedForward:
         embedded: Tensor = self._model.transformer.word_embeddings(ids)
         return embedded.float()  # [tokens, hidden]
 
-    def _scores(self, hidden: Tensor) -> Tensor:
-        return self._model.lm_head(self._model.transformer.final_layernorm(hidden))  # [tokens, vocab]
+    def _scores(self, hidden: Tensor, exact: Sequence[bool]) -> Tensor:
+        head, hidden = self._model.lm_head, self._model.transformer.final_layernorm(hidden)
+        if not (isinstance(head, PackedLinear) and any(exact)):
+            return head(hidden)  # [tokens, vocab]
+        if all(exact):
+            return head.exact(hidden)
+        chosen = torch.tensor(exact)
+        scores = torch.empty(len(hidden), head.out_features)
+        scores[chosen], scores[~chosen] = head.exact(hidden[chosen]), head(hidden[~chosen])
+        return scores
 
     def _place(self, context: Context, index: int) -> tuple[int, int]:
         """Where the token of that index is kept, and how many tokens it sees: the context sees itself as a whole."""

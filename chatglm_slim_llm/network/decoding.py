@@ -41,8 +41,10 @@ class SequentialForward:
         self._model = model
 
     @torch.inference_mode()
-    def prefill(self, prompt_ids: Sequence[int]) -> Generator[None, None, tuple[CachedSequence, Tensor]]:
-        """Read a prompt in one piece; return its context and the next token's scores, [vocab].
+    def prefill(
+        self, prompt_ids: Sequence[int], *, exact: bool = False
+    ) -> Generator[None, None, tuple[CachedSequence, Tensor]]:
+        """Read a prompt in one piece; return its context and the next token's scores, [vocab], which are always exact.
 
         Raises:
             ValueError: the prompt has no [gMASK] or no <sop>.

@@ -20,8 +20,13 @@ class Forward(Protocol[C]):
     max_rows: int
     """Most tokens that a step takes; 1 where every token costs as much as the first, so that nothing is shared."""
 
-    def prefill(self, prompt_ids: Sequence[int]) -> Generator[None, None, tuple[C, Tensor]]:
+    def prefill(self, prompt_ids: Sequence[int], *, exact: bool = False) -> Generator[None, None, tuple[C, Tensor]]:
         """Read a prompt in pieces of a fraction of a second; return its context and the next token's scores, [vocab].
+
+        Args:
+            prompt_ids: ends in [gMASK] <sop>.
+            exact: whether the scores of unlikely tokens matter too, here and in all steps of this context. A model
+                may otherwise compute those roughly.
 
         Raises:
             ValueError: the prompt has no [gMASK] or no <sop>.

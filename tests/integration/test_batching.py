@@ -51,7 +51,7 @@ class Spy:
         self.contexts: list[weakref.ref[Any]] = []
         self.before_step: Callable[[], object] = lambda: None
 
-    def prefill(self, prompt_ids: Sequence[int]) -> Any:
+    def prefill(self, prompt_ids: Sequence[int], *, exact: bool = False) -> Any:
         context, scores = yield from self._forward.prefill(prompt_ids)
         self.contexts.append(weakref.ref(context))
         return context, scores

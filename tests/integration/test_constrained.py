@@ -74,7 +74,7 @@ def saying(engine: Engine, token_ids: list[int]) -> Engine:
     class Script:
         max_rows = 1
 
-        def prefill(self, _ids: Any) -> Any:
+        def prefill(self, _ids: Any, *, exact: bool = False) -> Any:
             yield
             scores = iter(torch.nn.functional.one_hot(torch.tensor(token_ids), num_scores).float() * 50)
             return scores, next(scores)

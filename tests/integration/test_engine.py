@@ -53,7 +53,9 @@ class Script:
         self._scores = torch.nn.functional.one_hot(torch.tensor(token_ids)).float()
         self._before_prefill = before_prefill
 
-    def prefill(self, _prompt_ids: Sequence[int]) -> Generator[None, None, tuple[Iterator[Tensor], Tensor]]:
+    def prefill(
+        self, _prompt_ids: Sequence[int], *, exact: bool = False
+    ) -> Generator[None, None, tuple[Iterator[Tensor], Tensor]]:
         yield
         self._before_prefill()
         scores = iter(self._scores)

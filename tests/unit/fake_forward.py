@@ -28,14 +28,19 @@ class FakeForward:
         self.asked: list[tuple[str, list[int]]] = []
         """("piece", [first token]), or ("step", first tokens of the sequences in it)."""
         self.rows: list[int] = []
+        self.exact: list[bool] = []
+        """Of each sequence, whether its reply wants exact scores."""
         self.piece_s = 0.0
         self.contexts: list[weakref.ref[Context]] = []
         self.before_step: Callable[[list[int]], None] = lambda _: None
 
-    def prefill(self, prompt_ids: Sequence[int]) -> Generator[None, None, tuple[Context, Tensor]]:
+    def prefill(
+        self, prompt_ids: Sequence[int], *, exact: bool = False
+    ) -> Generator[None, None, tuple[Context, Tensor]]:
         """As many pieces as there are tokens."""
         context = Context(list(prompt_ids))
         self.contexts.append(weakref.ref(context))
+        self.exact.append(exact)
         for _ in prompt_ids[1:]:
             self.asked.append(("piece", [prompt_ids[0]]))
             time.sleep(self.piece_s)

@@ -40,8 +40,8 @@ def model() -> ChatGLMForConditionalGeneration:
     return half_model()
 
 
-def read(forward, prompt):
-    pieces = forward.prefill(prompt)
+def read(forward, prompt, *, exact=False):
+    pieces = forward.prefill(prompt, exact=exact)
     while True:
         try:
             next(pieces)
@@ -134,6 +134,27 @@ def test_a_prefix_that_comes_after_the_forward_counts():
     after = scores_of(forward, PROMPTS[0], REPLY)
     assert not torch.equal(after, before)
     torch.testing.assert_close(after, scores_of(SequentialForward(model), PROMPTS[0], REPLY), rtol=1e-3, atol=5e-3)
+
+
+def test_who_wants_exact_scores_gets_them_beside_others_who_do_not():
+    model = half_model()
+    model.lm_head = PackedLinear.from_linear(model.lm_head, PackedFormat(8, shortlist=5))
+    forward = BatchedForward(model)
+
+    def alone(prompt, exact):
+        context, first = read(forward, prompt, exact=exact)
+        return first, forward.step([context], [REPLY])[0]
+
+    expected = [alone(prompt, exact) for prompt, exact in zip(PROMPTS, (False, True, False), strict=True)]
+    wanted = [read(forward, prompt, exact=exact) for prompt, exact in zip(PROMPTS, (False, True, False), strict=True)]
+    together = forward.step([context for context, _ in wanted], [REPLY] * 3)
+    for (first, steps), (_, found), rows in zip(expected, wanted, together, strict=True):
+        assert torch.equal(found, first)
+        assert torch.equal(rows, steps)
+    rough = alone(PROMPTS[1], exact=False)[1]
+    model.lm_head.forward = model.lm_head.exact
+    assert torch.equal(together[1], alone(PROMPTS[1], exact=False)[1])
+    assert not torch.equal(together[1], rough)
 
 
 def test_a_packed_model_cannot_be_saved_as_a_checkpoint(tmp_path):

@@ -132,6 +132,19 @@ def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(in
     assert torch.equal(y[[0, 2]], expected[[0, 2]])
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_beside_a_value_that_stands_out_spoils_its_own_row_only(instruction_set, number):  # noqa: F811
+    layer, _ = random_weight(48, 256, PackedFormat(8))
+    x = torch.randn(7, 256) * 0.01
+    x[0, 5] = 10.0
+    expected = layer(x)
+    x[3, 9] = number
+    y = layer(x)
+    assert not y[3].isfinite().any()
+    others = [0, 1, 2, 4, 5, 6]
+    assert torch.equal(y[others], expected[others])
+
+
 def test_no_rows_give_no_rows():
     layer, _ = random_weight(16, 128, PackedFormat(4, 128))
     assert layer(torch.empty(0, 128)).shape == (0, 16)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 from itertools import pairwise
 
+import pytest
 import torch
 
-from chatglm_slim_llm.kernels.memory import _Results, empty_result
+from chatglm_slim_llm.kernels.memory import Results, empty_result
 
 MEGABYTE = 2**18  # fp32 numbers
 
@@ -43,33 +44,65 @@ def test_a_view_keeps_its_memory_from_the_next_result():
 
 
 def test_the_memory_of_a_result_that_is_gone_serves_the_next_one():
-    results = _Results()
+    results = Results()
     first = results.empty((5, MEGABYTE))
     address = first.data_ptr()
     del first
     assert results.empty((4, MEGABYTE)).data_ptr() == address
 
 
-def test_what_is_kept_is_what_was_in_use_at_once():
-    results = _Results()
+def test_a_small_result_that_stays_keeps_no_large_memory():
+    results, kept = Results(), []
+    for _ in range(5):
+        large = results.empty((28, MEGABYTE))
+        del large
+        kept.append(results.empty((2, MEGABYTE)))
+    assert sum(tensor.untyped_storage().nbytes() for tensor in kept) <= 2 * sum(tensor.nbytes for tensor in kept)
+
+
+def test_what_nobody_uses_is_bounded():
+    results = Results()
     for size in range(2, 30):
-        pair = [results.empty((size, MEGABYTE)), results.empty((size, MEGABYTE))]
-        del pair
-    assert len(results._unused) == 2
+        several = [results.empty((size, MEGABYTE)) for _ in range(4)]
+        del several
+    assert 0 < sum(map(len, results._unused)) <= 2**26
 
 
-def test_threads_have_memory_of_their_own():
-    results = []
-    mine = empty_result((5, MEGABYTE))
-    worker = threading.Thread(target=lambda: results.append(empty_result((5, MEGABYTE)).fill_(3)))
-    worker.start()
-    worker.join()
-    mine.fill_(4)
-    following = empty_result((5, MEGABYTE)).fill_(5)
-    assert not overlap([mine, following, *results])
-    assert (results[0] == 3).all()
+def test_a_very_large_result_goes_back_to_the_system():
+    results = Results()
+    large = results.empty((33, MEGABYTE))
+    del large
+    assert results._unused == []
 
 
-def test_small_results_are_plain_tensors():
-    assert empty_result((3, 4)).shape == (3, 4)
+def test_threads_never_get_the_same_memory():
+    wrong = []
+
+    def work(number: int) -> None:
+        for _ in range(300):
+            tensor = empty_result((2, MEGABYTE)).fill_(number)
+            if not (tensor == number).all():
+                wrong.append(number)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize("rows", [3, 300])
+def test_a_result_is_fp32_and_no_view_whatever_its_size_and_the_default_dtype(rows):
+    torch.set_default_dtype(torch.float16)
+    try:
+        result = empty_result((rows, 9000))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert result.dtype == torch.float32
+    assert result.shape == (rows, 9000)
+    assert not result._is_view()
+
+
+def test_a_result_may_be_empty():
     assert empty_result((0, 4)).shape == (0, 4)

@@ -58,6 +58,18 @@ def assert_shortlists_are_exact(found: Tensor, rough: Tensor, exact: Tensor, siz
     assert not (nearer[between] > 2 * close["atol"]).any()
 
 
+@pytest.mark.parametrize("rows", [1, 9, 10])
+def test_all_scores_are_exact_for_who_asks(instruction_set, rows):  # noqa: F811
+    levels, scale = random_rows(500, 300)
+    layer = layer_of(levels, scale, PackedFormat(8, shortlist=20))
+    x = torch.randn(rows, 300)
+    _, exact = both_scores(levels, scale, x)
+    close = {"rtol": 1e-5, "atol": 1e-5 * float(exact.abs().max()), "check_dtype": False}
+    torch.testing.assert_close(layer.exact(x), exact, **close)
+    assert not torch.allclose(layer(x).double(), exact, atol=close["atol"])
+    torch.testing.assert_close(layer_of(levels, scale, INT8).exact(x), exact, **close)
+
+
 @pytest.mark.parametrize(("n", "k"), SHAPES)
 @pytest.mark.parametrize("size", [1, 7, 40])
 def test_the_largest_scores_are_exact_and_the_others_rough(instruction_set, n, k, size):  # noqa: F811

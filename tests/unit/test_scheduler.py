@@ -54,6 +54,14 @@ def start(
 # --- tokens ---
 
 
+def test_a_reply_that_is_held_to_a_grammar_wants_exact_scores_and_no_other_does() -> None:
+    forward = FakeForward()
+    scheduler = Scheduler(forward, EOS)
+    list(scheduler.tokens([3, 4], greedy, max_new_tokens=2))
+    list(scheduler.tokens([3, 4], greedy, max_new_tokens=2, certain=list))
+    assert forward.exact == [False, True]
+
+
 @pytest.mark.parametrize("speculate", [True, False])
 @pytest.mark.parametrize("max_rows", [1, 2, 16])
 def test_sequences_side_by_side_get_what_each_gets_alone(max_rows: int, speculate: bool) -> None:

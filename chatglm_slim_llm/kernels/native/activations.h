@@ -16,7 +16,7 @@ constexpr float kOutlier = 5.0f;
 // Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
 constexpr float kTiny = 1e-30f;
 
-// Columns that a tile is multiplied with at a time; the unpacked weights for them (16 KiB) stay in the L1 cache.
+// Columns that a tile is multiplied with at a time; the unpacked weights for them (8 KiB a panel) stay in the L1 cache.
 constexpr int64_t kBlockColumns = 512;
 
 // One int8 form of a block of rows in tiles of T rows. Tile t starts at row t * tile; the last one has fewer rows.
@@ -76,10 +76,10 @@ ALWAYS_INLINE void scatter(const int8_t *bytes, int64_t count, int8_t *out, int6
 
 // Quantises x, or x - minus. Of a part that is not finite everything becomes NaN, so that it shows in the end.
 ALWAYS_INLINE void quantize_part(Place at, const Activations &a, const Quantized &out, float top, const float *minus) {
-    const bool finite = top - top == 0.0f;
-    if (!finite) at.n = 0, minus = nullptr;
-    const F inverse = splat(finite && top > kTiny ? 127.0f / top : 0.0f);
-    const float scale = !finite ? __builtin_nanf("") : top > kTiny ? top / 127.0f : 0.0f;
+    const bool finite = top - top == 0.0f, counts = finite && top > kTiny;
+    if (!counts) at.n = 0, minus = nullptr;  // so that nothing of it meets an integer
+    const F inverse = splat(counts ? 127.0f / top : 0.0f);
+    const float scale = !finite ? __builtin_nanf("") : counts ? top / 127.0f : 0.0f;
     int8_t *values = out.values + a.values_at(at.row, at.T, at.g) + at.m * 4;
     alignas(64) int8_t bytes[128];
     I total = izero();

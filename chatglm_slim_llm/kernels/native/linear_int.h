@@ -1,6 +1,6 @@
 // y = x w^T for weights of 8 or 4 bits and activations quantised to int8 on the way.
 //
-// Both paths below add the same numbers in the same order, group after group:
+// few_rows.h and many_rows.h add the same numbers in the same order, group after group:
 //     y[n] = bias[n] + sum over groups g of  scale[n, g] * xscale[g] * (exact sum over k in g of q[n, k] * xq[k])
 // so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. A group
 // with 16-bit activations has two such terms.
@@ -75,7 +75,7 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     Scratch *scratch;
     Shortlists shortlists;
     const auto take_all = [&](Parts &parts) {
-        take_activations(a, block, parts), parts.take(scratch, threads);
+        take_activations(a, block, parts), parts.take(scratch, block > kStreamRows ? threads : 0);
         if (w.low) take_shortlists(shortlists, a, block, threads, parts);
     };
     Parts wanted{nullptr};

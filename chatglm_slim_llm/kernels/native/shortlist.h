@@ -101,7 +101,7 @@ static float least_score(const Weight &w, float low_mean, float *y, uint32_t *bi
 
 // ---- its scores ----
 
-ALWAYS_INLINE F add_group(F sums, B low, B high, const int8_t *x, float scale) {
+ALWAYS_INLINE F add_nibbles(F sums, B low, B high, const int8_t *x, float scale) {
     I products = izero();
     dot_nibbles(products, low, x), dot_nibbles(products, high, x + kLineColumns / 2);
     return fma(splat(scale), to_float(products), sums);
@@ -113,8 +113,8 @@ static float low_product(const uint8_t *row, const Line &x, int64_t groups, cons
     for (int64_t g = 0; g < groups; g++, row += 64, later += 64) {
         prefetch(later);
         const B v = load_bytes(row), low = low_nibbles(v), high = high_nibbles(v);
-        sums = add_group(sums, low, high, x.values + g * kLineColumns, x.scales[g]);
-        if (x.rest_scales[g] != 0.0f) sums = add_group(sums, low, high, x.rest + g * kLineColumns, x.rest_scales[g]);
+        sums = add_nibbles(sums, low, high, x.values + g * kLineColumns, x.scales[g]);
+        if (x.rest_scales[g] != 0.0f) sums = add_nibbles(sums, low, high, x.rest + g * kLineColumns, x.rest_scales[g]);
     }
     return sum(sums);
 }
