@@ -160,7 +160,7 @@ struct NextColumns {
     }
     void fetch() {
         for (int64_t end = line + lines_a_tile; line < end; line++)
-            for (int p = 0; p < P; p++) prefetch_once(from[p] + line * 64);
+            for (int p = 0; p < P; p++) prefetch(from[p] + line * 64);
     }
 };
 
