@@ -63,7 +63,7 @@ class Results:
     def _give_back(self, memory: mmap.mmap) -> None:
         self._unused.append(memory)
         while sum(map(len, self._unused)) > _MOST_UNUSED_BYTES:
-            self._unused.pop(0)
+            del self._unused[:1]  # no error if another thread took it meanwhile
 
 
 _LARGEST_RESULT_BYTES = 2**25
