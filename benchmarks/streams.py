@@ -49,8 +49,8 @@ def watched(llm: ChatGLMSlim, pause_s: float) -> Iterator[Log]:
     forward: Any = running.engine._scheduler._forward
     log, prefill, step = Log(), forward.prefill, forward.step
 
-    def watched_prefill(prompt_ids: Sequence[int]) -> Any:
-        context, scores = yield from prefill(prompt_ids)
+    def watched_prefill(prompt_ids: Sequence[int], *, exact: bool = False) -> Any:
+        context, scores = yield from prefill(prompt_ids, exact=exact)
         log.prompts[id(context)] = tuple(prompt_ids)
         return context, scores
 

@@ -52,7 +52,7 @@ class Spy:
         self.before_step: Callable[[], object] = lambda: None
 
     def prefill(self, prompt_ids: Sequence[int], *, exact: bool = False) -> Any:
-        context, scores = yield from self._forward.prefill(prompt_ids)
+        context, scores = yield from self._forward.prefill(prompt_ids, exact=exact)
         self.contexts.append(weakref.ref(context))
         return context, scores
 
