@@ -34,7 +34,7 @@ def empty_huge(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 class Results:
     """Mappings for results of products; each serves a later result when the tensor in it is gone.
 
-    A prompt has results of 25 MB, thousands of them one after the other. The system would hand out and take back the
+    A prompt has results of 20 MB, thousands of them one after the other. The system would hand out and take back the
     pages of each, which costs a prompt 2 % of its time. Threads share what is unused: each step here is one operation
     on a list, which the interpreter does not interrupt.
     """
@@ -67,8 +67,8 @@ class Results:
 
 
 _LARGEST_RESULT_BYTES = 2**25
-"""Up to here results are worth it; the widest of a piece of a prompt is 384 x 16,384 numbers."""
-_MOST_UNUSED_BYTES = 2**26
+"""Up to here results are worth it; the widest of a piece of a prompt is 320 x 16,384 numbers."""
+_MOST_UNUSED_BYTES = 2**25
 _results = Results()
 
 

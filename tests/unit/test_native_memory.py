@@ -65,7 +65,7 @@ def test_what_nobody_uses_is_bounded():
     for size in range(2, 30):
         several = [results.empty((size, MEGABYTE)) for _ in range(4)]
         del several
-    assert 0 < sum(map(len, results._unused)) <= 2**26
+    assert 0 < sum(map(len, results._unused)) <= 2**25
 
 
 def test_a_very_large_result_goes_back_to_the_system():
