@@ -90,7 +90,7 @@ class RowBatch:
         Returns:
             The turned queries, fp32 [rows, heads * d].
         """
-        query = torch.empty(len(qkv), self.shape.heads * self.shape.d)
+        query = torch.empty(len(qkv), self.shape.heads * self.shape.d, dtype=torch.float32)
         pointers = [_pointer(tensor) for tensor in (qkv, cos, sin, query)]
         rows, threads = self._rows(first, len(qkv)), torch.get_num_threads()
         native().chatglm_store(byref(rows), self._heads(layer), *pointers, threads)

@@ -139,7 +139,7 @@ class BatchedForward:
         if all(exact):
             return head.exact(hidden)
         chosen = torch.tensor(exact)
-        scores = torch.empty(len(hidden), head.out_features)
+        scores = torch.empty(len(hidden), head.out_features, dtype=torch.float32)
         scores[chosen], scores[~chosen] = head.exact(hidden[chosen]), head(hidden[~chosen])
         return scores
 
