@@ -38,18 +38,29 @@ def random_weight(n: int, k: int, form: PackedFormat) -> tuple[PackedLinear, Ten
     return layer, levels.double() * wide
 
 
+def steps_of(top: Tensor, form: PackedFormat) -> tuple[Tensor, Tensor]:
+    """One step of groups with such largest values, and what they are multiplied with."""
+    counts = top > 1e-30
+    if form.bits == 8:
+        # 127 / top would be 127 * (1 / top)
+        return top / 127, torch.where(counts, torch.full_like(top, 127) / top, 0)
+    mantissa, exponent = torch.frexp(top / 127)
+    step = torch.ldexp(torch.ones_like(top), exponent - (mantissa == 0.5).int())
+    return step, torch.where(counts, 1 / step, 0)
+
+
 def quantize_activations(x: Tensor, form: PackedFormat) -> Tensor:
     """Activations as the kernels see them: int8 with one scale for 128 (or 32) columns of a row; float64.
 
     For weights of 8 bits: where a value is more than five times the root mean square, what the rounding left over is
-    quantised again.
+    quantised again. For those of 4 bits: scales are the next powers of two.
     """
     width = 32 if form.group == 32 else 128
     parts = []
     for part in x.split(width, dim=1):
         top = part.abs().amax(dim=1, keepdim=True)
-        inverse = torch.where(top > 1e-30, torch.full_like(top, 127) / top, 0)  # 127 / top would be 127 * (1 / top)
-        levels, step = (part * inverse).round(), top / 127
+        step, inverse = steps_of(top, form)
+        levels = (part * inverse).round()
         rest, rest_top = part - step * levels, step * 0.5
         rest_inverse = torch.where(rest_top > 1e-30, torch.full_like(top, 127) / rest_top, 0)
         again = (rest * rest_inverse).round().double() * (rest_top / 127).double()
@@ -96,9 +107,37 @@ def test_rows_of_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_
     x = torch.zeros(4, 256)
     x[1], x[2], x[3, 7] = 1e-38, 1e30, 65504.0
     y = layer(x)
+    expected = quantize_activations(x, form) @ weight.T
     assert torch.equal(y[:2], torch.zeros(2, 32))
-    torch.testing.assert_close(y[2].double(), x[2].double() @ weight.T, rtol=1e-5, atol=1e-5 * 1e30)
-    torch.testing.assert_close(y[3].double(), x[3].double() @ weight.T, rtol=1e-5, atol=1e-2)
+    torch.testing.assert_close(y[2].double(), expected[2], rtol=1e-5, atol=1e-5 * 1e30)
+    torch.testing.assert_close(y[3].double(), expected[3], rtol=1e-5, atol=1e-2)
+
+
+EXTREMES = (0.0, 1e-32, 1.1e-30, 1e-29, 1e-28, 1e-10, 1.0, 1e28, 1e32, 1e33, 1e34)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+def test_extreme_rows_of_a_tile_are_what_they_are_alone(instruction_set, form):  # noqa: F811
+    layer, weight = random_weight(48, 600, form)
+    layer.bias.zero_()
+    magnitudes = torch.tensor(EXTREMES)
+    x = torch.randn(len(EXTREMES), 600) * magnitudes[:, None]
+    x[6, 130:250] *= 1e33  # groups far beyond the others of an ordinary row
+    y = layer(x)
+    exact = quantize_activations(x, form) @ weight.T
+    for row, expected in enumerate(exact):
+        assert torch.equal(y[row], layer(x[row : row + 1])[0]), f"{EXTREMES[row]} alone"
+        bound = 1e-5 * float(x[row].abs().max()) * 100 + 1e-38
+        torch.testing.assert_close(y[row].double(), expected, rtol=1e-4, atol=bound)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("rows", [2, 40])
+def test_a_scale_of_zero_makes_nothing_of_any_weight(instruction_set, form, rows):  # noqa: F811
+    layer, _ = random_weight(20, 256, form)
+    layer.weight_scale.zero_()
+    x = torch.randn(rows, 256) * torch.logspace(-20, 20, rows)[:, None]
+    assert torch.equal(layer(x), layer.bias.expand(rows, 20))
 
 
 @pytest.mark.parametrize("form", [PackedFormat(8)], ids=str)

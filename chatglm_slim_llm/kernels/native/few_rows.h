@@ -8,6 +8,8 @@ namespace chatglm { namespace CHATGLM_ISA {
 // How far ahead of the dot products the weights are fetched. Each thread reads one panel after the other: memory gives
 // less to several at once (int4, one row: 91 % of the bandwidth from three panels, 98 % from one).
 constexpr int64_t kPrefetchBytes = 4096;
+// Panels that a thread takes at a time.
+constexpr int64_t kStreamPanels = 4;
 
 template <int BITS, int T>
 ALWAYS_INLINE void dot_step(I *low, I *high, const uint8_t *w, const int8_t *x) {  // eight columns of one panel
@@ -33,20 +35,22 @@ ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, cons
         if (BITS == 8) prefetch_once(w + kPrefetchBytes + 64);
         dot_step<BITS, T>(low, two_sums ? high : low, w, x);
     }
-    const F scale = panels.scale(0, g);
-    for (int m = 0; m < T; m++)
-        y[m] = fma(mul(scale, splat(form.scales[g * T + m])), to_float(iadd(low[m], high[m])), y[m]);
+    const F scale = load_half(panels.scales(0, g));
+    for (int m = 0; m < T; m++) {
+        const F xscale = splat(form.scales[g * T + m]);
+        y[m] = fma(panels.one_scale() ? xscale : mul(scale, xscale), to_float(iadd(low[m], high[m])), y[m]);
+    }
 }
 
 template <int BITS, int T>
 static void stream(Panels panels, int64_t end, const Activations &a) {
-    const uint8_t *rest = a.rests(0);
+    const uint8_t *special = a.specials(0);
     for (; panels.first < end; panels.first++) {
         F y[T];
         for (int m = 0; m < T; m++) y[m] = panels.start(0);
         for (int64_t g = 0; g < a.groups; g++) {
             stream_group<BITS, T>(panels, a, a.main, g, y);
-            if (rest[g]) stream_group<BITS, T>(panels, a, a.rest, g, y);
+            if (special[g] & kHasRest) stream_group<BITS, T>(panels, a, a.rest, g, y);
         }
         for (int m = 0; m < T; m++) panels.finish(0, m, y[m]);
     }

@@ -2,11 +2,14 @@
 //
 // few_rows.h and many_rows.h add the same numbers in the same order, group after group:
 //     y[n] = bias[n] + sum over groups g of  scale[n, g] * xscale[g] * (exact sum over k in g of q[n, k] * xq[k])
+// or, where there is one scale for the whole of row n,
+//     y[n] = bias[n] + scale[n] * (sum over groups g of  xscale[g] * (exact sum over k in g of q[n, k] * xq[k]))
 // so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. A group
 // with 16-bit activations has two such terms.
 #pragma once
 #include "few_rows.h"
 #include "many_rows.h"
+#include "shares.h"
 #include "shortlist.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
@@ -18,29 +21,12 @@ static void multiply_range(Panels panels, int64_t first, int64_t end, const Acti
     else multiply<BITS>(panels, end, a, scratch);
 }
 
-// How the panels are shared out. Threads take a piece at a time, so that one on a busy core does not hold up the rest.
-// Where memory is the limit, three quarters go in pieces of some length, read without a break; the rest is small change
-// that lets all threads end together.
-struct Pieces {
-    int64_t panels, short_length, length, long_ones, count;
-
-    Pieces(int64_t panels, bool few_rows, int threads) : panels(panels), short_length(few_rows ? 4 : kTilePanels) {
-        const int64_t share = panels / (threads * 8);
-        length = share > short_length ? share : short_length;
-        long_ones = few_rows ? panels * 3 / 4 / length : 0;
-        count = long_ones + (panels - long_ones * length + short_length - 1) / short_length;
-    }
-    int64_t first(int64_t i) const {
-        const int64_t at = i <= long_ones ? i * length : long_ones * length + (i - long_ones) * short_length;
-        return at < panels ? at : panels;
-    }
-};
-
 static void linear_block(const Weight &w, const float *x, const Activations &a, const float *bias, float *y,
-                         Scratch *scratch, int threads) {
+                         Scratch *scratch, int64_t *numbers, int threads) {
     const bool few_rows = a.rows <= kStreamRows;
-    const Pieces pieces((w.n + 15) / 16, few_rows, threads);
+    const int64_t count = (w.n + 15) / 16, at_once = few_rows ? kStreamPanels : kTilePanels;
     const Panels panels = {&w, bias, y, 0, a.padded, w.group ? (w.k + w.group - 1) / w.group : 1};
+    const Shares shares((count + at_once - 1) / at_once, threads, numbers);
     if (few_rows) quantize_tile(x, a, 0);
 #pragma omp parallel num_threads(threads)
     {
@@ -48,12 +34,12 @@ static void linear_block(const Weight &w, const float *x, const Activations &a, 
 #pragma omp for schedule(dynamic, 1)
             for (int64_t row = 0; row < a.rows; row += a.tile) quantize_tile(x, a, row);
         }
-        Scratch *own = few_rows ? nullptr : scratch + omp_get_thread_num();
-#pragma omp for schedule(dynamic, 1) nowait
-        for (int64_t i = 0; i < pieces.count; i++) {
-            if (w.bits == 4) multiply_range<4>(panels, pieces.first(i), pieces.first(i + 1), a, own);
-            else multiply_range<8>(panels, pieces.first(i), pieces.first(i + 1), a, own);
-        }
+        const int thread = omp_get_thread_num();
+        shares.each(thread, [&](int64_t piece) {
+            const int64_t first = piece * at_once, end = first + at_once < count ? first + at_once : count;
+            if (w.bits == 4) multiply_range<4>(panels, first, end, a, scratch + thread);
+            else multiply_range<8>(panels, first, end, a, scratch + thread);
+        });
     }
 }
 
@@ -73,9 +59,11 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     a.unit = w.low ? kHighUnit : 1.0f;
     const int64_t block = block_rows(rows);
     Scratch *scratch;
+    int64_t *numbers;
     Shortlists shortlists;
     const auto take_all = [&](Parts &parts) {
         take_activations(a, block, parts), parts.take(scratch, block > kStreamRows ? threads : 0);
+        parts.take(numbers, Shares::numbers(threads));
         if (w.low) take_shortlists(shortlists, a, block, threads, parts);
     };
     Parts wanted{nullptr};
@@ -86,7 +74,7 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     for (int64_t first = 0; first < rows; first += block) {
         a.rows = rows - first < block ? rows - first : block;
         a.tile = a.rows <= kStreamRows ? a.rows : kTileRows;
-        linear_block(panels, x + first * w.k, a, bias, y + first * w.n, scratch, threads);
+        linear_block(panels, x + first * w.k, a, bias, y + first * w.n, scratch, numbers, threads);
         if (w.low) add_terms(w, a, shortlists, y + first * w.n, threads);
     }
     return 0;

@@ -13,12 +13,14 @@ struct Panels {
 
     int64_t bytes() const { return padded * 2 * w->bits; }  // of one panel
     const uint8_t *data(int p) const { return w->data + (first + p) * bytes(); }
-    F scale(int p, int64_t g) const {
-        const int64_t at = scale_groups == 1 ? first + p : (first + p) * scale_groups + g;
-        return load_half(w->scale + at * 16);
+    // One scale for the whole of a row: then sums are without it, and without the bias, until they are finished.
+    bool one_scale() const { return scale_groups == 1; }
+    const uint16_t *scales(int p, int64_t g) const {
+        return w->scale + ((first + p) * scale_groups + (one_scale() ? 0 : g)) * 16;
     }
     int64_t lanes(int p) const { return w->n - (first + p) * 16; }  // 16 or more: all of them
-    F start(int p) const {
+    F start(int p) const { return one_scale() ? zero() : bias_of(p); }
+    F bias_of(int p) const {
         if (!bias) return zero();
         const int64_t n = lanes(p);
         return n < 16 ? load_tail(bias + (first + p) * 16, n) : load(bias + (first + p) * 16);
@@ -26,6 +28,7 @@ struct Panels {
     float *place(int p, int64_t row) const { return y + row * w->n + (first + p) * 16; }
     void finish(int p, int64_t row, F v) const {
         float *out = place(p, row);
+        if (one_scale()) v = fma(load_half(scales(p, 0)), v, bias_of(p));
         lanes(p) < 16 ? store_tail(out, v, lanes(p)) : store(out, v);
     }
 };

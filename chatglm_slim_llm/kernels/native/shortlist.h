@@ -62,7 +62,7 @@ static void line_up(const Activations &a, int64_t row, const Shortlists &s) {
     for (int64_t g = 0; g < a.groups; g++) {
         rest_scales[g] = 0.0f;
         low_mean += line_up_group(a, a.main, row, g, s.values + row * a.padded, scales);
-        if (a.rests(row / a.tile)[g])
+        if (a.specials(row / a.tile)[g] & kHasRest)
             low_mean += line_up_group(a, a.rest, row, g, s.rest + row * a.padded, rest_scales);
     }
     s.low_means[row] = low_mean;

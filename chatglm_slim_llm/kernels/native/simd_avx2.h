@@ -13,7 +13,7 @@ struct F { __m256 a, b; };
 struct I { __m256i a, b; };
 struct B { __m256i a, b; };
 
-constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1;
+constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1, kTileColumns = 8;
 constexpr int kHeadVectors = 4, kContextHeight = 4, kContextVectors = 1;
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
@@ -112,6 +112,10 @@ ALWAYS_INLINE void store_bytes(int8_t *p, I x) {
     __m128i b = _mm_packs_epi32(_mm256_castsi256_si128(x.b), _mm256_extracti128_si256(x.b, 1));
     _mm_storeu_si128((__m128i *)p, _mm_packs_epi16(a, b));
 }
+
+typedef F Exponents;
+ALWAYS_INLINE Exponents exponents_of(const F &v) { return v; }
+ALWAYS_INLINE F times_power(const Exponents &v, float power) { return mul(v, splat(power)); }
 
 ALWAYS_INLINE B load_bytes(const uint8_t *p) {
     return {_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)(p + 32))};

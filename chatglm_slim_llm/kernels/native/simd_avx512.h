@@ -4,6 +4,7 @@
 //   F      16 floats            I   16 int32            B   64 bytes: 16 lanes of 4
 //   dot4_* acc[lane] += sum over j < 4 of w[lane][j] * x[j], exact; w is unsigned, x signed
 //   dot_nibbles  the same with x[lane][j]
+//   times_power  exponents_of(v) and a power of two: their product, both normal numbers and so is it, or v is zero
 //   dot4_byte    takes w - kByteZero for w, where there are products of signed bytes only
 #pragma once
 #include <immintrin.h>
@@ -20,8 +21,8 @@ typedef __m512i I;
 typedef __m512i B;
 
 // Rows of activations that meet the weights as they come from memory; and the rows and panels of weights of one tile of
-// the integer matrix product, whose sums, as integers and as floats, fill the registers.
-constexpr int kStreamRows = 9, kTileRows = 6, kTilePanels = 2;
+// the integer matrix product, whose sums, as integers and as floats, fill the registers, and the columns of a step.
+constexpr int kStreamRows = 9, kTileRows = 4, kTilePanels = 3, kTileColumns = 8;
 // Up to so many of those rows have two integer sums each, to keep the dot products busy.
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
@@ -83,6 +84,20 @@ ALWAYS_INLINE int32_t isum(I a) { return _mm512_reduce_add_epi32(a); }
 ALWAYS_INLINE F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 ALWAYS_INLINE I to_int(F a) { return _mm512_cvtps_epi32(a); }  // rounds half to even
 ALWAYS_INLINE void store_bytes(int8_t *p, I v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(v)); }
+
+// The power's exponent is added to those of the numbers: that takes no multiplier.
+struct Exponents {
+    I less_one;
+    __mmask16 some;
+};
+ALWAYS_INLINE Exponents exponents_of(F v) {
+    const I bits = _mm512_castps_si512(v);
+    return {_mm512_sub_epi32(bits, _mm512_castps_si512(splat(1.0f))),
+            _mm512_test_epi32_mask(bits, isplat(0x7fffffff))};
+}
+ALWAYS_INLINE F times_power(const Exponents &v, float power) {
+    return _mm512_castsi512_ps(_mm512_maskz_add_epi32(v.some, v.less_one, _mm512_castps_si512(splat(power))));
+}
 
 ALWAYS_INLINE B load_bytes(const uint8_t *p) { return _mm512_loadu_si512(p); }
 ALWAYS_INLINE void store_bytes64(uint8_t *p, B v) { _mm512_storeu_si512(p, v); }

@@ -15,7 +15,7 @@ struct B { uint8x16_t a, b, c, d; };
 
 // A vector takes four of the 32 registers, so that eight are the most that a tile can hold with all that it reads. The
 // sums of the integer product as floats wait in memory meanwhile.
-constexpr int kStreamRows = 4, kTwoSums = 2, kTileRows = 5, kTilePanels = 1;
+constexpr int kStreamRows = 4, kTwoSums = 2, kTileRows = 5, kTilePanels = 1, kTileColumns = 4;
 constexpr int kHeadVectors = 2, kContextHeight = 4, kContextVectors = 1;
 constexpr int kHalfHeight = 2, kHalfWidth = 2;
 // There is a product of signed bytes only: w - 128, whose bits are those of w but for the first.
@@ -127,6 +127,10 @@ ALWAYS_INLINE void store_bytes(int8_t *p, I x) {
     const int16x8_t first = vqmovn_high_s32(vqmovn_s32(x.a), x.b), second = vqmovn_high_s32(vqmovn_s32(x.c), x.d);
     vst1q_s8(p, vqmovn_high_s16(vqmovn_s16(first), second));
 }
+
+typedef F Exponents;
+ALWAYS_INLINE Exponents exponents_of(const F &v) { return v; }
+ALWAYS_INLINE F times_power(const Exponents &v, float power) { return mul(v, splat(power)); }
 
 ALWAYS_INLINE B load_bytes(const uint8_t *p) {
     return {vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)};

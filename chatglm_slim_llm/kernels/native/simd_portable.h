@@ -18,7 +18,7 @@ struct Lanes { float v[16]; };
 struct I { int32_t v[16]; };
 struct B { uint8_t v[64]; };
 
-constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1;
+constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1, kTileColumns = 4;
 constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
@@ -153,6 +153,10 @@ ALWAYS_INLINE I to_int(F x) {
 ALWAYS_INLINE void store_bytes(int8_t *p, I v) {
     LANES p[i] = (int8_t)(v.v[i] < -128 ? -128 : v.v[i] > 127 ? 127 : v.v[i]);
 }
+
+typedef F Exponents;
+ALWAYS_INLINE Exponents exponents_of(const F &v) { return v; }
+ALWAYS_INLINE F times_power(const Exponents &v, float power) { return mul(v, splat(power)); }
 
 ALWAYS_INLINE B load_bytes(const uint8_t *p) { B r; std::memcpy(r.v, p, 64); return r; }
 ALWAYS_INLINE void store_bytes64(uint8_t *p, B v) { std::memcpy(p, v.v, 64); }

@@ -1,0 +1,123 @@
+// A tile of the integer matrix product: T rows of activations and P panels of weights, whose sums stay in registers.
+//
+// On AVX-512 the dot products take every multiplication that the processor can start, and those of the scales come on
+// top: two for each sum of a group leave 82 % of the dot products' peak to a layer, one leaves 86 %. So the scale of a
+// whole row of weights waits for the end of the row, and that of a group meets a power of two in an addition.
+#pragma once
+#include "activations.h"
+
+namespace chatglm { namespace CHATGLM_ISA {
+
+// How far ahead of the dot products the activations are fetched: they come from the L2 or the L3 cache.
+constexpr int64_t kActivationBytes = 1024;
+
+// How the scales of weights and activations meet.
+enum class Scales {
+    kOfRow,    // the activations' alone; the weights' comes last
+    kPowers,   // the activations' are powers of two
+    kOfGroups  // any
+};
+
+// What a tile reads of successive groups of columns. A panel lies next_packed, kBlockColumns * 16 or next_scale behind
+// the one before.
+struct Tile {
+    const uint8_t *packed;  // the weights as they come from memory
+    uint8_t *w;             // and unpacked
+    const int8_t *x;
+    const float *xscales;
+    const int32_t *corrections;
+    const uint16_t *scales;
+    int64_t group, next_packed, next_scale;
+};
+
+// Eight columns, unpacked on the way for the tiles that follow if this is the first one.
+template <int BITS, bool FRESH, int P>
+ALWAYS_INLINE void load_columns(const Tile &t, int64_t k, B first[P], B second[P]) {
+    for (int p = 0; p < P; p++) {
+        uint8_t *w = t.w + (p * kBlockColumns + k) * 16;
+        if (FRESH) {
+            const uint8_t *packed = t.packed + p * t.next_packed + k * BITS * 2;
+            const B v = load_bytes(packed);
+            first[p] = BITS == 4 ? low_nibbles(v) : v;
+            second[p] = BITS == 4 ? high_nibbles(v) : load_bytes(packed + 64);
+            store_bytes64(w, first[p]), store_bytes64(w + 64, second[p]);
+        } else {
+            first[p] = load_bytes(w), second[p] = load_bytes(w + 64);
+        }
+    }
+}
+
+template <int BITS, int T, int P>
+ALWAYS_INLINE void dot_columns(I acc[P][T], const B v[P], const int8_t *x) {
+#pragma GCC unroll 16
+    for (int m = 0; m < T; m++)
+        for (int p = 0; p < P; p++)
+            BITS == 4 ? dot4_nibble(acc[p][m], v[p], x + m * 4) : dot4_byte(acc[p][m], v[p], x + m * 4);
+}
+
+template <Scales SCALES, int T, int P>
+ALWAYS_INLINE void add_scaled(const Tile &t, const I acc[P][T], F y[P][T]) {
+    F scale[P];
+    Exponents exponents[P];
+    for (int p = 0; p < P; p++) {
+        scale[p] = SCALES == Scales::kOfRow ? zero() : load_half(t.scales + p * t.next_scale);
+        exponents[p] = exponents_of(scale[p]);
+    }
+#pragma GCC unroll 16
+    for (int m = 0; m < T; m++)
+        for (int p = 0; p < P; p++) {
+            const F both = SCALES == Scales::kOfRow    ? splat(t.xscales[m])
+                           : SCALES == Scales::kPowers ? times_power(exponents[p], t.xscales[m])
+                                                       : mul(scale[p], splat(t.xscales[m]));
+            y[p][m] = fma(both, to_float(acc[p][m]), y[p][m]);
+        }
+}
+
+template <int BITS, Scales SCALES, bool FRESH, int T, int P>
+ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
+    constexpr bool two_sums = P < kTilePanels;  // a panel that is left over has too few to keep the dot products busy
+    I acc[P][T], more[P][T];
+#pragma GCC unroll 16
+    for (int m = 0; m < T; m++)
+        for (int p = 0; p < P; p++) acc[p][m] = isplat(t.corrections[m]), more[p][m] = izero();
+    const int8_t *x = t.x;
+    for (int64_t i = 0; i < t.group * T; i += 64) prefetch(x + kActivationBytes + i);
+    if (FRESH || kTileColumns == 8) {
+        for (int64_t k = 0; k < t.group; k += 8, x += 8 * T) {
+            B first[P], second[P];
+            load_columns<BITS, FRESH, P>(t, k, first, second);
+            dot_columns<BITS, T, P>(acc, first, x);
+            dot_columns<BITS, T, P>(two_sums ? more : acc, second, x + 4 * T);
+        }
+    } else {
+        for (int64_t k = 0; k < t.group; k += 4, x += 4 * T) {
+            B v[P];
+            for (int p = 0; p < P; p++) v[p] = load_bytes(t.w + (p * kBlockColumns + k) * 16);
+            dot_columns<BITS, T, P>(acc, v, x);
+        }
+    }
+#pragma GCC unroll 16
+    for (int m = 0; two_sums && m < T; m++)
+        for (int p = 0; p < P; p++) acc[p][m] = iadd(acc[p][m], more[p][m]);
+    add_scaled<SCALES, T, P>(t, acc, y);
+}
+
+// Adds so many groups to the sums [T][P][16]. A function of its own, or GCC spills the registers of its only loop.
+template <int BITS, Scales SCALES, bool FRESH, int T, int P>
+__attribute__((noinline)) static void add_groups(const Tile &first, int64_t groups, float *sums) {
+    Tile t = first;
+    F y[P][T];
+#pragma GCC unroll 16
+    for (int m = 0; m < T; m++)
+        for (int p = 0; p < P; p++) y[p][m] = load(sums + (m * P + p) * 16);
+    for (int64_t g = 0; g < groups; g++) {
+        add_group<BITS, SCALES, FRESH, T, P>(t, y);
+        t.packed += t.group * BITS * 2, t.w += t.group * 16, t.x += t.group * T;
+        t.xscales += T, t.corrections += T, t.scales += 16;
+    }
+#pragma GCC unroll 16
+    for (int m = 0; m < T; m++)
+        for (int p = 0; p < P; p++) store(sums + (m * P + p) * 16, y[p][m]);
+}
+
+}}  // namespace chatglm::CHATGLM_ISA
