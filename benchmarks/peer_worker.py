@@ -1,9 +1,13 @@
-"""Measure one engine in this process; one JSON line for each prompt, a last one about the process.
+"""One engine in this process; does what the lines of its standard input say, and answers each with a line of JSON.
 
-    PYTHON peer_worker.py {llama.cpp,chatglm.cpp} MODEL --prompts 32 512 --new 32 --threads 2
+    PYTHON peer_worker.py {ours,llama.cpp,chatglm.cpp} MODEL --threads 2
 
-It runs in the interpreter that has the engine, so it imports nothing of this project. Both engines are called
-below their Python conveniences: token ids in, the largest logit out.
+    {"prompt": 512}   forget everything and read so many random tokens
+    {"steps": 4}      read so many tokens more, one by one
+
+The first line that it prints, when the engine is ready, is about the engine; the last one, after the end of its input,
+about the process. It runs in the interpreter that has the engine, so it imports nothing of this project unless that is
+the engine. All are called below their conveniences: token ids in, the largest logit out.
 """
 
 from __future__ import annotations
@@ -13,11 +17,13 @@ import ctypes
 import json
 import os
 import random
-import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Engine(Protocol):
@@ -30,6 +36,50 @@ class Engine(Protocol):
 
     def next(self, token_id: int) -> int:
         """Read one token more, return the next."""
+
+
+class Ours:
+    """This package, with random weights; the model is a level and a number of layers: `int4:28`."""
+
+    def __init__(self, path: str, threads: int, positions: int) -> None:
+        del positions  # contexts grow
+        import torch
+
+        from chatglm_slim_llm.cli import measuring
+        from chatglm_slim_llm.kernels import instruction_set
+
+        torch.set_num_threads(threads)
+        level, _, layers = path.partition(":")
+        model, _ = measuring.load_shape("6b", level, int(layers))  # type: ignore[arg-type]
+        self._forward = measuring.forward_for(model)
+        self._end: list[Any] = [model.config.gmask_token_id, model.config.bos_token_id]
+        self._thread = ThreadPoolExecutor(1)  # as in use: memory comes and goes otherwise in a program's first thread
+        self.about = {"version": _commit(), "build": instruction_set(), "threads": threads}
+
+    def first(self, prompt_ids: list[int]) -> int:
+        return self._thread.submit(self._read_prompt, prompt_ids[:-2] + self._end).result()
+
+    def next(self, token_id: int) -> int:
+        return self._thread.submit(self._read, token_id).result()
+
+    def _read_prompt(self, ids: list[int]) -> int:
+        self._context: Any = None  # before the next one takes memory
+        pieces = self._forward.prefill(ids)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as finished:
+                self._context, scores = finished.value
+                return int(scores.argmax())
+
+    def _read(self, token_id: int) -> int:
+        return int(self._forward.step([self._context], [[token_id]])[0][-1].argmax())
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip()
 
 
 class Llama:
@@ -96,40 +146,35 @@ class ChatGLM:
         return token
 
 
-ENGINES: dict[str, Callable[[str, int, int], Engine]] = {"llama.cpp": Llama, "chatglm.cpp": ChatGLM}
+ENGINES: dict[str, Callable[[str, int, int], Engine]] = {"ours": Ours, "llama.cpp": Llama, "chatglm.cpp": ChatGLM}
 
 
-def measure(engine: Engine, prompt: int, new: int, threads: int) -> dict[str, object]:
-    """Time one prompt of ``prompt`` random ids and ``new`` tokens read one by one after it.
+class Session:
+    """An engine and the token that it has just made."""
 
-    The median step counts, as in `chatglm-slim bench`. Processor seconds of all threads stand beside the clock's:
-    where they are well below clock times threads, something else ran too.
-    """
-    prompt_ids = random.Random(prompt).choices(range(100, 30000), k=prompt)
-    first_s, first_cpu_s, token = _timed(lambda: engine.first(prompt_ids))
-    steps = []
-    for _ in range(new):
-        *times, token = _timed(lambda token=token: engine.next(token))  # type: ignore[misc]
-        steps.append(times)
-    clocks, processors = zip(*steps, strict=True)
-    share = (first_cpu_s + sum(processors)) / (first_s + sum(clocks)) / threads
-    return {
-        "prompt": prompt,
-        "new": new,
-        "ttft_s": round(first_s, 4),
-        "prefill_tokens_per_s": round(prompt / first_s, 3),
-        "decode_tokens_per_s": round(1 / statistics.median(clocks), 3),
-        "prefill_cpu_s": round(first_cpu_s, 4),
-        "step_cpu_s": round(statistics.median(processors), 4),
-        "cpu_share": round(share, 3),
-    }
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._token = 0
 
+    def answer(self, request: dict[str, int]) -> dict[str, object]:
+        """Do what a request says.
 
-def _timed(work: Callable[[], int]) -> tuple[float, float, int]:
-    """Seconds by the clock, seconds of processors, what the work gave."""
-    processor, clock = time.process_time(), time.perf_counter()
-    token = work()
-    return time.perf_counter() - clock, time.process_time() - processor, token
+        Processor seconds of all threads stand beside the clock's: where they are well below clock times threads,
+        something else ran too.
+        """
+        if "prompt" in request:
+            ids = random.Random(request["prompt"]).choices(range(100, 30000), k=request["prompt"])
+            clock_s, processor_s = self._timed(lambda: self._engine.first(ids))
+            return {"clock_s": round(clock_s, 5), "processor_s": round(processor_s, 4)}
+        times = [self._timed(lambda: self._engine.next(self._token)) for _ in range(request["steps"])]
+        clocks, processors = zip(*times, strict=True)
+        return {"clocks_s": [round(clock_s, 5) for clock_s in clocks], "processor_s": round(sum(processors), 4)}
+
+    def _timed(self, work: Callable[[], int]) -> tuple[float, float]:
+        """Seconds by the clock and seconds of processors."""
+        processor, clock = time.process_time(), time.perf_counter()
+        self._token = work()
+        return time.perf_counter() - clock, time.process_time() - processor
 
 
 def memory_gb() -> dict[str, float]:
@@ -144,21 +189,21 @@ def memory_gb() -> dict[str, float]:
 
 
 def main() -> None:
-    """Load, warm up, measure each prompt."""
+    """Load, warm up, serve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("model")
-    parser.add_argument("--prompts", type=int, nargs="+", default=[32, 512])
-    parser.add_argument("--new", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     start = time.perf_counter()
     engine = ENGINES[args.engine](args.model, args.threads, 2048)
     load_s = round(time.perf_counter() - start, 2)
-    measure(engine, 8, 2, args.threads)  # pages the weights in
-    for prompt in args.prompts:
-        print(json.dumps(measure(engine, prompt, args.new, int(str(engine.about["threads"])))), flush=True)
-    print(json.dumps({**engine.about, "load_s": load_s, **memory_gb()}), flush=True)
+    session = Session(engine)
+    session.answer({"prompt": 8}), session.answer({"steps": 2})  # pages the weights in
+    print(json.dumps({**engine.about, "load_s": load_s}), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(session.answer(json.loads(line))), flush=True)
+    print(json.dumps(memory_gb()), flush=True)
 
 
 if __name__ == "__main__":

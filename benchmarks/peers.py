@@ -1,10 +1,11 @@
 """ChatGLM-6B-Slim here beside llama.cpp and chatglm.cpp on this machine, with random weights of the same sizes.
 
-    python -m benchmarks.peers --models FOLDER --llama-python PYTHON --chatglm-python PYTHON [--repeats 3] [--long]
+    python -m benchmarks.peers --models FOLDER --llama-python PYTHON --chatglm-python PYTHON [--rounds 3] [--long]
 
-Each engine runs in a process of its own, in rounds (ours, llama.cpp, chatglm.cpp, ours, ...), so that whatever else
-the machine does falls on all alike; medians over the rounds count. An engine whose interpreter is not given is left
-out. The model files (4 to 7 GB each) are written to FOLDER once and used again.
+Each engine runs in a process of its own. All of the same bits stay loaded and take turns of a few tokens, so that what
+the memory of a shared machine gives at the moment falls on all alike; medians count, and for ratios the median of the
+ratios within a turn. An engine whose interpreter is not given is left out. Model files (4 to 7 GB each) are written to
+FOLDER once and used again; together the engines take up to 18 GB of memory.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.peer_models import Shape, chatglm_6b, llama_7b, write_chatglm, write_llama
 
@@ -29,51 +31,82 @@ Record = dict[str, Any]
 
 SPEEDS = ("prefill_tokens_per_s", "ttft_s", "decode_tokens_per_s")
 _WORKER = Path(__file__).with_name("peer_worker.py")
+_STEPS_OF_TURN = 4
+_PAUSE_S = 0.05
+"""Between turns: until the threads of the one before have stopped to spin."""
+
+
+class Racer(Protocol):
+    """An engine that is loaded."""
+
+    def ask(self, **request: int) -> Record:
+        """Do what `peer_worker.py` describes; return its answer."""
+
+    def leave(self) -> Record:
+        """End the process; return what it says of the engine and of itself."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """One engine at one level: how to run it once."""
+    """One engine at one level."""
 
     name: str
     engine: str
     bits: int
     shape: Shape
-    run: Callable[[Sequence[int], int], list[Record]]
-    """(prompts, new tokens) -> a record for each prompt, then one about the process."""
+    start: Callable[[], Racer]
 
 
-def ours(program: str, level: str, shape: Shape, threads: int) -> Contender:
-    """`chatglm-slim bench`, one process for each prompt."""
+class Process:
+    """A `peer_worker.py`."""
 
-    def run(prompts: Sequence[int], new: int) -> list[Record]:
-        records = []
-        for prompt in prompts:
-            sizes = ["--layers", str(shape.layers), "--prompt", str(prompt), "--new", str(new)]
-            command = [program, "bench", "--shape", "6b", "--level", level, *sizes, "--threads", str(threads), "--json"]
-            records.append({"prompt": prompt, "new": new} | _records(command, threads)[-1])
-        peak_gb = max(record["peak_memory_gb"] for record in records)
-        about = {"version": _commit(), "build": records[-1].get("kernels", ""), "threads": threads}
-        return [*records, {**about, "peak_memory_gb": peak_gb}]
+    def __init__(self, python: str, engine: str, model: str, threads: int) -> None:
+        command = [python, str(_WORKER), engine, model, "--threads", str(threads)]
+        environ = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        if engine == "ours":
+            environ["PYTHONPATH"] = str(_WORKER.parents[1])
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+        self._about = self._answer()
 
-    return Contender(f"ours {level}", "ours", int(level.removeprefix("int")), shape, run)
+    def ask(self, **request: int) -> Record:
+        """Send a request, wait for its answer."""
+        assert self._process.stdin is not None
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return self._answer()
+
+    def leave(self) -> Record:
+        """Close its input; it answers once more and ends."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        about = self._about | self._answer()
+        self._process.wait()
+        return about
+
+    def _answer(self) -> Record:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith("{"):  # an engine may print something of its own
+                answer: Record = json.loads(line)
+                return answer
+        raise SystemExit(f"{self._process.args!r} ended with status {self._process.wait()}")
 
 
-def _commit() -> str:
-    done = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True, check=False)
-    return done.stdout.strip()
+def ours(python: str, level: str, shape: Shape, threads: int) -> Contender:
+    """This package."""
+    model = f"{level}:{shape.layers}"
+    start = partial(Process, python, "ours", model, threads)
+    return Contender(f"ours {level}", "ours", int(level.removeprefix("int")), shape, start)
 
 
 def peer(engine: str, python: str, encoding: str, shape: Shape, folder: Path, threads: int) -> Contender:
-    """A peer through `peer_worker.py`; its model file is written before the first run."""
+    """Another engine; its model file is written before the first start."""
     model = folder / f"{engine}-{shape.layers}-{encoding}.{'gguf' if engine == 'llama.cpp' else 'bin'}"
 
-    def run(prompts: Sequence[int], new: int) -> list[Record]:
+    def start() -> Process:
         _ensure(model, shape, encoding, write_llama if engine == "llama.cpp" else write_chatglm)
-        sizes = ["--prompts", *map(str, prompts), "--new", str(new), "--threads", str(threads)]
-        return _records([python, str(_WORKER), engine, str(model), *sizes], threads)
+        return Process(python, engine, str(model), threads)
 
-    return Contender(f"{engine} {encoding}", engine, int(encoding[1]), shape, run)
+    return Contender(f"{engine} {encoding}", engine, int(encoding[1]), shape, start)
 
 
 def _ensure(path: Path, shape: Shape, encoding: str, write: Callable[[Path, Shape, str], None]) -> None:
@@ -86,32 +119,93 @@ def _ensure(path: Path, shape: Shape, encoding: str, write: Callable[[Path, Shap
     unfinished.replace(path)
 
 
-def _records(command: list[str], threads: int) -> list[Record]:
-    environ = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environ)
-    decoder, text, records = json.JSONDecoder(), done.stdout.lstrip(), []
-    while text:
-        record, end = decoder.raw_decode(text)
-        records.append(record)
-        text = text[end:].lstrip()
-    return records
-
-
 def race(
-    contenders: Sequence[Contender], prompts: Sequence[int], new: int, repeats: int, patience_s: float = 0.0
+    contenders: Sequence[Contender], prompts: Sequence[int], new: int, rounds: int, patience_s: float = 0.0
 ) -> list[Record]:
-    """Run everyone in turn ``repeats`` times; return one summary for each, in the same order.
+    """Run those of the same bits against each other; return one summary for each contender, in the same order.
 
-    Each run waits up to ``patience_s`` for a machine that does nothing else.
+    Before each prompt of a round it waits up to ``patience_s`` for a machine that does nothing else.
     """
-    runs: dict[str, list[list[Record]]] = {contender.name: [] for contender in contenders}
-    for turn in range(repeats):
-        for contender in contenders:
-            print(f"round {turn + 1}/{repeats}: {contender.name}", file=sys.stderr)
+    summaries: dict[str, Record] = {}
+    for bits in dict.fromkeys(contender.bits for contender in contenders):
+        heat = [contender for contender in contenders if contender.bits == bits]
+        summaries |= _run_heat(heat, prompts, new, rounds, patience_s)
+    return [summaries[contender.name] for contender in contenders]
+
+
+def _run_heat(
+    heat: Sequence[Contender], prompts: Sequence[int], new: int, rounds: int, patience_s: float
+) -> dict[str, Record]:
+    racers = {contender.name: contender.start() for contender in heat}
+    tries: dict[int, list[Tries]] = {prompt: [] for prompt in prompts}
+    for turn in range(rounds):
+        for prompt in prompts:
+            print(f"round {turn + 1}/{rounds}, prompt {prompt}: {', '.join(racers)}", file=sys.stderr)
             wait_for_quiet(patience_s)
-            runs[contender.name].append(contender.run(prompts, new))
-            print(f"  {runs[contender.name][-1][:-1]}", file=sys.stderr)
-    return [summary(contender, runs[contender.name]) for contender in contenders]
+            tries[prompt].append(_take_turns(racers, prompt, new))
+    about = {name: racer.leave() for name, racer in racers.items()}
+    reference = next((contender.name for contender in heat if contender.engine == "ours"), None)
+    summaries = {}
+    for contender in heat:
+        rows = [row_of(contender.name, reference, prompt, new, tries[prompt]) for prompt in prompts]
+        summaries[contender.name] = _summary(contender, about[contender.name], rows)
+    return summaries
+
+
+Tries = dict[str, list[Record]]
+"""Of each racer, the answer about the prompt and those about its turns."""
+
+
+def _take_turns(racers: dict[str, Racer], prompt: int, new: int) -> Tries:
+    answers: Tries = {name: [racer.ask(prompt=prompt)] for name, racer in racers.items()}
+    for _ in range(-(-new // _STEPS_OF_TURN)):
+        for name, racer in racers.items():
+            time.sleep(_PAUSE_S)
+            answers[name].append(racer.ask(steps=_STEPS_OF_TURN))
+    return answers
+
+
+def row_of(name: str, reference: str | None, prompt: int, new: int, tries: Sequence[Tries]) -> Record:
+    """Medians for one prompt, the ratios of ``reference`` to them, and every single figure."""
+    firsts = [answers[name][0]["clock_s"] for answers in tries]
+    steps = [clock_s for answers in tries for turn in answers[name][1:] for clock_s in turn["clocks_s"]]
+    processor_s = sum(answer["processor_s"] for answers in tries for answer in answers[name])
+    first_s = statistics.median(firsts)
+    row: Record = {
+        "prompt": prompt,
+        "new": new,
+        "ttft_s": round(first_s, 3),
+        "prefill_tokens_per_s": round(prompt / first_s, 3),
+        "decode_tokens_per_s": round(1 / statistics.median(steps), 3),
+        "processors": round(processor_s / (sum(firsts) + sum(steps)), 2),
+    }
+    if reference not in (None, name):
+        row["ours_over_theirs"] = _ratios(name, reference, tries)
+    return row | {"rounds": [answers[name] for answers in tries]}
+
+
+def _ratios(theirs: str, ours: str | None, tries: Sequence[Tries]) -> Record:
+    """How many times as fast we are; medians over the prompts and over the turns."""
+    pairs = [(answers[theirs], answers[str(ours)]) for answers in tries]
+    prefill = [slow[0]["clock_s"] / fast[0]["clock_s"] for slow, fast in pairs]
+    decode = [
+        statistics.median(slow["clocks_s"]) / statistics.median(fast["clocks_s"])
+        for slow_turns, fast_turns in pairs
+        for slow, fast in zip(slow_turns[1:], fast_turns[1:], strict=True)
+    ]
+    return {"prefill": round(statistics.median(prefill), 2), "decode": round(statistics.median(decode), 2)}
+
+
+def _summary(contender: Contender, about: Record, rows: list[Record]) -> Record:
+    return {
+        "name": contender.name,
+        "engine": contender.engine,
+        "bits": contender.bits,
+        "layers": contender.shape.layers,
+        "matrix_weights": contender.shape.matrix_weights(),
+        **about,
+        "rows": rows,
+    }
 
 
 def wait_for_quiet(patience_s: float, idle: float = 0.95) -> None:
@@ -134,56 +228,24 @@ def _processor_ticks() -> tuple[int, int]:
     return ticks[3], sum(ticks)
 
 
-def summary(contender: Contender, runs: Sequence[Sequence[Record]]) -> Record:
-    """Medians for each prompt, every single figure beside them, and what the last process said of itself."""
-    rows = []
-    for same_prompt in zip(*(run[:-1] for run in runs), strict=True):
-        row: Record = {"prompt": same_prompt[0]["prompt"], "new": same_prompt[0]["new"]}
-        row |= {key: _median(same_prompt, key) for key in (*SPEEDS, "cpu_share") if key in same_prompt[0]}
-        rows.append(row | {"runs": list(same_prompt)})
-    about = {key: value for key, value in runs[-1][-1].items() if key != "peak_memory_gb"}
-    return {
-        "name": contender.name,
-        "engine": contender.engine,
-        "bits": contender.bits,
-        "layers": contender.shape.layers,
-        "matrix_weights": contender.shape.matrix_weights(),
-        "peak_memory_gb": max(run[-1]["peak_memory_gb"] for run in runs),
-        **about,
-        "rows": rows,
-    }
-
-
-def _median(records: Sequence[Record], key: str) -> float:
-    return round(float(statistics.median(record[key] for record in records)), 3)
-
-
 def table(summaries: Sequence[Record]) -> str:
     """Everyone's medians as Markdown.
 
-    The ratios are ours over theirs at the same bits, above 1 where we are faster. A share of the processor well
-    below 1 says that something else ran at the time.
+    The ratios are ours over theirs at the same bits, above 1 where we are faster. Fewer processors than threads say
+    that something else ran at the time.
     """
     columns = ["engine", "prompt", "prefill (tokens/s)", "first token (s)", "decode (tokens/s)"]
-    columns += ["decode (10^9 weights/s)", "memory (GB)", "share of CPU", "ours/theirs: prefill", "decode"]
+    columns += ["decode (10^9 weights/s)", "memory (GB)", "processors", "ours/theirs: prefill", "decode"]
     lines = ["| " + " | ".join(columns) + " |", "| --- |" + " ---: |" * (len(columns) - 1)]
     for each in summaries:
         for row in each["rows"]:
-            ratios = [_ratio(summaries, each, row, key) for key in ("prefill_tokens_per_s", "decode_tokens_per_s")]
+            ratios = row.get("ours_over_theirs", {})
             weights = row["decode_tokens_per_s"] * each["matrix_weights"] / 1e9
             figures = [f"{row[key]:.2f}" for key in SPEEDS]
-            figures += [f"{weights:.1f}", f"{each['peak_memory_gb']:.1f}", str(row.get("cpu_share", ""))]
-            lines.append("| " + " | ".join([each["name"], str(row["prompt"]), *figures, *ratios]) + " |")
+            figures += [f"{weights:.1f}", f"{each['peak_memory_gb']:.1f}", f"{row['processors']:.2f}"]
+            figures += [f"{ratios[key]:.2f}" if ratios else "" for key in ("prefill", "decode")]
+            lines.append("| " + " | ".join([each["name"], str(row["prompt"]), *figures]) + " |")
     return "\n".join(lines)
-
-
-def _ratio(summaries: Sequence[Record], theirs: Record, row: Record, key: str) -> str:
-    if theirs["engine"] == "ours":
-        return ""
-    for each in summaries:
-        if each["engine"] == "ours" and each["bits"] == theirs["bits"]:
-            return next((f"{our[key] / row[key]:.2f}" for our in each["rows"] if our["prompt"] == row["prompt"]), "")
-    return ""
 
 
 def machine() -> Record:
@@ -203,16 +265,12 @@ def machine() -> Record:
 
 def contenders(args: argparse.Namespace) -> list[Contender]:
     """Who takes part, from the command line."""
-    everyone: list[Contender] = []
-    if args.ours:
-        shape = chatglm_6b(args.layers or chatglm_6b().layers)
-        everyone += [ours(args.ours, level, shape, args.threads) for level in args.levels]
+    shape = chatglm_6b(args.layers or chatglm_6b().layers)
+    everyone = [ours(args.ours, level, shape, args.threads) for level in args.levels]
     if args.llama_python:
-        shape = llama_7b(args.layers or llama_7b().layers)
-        encodings = args.llama_encodings
-        everyone += [peer("llama.cpp", args.llama_python, e, shape, args.models, args.threads) for e in encodings]
+        llama, encodings = llama_7b(args.layers or llama_7b().layers), args.llama_encodings
+        everyone += [peer("llama.cpp", args.llama_python, e, llama, args.models, args.threads) for e in encodings]
     if args.chatglm_python:
-        shape = chatglm_6b(args.layers or chatglm_6b().layers)
         encodings = args.chatglm_encodings
         everyone += [peer("chatglm.cpp", args.chatglm_python, e, shape, args.models, args.threads) for e in encodings]
     return everyone
@@ -224,7 +282,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--models", type=Path, required=True, help="folder for the peers' model files")
     parser.add_argument("--llama-python", metavar="PYTHON", help="an interpreter that has llama_cpp")
     parser.add_argument("--chatglm-python", metavar="PYTHON", help="an interpreter that has chatglm_cpp")
-    parser.add_argument("--ours", metavar="PROGRAM", help="chatglm-slim, to take part ourselves")
+    parser.add_argument("--ours", metavar="PYTHON", default=sys.executable, help="an interpreter that has this package")
     parser.add_argument("--levels", nargs="*", choices=("int4", "int8"), default=["int4", "int8"], help="of ours")
     parser.add_argument("--llama-encodings", nargs="*", choices=("q4_0", "q8_0"), default=["q4_0"])
     parser.add_argument("--chatglm-encodings", nargs="*", choices=("q4_0", "q8_0"), default=["q4_0", "q8_0"])
@@ -232,8 +290,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="a prompt of 2,000 tokens too")
     parser.add_argument("--new", type=int, default=32, help="tokens to decode after each prompt")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3, help="rounds")
-    parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine before a run")
+    parser.add_argument("--rounds", type=int, default=3, help="how often everyone reads each prompt")
+    parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine")
     parser.add_argument("--layers", type=int, help="fewer layers, to try the script; such figures mean little")
     parser.add_argument("--note", default="", help="a word about the builds, kept in the file")
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
@@ -244,17 +302,15 @@ def main() -> None:
     """Race, print, save."""
     args = parse()
     everyone = contenders(args)
-    if not everyone:
-        raise SystemExit("nobody takes part: give --ours, --llama-python or --chatglm-python")
     prompts = [*args.prompts, *([2000] if args.long else [])]
     load_before = os.getloadavg()[0]
-    summaries = race(everyone, prompts, args.new, args.repeats, args.patience)
+    summaries = race(everyone, prompts, args.new, args.rounds, args.patience)
     print(table(summaries))
     report = {
         "date": date.today().isoformat(),
         "machine": machine() | {"load_before": load_before},
         "threads": args.threads,
-        "rounds": args.repeats,
+        "rounds": args.rounds,
         "note": args.note,
         "engines": summaries,
     }

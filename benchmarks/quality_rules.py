@@ -50,8 +50,13 @@ def searched(group: int, *, weighted: bool = False) -> Rule:
 
 
 def int8_inputs(group: int = 0) -> Rule:
-    """What the kernels do with the inputs of a linear: one fp32 scale a token and group."""
+    """One fp32 scale a token and group."""
     return _by_group(group, lambda x: (s := _safe(_peak(x).abs() / 127)) * (x / s).round())
+
+
+def int8_by_powers(group: int) -> Rule:
+    """As `int8_inputs`, with scales that are powers of two, so that a scale is an addition to an exponent."""
+    return _by_group(group, lambda x: (s := _safe(_peak(x).abs() / 127).log2().ceil().exp2()) * (x / s).round())
 
 
 def int8_in_two_terms(group: int, far: float) -> Rule:
@@ -130,5 +135,6 @@ WEIGHTS: dict[str, Rule] = {
     "int4 g32 weighted": searched(32, weighted=True),
 }
 INPUTS: dict[str, Rule] = {"int8 token": int8_inputs(), "int8 g128": int8_inputs(128), "int8 g32": int8_inputs(32)}
+INPUTS["int8 g128, powers of two"] = int8_by_powers(128)
 INPUTS |= {f"{name}, outliers apart": with_outliers_apart(INPUTS[name]) for name in ("int8 token", "int8 g128")}
 INPUTS |= {f"int8 g128, two terms from {far} rms": int8_in_two_terms(128, far) for far in (4, 5, 6)}

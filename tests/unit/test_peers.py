@@ -20,7 +20,7 @@ from benchmarks.peer_models import (
     write_chatglm,
     write_llama,
 )
-from benchmarks.peers import Contender, Record, race, summary, table
+from benchmarks.peers import Contender, Racer, Record, race, table
 
 TINY = Shape(layers=2, inner=128, vocab=96, hidden=64, heads=2, mlp_matrices=3)
 
@@ -99,39 +99,68 @@ def test_the_chatglm_file_ends_with_its_last_tensor_and_aligns_each(tmp_path: Pa
     assert len(names) == 1 + 12 * TINY.layers + 2
 
 
-def contender(name: str, engine: str, decode: Sequence[float], calls: list[str]) -> Contender:
-    """One that answers with these decode speeds, one a round."""
-    speeds = iter(decode)
+class Scripted:
+    """Answers with these seconds: one for each prompt, one for the four steps of each turn."""
 
-    def run(prompts: Sequence[int], new: int) -> list[Record]:
-        calls.append(name)
-        speed = next(speeds)
-        rows = [
-            {"prompt": p, "new": new, "prefill_tokens_per_s": 10.0, "ttft_s": 1.0, "decode_tokens_per_s": speed}
-            for p in prompts
-        ]
-        return [*rows, {"peak_memory_gb": speed, "version": "1"}]
+    def __init__(self, name: str, prompts_s: Sequence[float], turns_s: Sequence[float], calls: list[str]) -> None:
+        self._name, self._prompts_s, self._turns_s, self._calls = name, iter(prompts_s), iter(turns_s), calls
 
-    return Contender(name, engine, 4, TINY, run)
+    def ask(self, **request: int) -> Record:
+        self._calls.append(f"{self._name} {request}")
+        if "prompt" in request:
+            return {"clock_s": next(self._prompts_s), "processor_s": 2.0}
+        return {"clocks_s": [next(self._turns_s)] * request["steps"], "processor_s": 1.0}
+
+    def leave(self) -> Record:
+        self._calls.append(f"{self._name} leaves")
+        return {"version": "1", "peak_memory_gb": 2.0}
 
 
-def test_engines_take_turns_and_the_median_of_the_rounds_counts():
-    calls: list[str] = []
-    pair = [
-        contender("ours int4", "ours", [6, 1, 8], calls),
-        contender("llama.cpp q4_0", "llama.cpp", [3, 9, 4], calls),
+def heat(calls: list[str]) -> list[Contender]:
+    """Two rounds of two turns each. A slow moment falls on the second turn of both."""
+
+    def contender(name: str, engine: str, prompts_s: Sequence[float], turns_s: Sequence[float]) -> Contender:
+        def start() -> Racer:
+            calls.append(f"{name} starts")
+            return Scripted(name, prompts_s, turns_s, calls)
+
+        return Contender(name, engine, 4, TINY, start)
+
+    return [
+        contender("ours int4", "ours", [1.0, 3.0], [0.1, 0.8, 0.1, 0.2]),
+        contender("llama.cpp q4_0", "llama.cpp", [4.0, 6.0], [0.2, 2.4, 0.3, 0.6]),
     ]
-    ours, theirs = race(pair, [32, 512], 8, 3)
-    assert calls == ["ours int4", "llama.cpp q4_0"] * 3
-    assert [row["decode_tokens_per_s"] for row in ours["rows"]] == [6, 6]
-    assert [row["decode_tokens_per_s"] for row in theirs["rows"]] == [4, 4]
-    assert ours["peak_memory_gb"] == 8
 
 
-def test_the_table_divides_our_speed_by_theirs():
+def test_engines_stay_loaded_and_take_turns_of_four_steps():
     calls: list[str] = []
-    ours = contender("ours int4", "ours", [6], calls)
-    theirs = contender("llama.cpp q4_0", "llama.cpp", [4], calls)
-    lines = table([summary(each, [each.run([32], 8)]) for each in (ours, theirs)]).splitlines()
+    race(heat(calls), [32], 8, 2)
+    names = ["ours int4", "llama.cpp q4_0"]
+    a_round = [f"{name} {request}" for request in ({"prompt": 32}, {"steps": 4}, {"steps": 4}) for name in names]
+    starts, ends = [f"{name} starts" for name in names], [f"{name} leaves" for name in names]
+    assert calls == [*starts, *a_round, *a_round, *ends]
+
+
+def test_medians_count_and_for_ratios_those_within_a_turn():
+    ours, theirs = race(heat([]), [32], 8, 2)
+    assert (ours["rows"][0]["ttft_s"], theirs["rows"][0]["ttft_s"]) == (2.0, 5.0)
+    assert theirs["rows"][0]["prefill_tokens_per_s"] == 6.4  # 32 / 5
+    assert ours["rows"][0]["decode_tokens_per_s"] == 6.667  # the median of 0.1, 0.8, 0.1, 0.2, four times each
+    assert theirs["rows"][0]["ours_over_theirs"] == {"prefill": 3.0, "decode": 3.0}  # of 4, 2 and of 2, 3, 3, 3
+    assert "ours_over_theirs" not in ours["rows"][0]
+    assert theirs["rows"][0]["processors"] == 0.33  # 8 / (10 + 4 * 3.5)
+
+
+def test_those_of_other_bits_run_on_their_own():
+    calls: list[str] = []
+    first, second = heat(calls)
+    wide = Contender("llama.cpp q8_0", "llama.cpp", 8, TINY, second.start)
+    _, theirs = race([first, wide], [32], 8, 2)
+    assert calls.index("ours int4 leaves") < calls.index("llama.cpp q4_0 starts")
+    assert "ours_over_theirs" not in theirs["rows"][0]
+
+
+def test_the_table_has_our_speed_over_theirs():
+    lines = table(race(heat([]), [32], 8, 2)).splitlines()
     assert lines[2].endswith("|  |  |")
-    assert lines[3].endswith("| 1.00 | 1.50 |")
+    assert lines[3].endswith("| 3.00 | 3.00 |")
