@@ -4,6 +4,7 @@
 
     {"prompt": 512}   forget everything and read so many random tokens
     {"steps": 4}      read so many tokens more, one by one
+    {"read": 1}       read all weights so often and do nothing with them (ours only)
 
 The first line that it prints, when the engine is ready, is about the engine; the last one, after the end of its input,
 about the process. It runs in the interpreter that has the engine, so it imports nothing of this project unless that is
@@ -22,6 +23,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +39,9 @@ class Engine(Protocol):
     def next(self, token_id: int) -> int:
         """Read one token more, return the next."""
 
+    def read(self, times: int) -> list[float]:
+        """Read all weights, return the rates."""
+
 
 class Ours:
     """This package, with random weights; the model is a level and a number of layers: `int4:28`."""
@@ -51,6 +56,7 @@ class Ours:
         torch.set_num_threads(threads)
         level, _, layers = path.partition(":")
         model, _ = measuring.load_shape("6b", level, int(layers))  # type: ignore[arg-type]
+        self._bandwidth = partial(measuring.bandwidth, measuring.layers_of(model))
         self._forward = measuring.forward_for(model)
         self._end: list[Any] = [model.config.gmask_token_id, model.config.bos_token_id]
         self._thread = ThreadPoolExecutor(1)  # as in use: memory comes and goes otherwise in a program's first thread
@@ -61,6 +67,10 @@ class Ours:
 
     def next(self, token_id: int) -> int:
         return self._thread.submit(self._read, token_id).result()
+
+    def read(self, times: int) -> list[float]:
+        """Bytes a second."""
+        return [self._thread.submit(self._bandwidth).result() for _ in range(times)]
 
     def _read_prompt(self, ids: list[int]) -> int:
         self._context: Any = None  # before the next one takes memory
@@ -110,6 +120,9 @@ class Llama:
     def next(self, token_id: int) -> int:
         return self._read([token_id])
 
+    def read(self, times: int) -> list[float]:
+        raise NotImplementedError
+
     def _read(self, ids: list[int]) -> int:
         tokens = (self._lib.llama_token * len(ids))(*ids)
         status = self._lib.llama_decode(self._context, self._lib.llama_batch_get_one(tokens, len(ids)))
@@ -141,6 +154,9 @@ class ChatGLM:
         self._ids.append(token_id)
         return self._read(len(self._ids) - 1)
 
+    def read(self, times: int) -> list[float]:
+        raise NotImplementedError
+
     def _read(self, past: int) -> int:
         token: int = self._pipeline.model.generate_next_token(self._ids, None, self._options, past, self._prompt)
         return token
@@ -166,6 +182,8 @@ class Session:
             ids = random.Random(request["prompt"]).choices(range(100, 30000), k=request["prompt"])
             clock_s, processor_s = self._timed(lambda: self._engine.first(ids))
             return {"clock_s": round(clock_s, 5), "processor_s": round(processor_s, 4)}
+        if "read" in request:
+            return {"gb_s": [round(rate / 1e9, 1) for rate in self._engine.read(request["read"])]}
         times = [self._timed(lambda: self._engine.next(self._token)) for _ in range(request["steps"])]
         clocks, processors = zip(*times, strict=True)
         return {"clocks_s": [round(clock_s, 5) for clock_s in clocks], "processor_s": round(sum(processors), 4)}

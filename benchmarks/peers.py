@@ -4,8 +4,9 @@
 
 Each engine runs in a process of its own. All of the same bits stay loaded and take turns of a few tokens, so that what
 the memory of a shared machine gives at the moment falls on all alike; medians count, and for ratios the median of the
-ratios within a turn. An engine whose interpreter is not given is left out. Model files (4 to 7 GB each) are written to
-FOLDER once and used again; together the engines take up to 18 GB of memory.
+ratios within a turn. What a plain loop reads from memory stands beside each turn. An engine whose interpreter is not
+given is left out. Model files (4 to 7 GB each) are written to FOLDER once and used again; together the engines take up
+to 18 GB of memory.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -137,14 +138,14 @@ def _run_heat(
     heat: Sequence[Contender], prompts: Sequence[int], new: int, rounds: int, patience_s: float
 ) -> dict[str, Record]:
     racers = {contender.name: contender.start() for contender in heat}
+    reference = next((contender.name for contender in heat if contender.engine == "ours"), None)
     tries: dict[int, list[Tries]] = {prompt: [] for prompt in prompts}
     for turn in range(rounds):
         for prompt in prompts:
             print(f"round {turn + 1}/{rounds}, prompt {prompt}: {', '.join(racers)}", file=sys.stderr)
             wait_for_quiet(patience_s)
-            tries[prompt].append(_take_turns(racers, prompt, new))
+            tries[prompt].append(_take_turns(racers, reference, prompt, new))
     about = {name: racer.leave() for name, racer in racers.items()}
-    reference = next((contender.name for contender in heat if contender.engine == "ours"), None)
     summaries = {}
     for contender in heat:
         rows = [row_of(contender.name, reference, prompt, new, tries[prompt]) for prompt in prompts]
@@ -156,12 +157,14 @@ Tries = dict[str, list[Record]]
 """Of each racer, the answer about the prompt and those about its turns."""
 
 
-def _take_turns(racers: dict[str, Racer], prompt: int, new: int) -> Tries:
+def _take_turns(racers: dict[str, Racer], reference: str | None, prompt: int, new: int) -> Tries:
     answers: Tries = {name: [racer.ask(prompt=prompt)] for name, racer in racers.items()}
     for _ in range(-(-new // _STEPS_OF_TURN)):
         for name, racer in racers.items():
             time.sleep(_PAUSE_S)
             answers[name].append(racer.ask(steps=_STEPS_OF_TURN))
+            if name == reference:
+                answers[name][-1] |= racer.ask(read=1)
     return answers
 
 
@@ -179,21 +182,33 @@ def row_of(name: str, reference: str | None, prompt: int, new: int, tries: Seque
         "decode_tokens_per_s": round(1 / statistics.median(steps), 3),
         "processors": round(processor_s / (sum(firsts) + sum(steps)), 2),
     }
-    if reference not in (None, name):
+    if name == reference:
+        rates = [rate for answers in tries for turn in answers[name][1:] for rate in turn["gb_s"]]
+        row["bandwidth_gb_s"] = statistics.median(rates)
+    elif reference is not None:
         row["ours_over_theirs"] = _ratios(name, reference, tries)
     return row | {"rounds": [answers[name] for answers in tries]}
 
 
-def _ratios(theirs: str, ours: str | None, tries: Sequence[Tries]) -> Record:
-    """How many times as fast we are; medians over the prompts and over the turns."""
-    pairs = [(answers[theirs], answers[str(ours)]) for answers in tries]
+def _ratios(theirs: str, ours: str, tries: Sequence[Tries]) -> Record:
+    """How many times as fast we are; medians over the prompts and over the turns, and over those of like bandwidth."""
+    pairs = [(answers[theirs], answers[ours]) for answers in tries]
     prefill = [slow[0]["clock_s"] / fast[0]["clock_s"] for slow, fast in pairs]
-    decode = [
-        statistics.median(slow["clocks_s"]) / statistics.median(fast["clocks_s"])
-        for slow_turns, fast_turns in pairs
-        for slow, fast in zip(slow_turns[1:], fast_turns[1:], strict=True)
-    ]
-    return {"prefill": round(statistics.median(prefill), 2), "decode": round(statistics.median(decode), 2)}
+    decode: list[float] = []
+    alike: dict[int, list[float]] = {}
+    for slow_turns, fast_turns in pairs:
+        for slow, fast in zip(slow_turns[1:], fast_turns[1:], strict=True):
+            ratio = statistics.median(slow["clocks_s"]) / statistics.median(fast["clocks_s"])
+            decode.append(ratio)
+            alike.setdefault(int(statistics.median(fast["gb_s"]) // 10 * 10), []).append(ratio)
+    return {
+        "prefill": round(statistics.median(prefill), 2),
+        "decode": round(statistics.median(decode), 2),
+        "decode_by_bandwidth": {
+            f"{low}-{low + 10} GB/s": {"decode": round(statistics.median(ratios), 2), "turns": len(ratios)}
+            for low, ratios in sorted(alike.items())
+        },
+    }
 
 
 def _summary(contender: Contender, about: Record, rows: list[Record]) -> Record:
@@ -245,7 +260,17 @@ def table(summaries: Sequence[Record]) -> str:
             figures += [f"{weights:.1f}", f"{each['peak_memory_gb']:.1f}", f"{row['processors']:.2f}"]
             figures += [f"{ratios[key]:.2f}" if ratios else "" for key in ("prefill", "decode")]
             lines.append("| " + " | ".join([each["name"], str(row["prompt"]), *figures]) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n\n" + "\n".join(_by_bandwidth(summaries))
+
+
+def _by_bandwidth(summaries: Sequence[Record]) -> Iterator[str]:
+    """The ratios of decoding, sorted by what memory gave."""
+    for each in summaries:
+        for row in each["rows"]:
+            bins = row.get("ours_over_theirs", {}).get("decode_by_bandwidth", {})
+            told = ", ".join(f"{rates}: {of['decode']:.2f} ({of['turns']})" for rates, of in bins.items())
+            if told:
+                yield f"ours/{each['name']}, prompt {row['prompt']}, at {told}"
 
 
 def machine() -> Record:
@@ -288,7 +313,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--chatglm-encodings", nargs="*", choices=("q4_0", "q8_0"), default=["q4_0", "q8_0"])
     parser.add_argument("--prompts", type=int, nargs="+", default=[32, 512], help="tokens")
     parser.add_argument("--long", action="store_true", help="a prompt of 2,000 tokens too")
-    parser.add_argument("--new", type=int, default=32, help="tokens to decode after each prompt")
+    parser.add_argument("--new", type=int, default=64, help="tokens to decode after each prompt")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="how often everyone reads each prompt")
     parser.add_argument("--patience", type=float, default=0, help="seconds to wait for a quiet machine")

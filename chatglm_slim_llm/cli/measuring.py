@@ -51,8 +51,7 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
     figures: dict[str, Any] = _run(forward, _prompts(model, workload), workload)
     peak_bytes = peak_memory_bytes()
     figures["peak_memory_gb"] = None if peak_bytes is None else peak_bytes / 1e9
-    kinds = Linear | PackedLinear | QuantizedLinear
-    layers: list[nn.Module] = [m for m in model.modules() if isinstance(m, kinds)]
+    layers = layers_of(model)
     figures |= _measure_layers(layers, workload, figures)
     about = {
         "level": level,
@@ -65,6 +64,11 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
         "weights_gb": sum(_size_bytes(layer) for layer in layers) / 1e9,
     }
     return about | figures
+
+
+def layers_of(model: Network) -> list[nn.Module]:
+    """All linear layers, the head among them."""
+    return [m for m in model.modules() if isinstance(m, Linear | PackedLinear | QuantizedLinear)]
 
 
 def peak_memory_bytes() -> int | None:
@@ -140,7 +144,7 @@ def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[s
     """The linear layers alone, a step's rows and a prompt's, in turn with the machine's limits."""
     rates: dict[str, list[float]] = {"read": [], "bandwidth": [], "prefill": [], "peak": []}
     for _ in range(_ROUNDS):
-        rates["bandwidth"].append(_bandwidth(layers))
+        rates["bandwidth"].append(bandwidth(layers))
         rates["read"].append(sum(map(_read_bytes, layers)) / _time_layers(layers, workload.batch))
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
     rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
@@ -175,7 +179,7 @@ def _time_layers(layers: Sequence[nn.Module], rows: int) -> float:
     return time.perf_counter() - started
 
 
-def _bandwidth(layers: Sequence[nn.Module]) -> float:
+def bandwidth(layers: Sequence[nn.Module]) -> float:
     """Bytes a second when all weights are read and nothing is done with them."""
     if (native := library()) is None:
         return float("nan")

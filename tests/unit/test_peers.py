@@ -104,11 +104,14 @@ class Scripted:
 
     def __init__(self, name: str, prompts_s: Sequence[float], turns_s: Sequence[float], calls: list[str]) -> None:
         self._name, self._prompts_s, self._turns_s, self._calls = name, iter(prompts_s), iter(turns_s), calls
+        self._rates = iter([55.0, 31.0, 44.0, 49.0])
 
     def ask(self, **request: int) -> Record:
         self._calls.append(f"{self._name} {request}")
         if "prompt" in request:
             return {"clock_s": next(self._prompts_s), "processor_s": 2.0}
+        if "read" in request:
+            return {"gb_s": [next(self._rates)]}
         return {"clocks_s": [next(self._turns_s)] * request["steps"], "processor_s": 1.0}
 
     def leave(self) -> Record:
@@ -136,7 +139,8 @@ def test_engines_stay_loaded_and_take_turns_of_four_steps():
     calls: list[str] = []
     race(heat(calls), [32], 8, 2)
     names = ["ours int4", "llama.cpp q4_0"]
-    a_round = [f"{name} {request}" for request in ({"prompt": 32}, {"steps": 4}, {"steps": 4}) for name in names]
+    turn = ["ours int4 {'steps': 4}", "ours int4 {'read': 1}", "llama.cpp q4_0 {'steps': 4}"]
+    a_round = [*(f"{name} {{'prompt': 32}}" for name in names), *turn, *turn]
     starts, ends = [f"{name} starts" for name in names], [f"{name} leaves" for name in names]
     assert calls == [*starts, *a_round, *a_round, *ends]
 
@@ -146,8 +150,15 @@ def test_medians_count_and_for_ratios_those_within_a_turn():
     assert (ours["rows"][0]["ttft_s"], theirs["rows"][0]["ttft_s"]) == (2.0, 5.0)
     assert theirs["rows"][0]["prefill_tokens_per_s"] == 6.4  # 32 / 5
     assert ours["rows"][0]["decode_tokens_per_s"] == 6.667  # the median of 0.1, 0.8, 0.1, 0.2, four times each
-    assert theirs["rows"][0]["ours_over_theirs"] == {"prefill": 3.0, "decode": 3.0}  # of 4, 2 and of 2, 3, 3, 3
+    ratios = theirs["rows"][0]["ours_over_theirs"]
+    assert (ratios["prefill"], ratios["decode"]) == (3.0, 3.0)  # of 4, 2 and of 2, 3, 3, 3
+    assert ratios["decode_by_bandwidth"] == {
+        "30-40 GB/s": {"decode": 3.0, "turns": 1},
+        "40-50 GB/s": {"decode": 3.0, "turns": 2},
+        "50-60 GB/s": {"decode": 2.0, "turns": 1},
+    }
     assert "ours_over_theirs" not in ours["rows"][0]
+    assert ours["rows"][0]["bandwidth_gb_s"] == 46.5
     assert theirs["rows"][0]["processors"] == 0.33  # 8 / (10 + 4 * 3.5)
 
 
@@ -161,6 +172,7 @@ def test_those_of_other_bits_run_on_their_own():
 
 
 def test_the_table_has_our_speed_over_theirs():
-    lines = table(race(heat([]), [32], 8, 2)).splitlines()
-    assert lines[2].endswith("|  |  |")
-    assert lines[3].endswith("| 3.00 | 3.00 |")
+    *_, ours, theirs, _, last = table(race(heat([]), [32], 8, 2)).splitlines()
+    assert ours.endswith("|  |  |")
+    assert theirs.endswith("| 3.00 | 3.00 |")
+    assert last.endswith("prompt 32, at 30-40 GB/s: 3.00 (1), 40-50 GB/s: 3.00 (2), 50-60 GB/s: 2.00 (1)")
