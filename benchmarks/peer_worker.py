@@ -6,9 +6,10 @@
     {"steps": 4}      read so many tokens more, one by one
     {"read": 1}       read all weights so often and do nothing with them (ours only)
 
-The first line that it prints, when the engine is ready, is about the engine; the last one, after the end of its input,
-about the process. It runs in the interpreter that has the engine, so it imports nothing of this project unless that is
-the engine. All are called below their conveniences: token ids in, the largest logit out.
+The first answer, when the engine is ready, is about the engine; the last one, after the end of the input, about the
+process. What the engine prints itself goes to standard error. This runs in the interpreter that has the engine, so it
+imports nothing of this project unless that is the engine. All are called below their conveniences: token ids in, the
+largest logit out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,9 +41,6 @@ class Engine(Protocol):
     def next(self, token_id: int) -> int:
         """Read one token more, return the next."""
 
-    def read(self, times: int) -> list[float]:
-        """Read all weights, return the rates."""
-
 
 class Ours:
     """This package, with random weights; the model is a level and a number of layers: `int4:28`."""
@@ -52,14 +51,17 @@ class Ours:
 
         from chatglm_slim_llm.cli import measuring
         from chatglm_slim_llm.kernels import instruction_set
+        from chatglm_slim_llm.network import forward_for
 
         torch.set_num_threads(threads)
         level, _, layers = path.partition(":")
         model, _ = measuring.load_shape("6b", level, int(layers))  # type: ignore[arg-type]
         self._bandwidth = partial(measuring.bandwidth, measuring.layers_of(model))
-        self._forward = measuring.forward_for(model)
+        self._forward = forward_for(model)
         self._end: list[Any] = [model.config.gmask_token_id, model.config.bos_token_id]
-        self._thread = ThreadPoolExecutor(1)  # as in use: memory comes and goes otherwise in a program's first thread
+        self._thread = ThreadPoolExecutor(
+            1
+        )  # as in use: the first thread's allocator gives memory back and takes it again
         self.about = {"version": _commit(), "build": instruction_set(), "threads": threads}
 
     def first(self, prompt_ids: list[int]) -> int:
@@ -120,9 +122,6 @@ class Llama:
     def next(self, token_id: int) -> int:
         return self._read([token_id])
 
-    def read(self, times: int) -> list[float]:
-        raise NotImplementedError
-
     def _read(self, ids: list[int]) -> int:
         tokens = (self._lib.llama_token * len(ids))(*ids)
         status = self._lib.llama_decode(self._context, self._lib.llama_batch_get_one(tokens, len(ids)))
@@ -154,9 +153,6 @@ class ChatGLM:
         self._ids.append(token_id)
         return self._read(len(self._ids) - 1)
 
-    def read(self, times: int) -> list[float]:
-        raise NotImplementedError
-
     def _read(self, past: int) -> int:
         token: int = self._pipeline.model.generate_next_token(self._ids, None, self._options, past, self._prompt)
         return token
@@ -183,6 +179,7 @@ class Session:
             clock_s, processor_s = self._timed(lambda: self._engine.first(ids))
             return {"clock_s": round(clock_s, 5), "processor_s": round(processor_s, 4)}
         if "read" in request:
+            assert isinstance(self._engine, Ours)
             return {"gb_s": [round(rate / 1e9, 1) for rate in self._engine.read(request["read"])]}
         times = [self._timed(lambda: self._engine.next(self._token)) for _ in range(request["steps"])]
         clocks, processors = zip(*times, strict=True)
@@ -212,16 +209,21 @@ def main() -> None:
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("model")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--positions", type=int, default=2048, help="the most tokens of a prompt and its answer")
     args = parser.parse_args()
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
     start = time.perf_counter()
-    engine = ENGINES[args.engine](args.model, args.threads, 2048)
+    engine = ENGINES[args.engine](args.model, args.threads, args.positions)
     load_s = round(time.perf_counter() - start, 2)
     session = Session(engine)
-    session.answer({"prompt": 8}), session.answer({"steps": 2})  # pages the weights in
-    print(json.dumps({**engine.about, "load_s": load_s}), flush=True)
-    for line in sys.stdin:
-        print(json.dumps(session.answer(json.loads(line))), flush=True)
-    print(json.dumps(memory_gb()), flush=True)
+    session.answer({"prompt": 8})  # pages the weights in
+    session.answer({"steps": 2})
+    with suppress(BrokenPipeError):  # who asked has gone
+        print(json.dumps({**engine.about, "load_s": load_s}), file=answers)
+        for line in sys.stdin:
+            print(json.dumps(session.answer(json.loads(line))), file=answers)
+        print(json.dumps(memory_gb()), file=answers)
 
 
 if __name__ == "__main__":

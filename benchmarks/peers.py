@@ -2,11 +2,11 @@
 
     python -m benchmarks.peers --models FOLDER --llama-python PYTHON --chatglm-python PYTHON [--rounds 3] [--long]
 
-Each engine runs in a process of its own. All of the same bits stay loaded and take turns of a few tokens, so that what
-the memory of a shared machine gives at the moment falls on all alike; medians count, and for ratios the median of the
-ratios within a turn. What a plain loop reads from memory stands beside each turn. An engine whose interpreter is not
-given is left out. Model files (4 to 7 GB each) are written to FOLDER once and used again; together the engines take up
-to 18 GB of memory.
+Each engine runs in a process of its own. All of the same bits stay loaded and take turns of four tokens, each turn in
+another order, so that what the memory of a shared machine gives at the moment falls on all alike; medians count, and
+for ratios the median of the ratios within a turn. Before and after each turn a plain loop reads our weights, which
+tells what memory gave. An engine whose interpreter is not given is left out. Model files (4 to 7 GB each) are written
+to FOLDER once and used again; together the engines take up to 18 GB of memory.
 """
 
 from __future__ import annotations
@@ -16,108 +16,20 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from datetime import date
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
-from benchmarks.peer_models import Shape, chatglm_6b, llama_7b, write_chatglm, write_llama
-
-Record = dict[str, Any]
+from benchmarks.peer_models import chatglm_6b, llama_7b
+from benchmarks.peer_process import Contender, Racer, Record, ours, peer
 
 SPEEDS = ("prefill_tokens_per_s", "ttft_s", "decode_tokens_per_s")
-_WORKER = Path(__file__).with_name("peer_worker.py")
-_STEPS_OF_TURN = 4
+STEPS_OF_TURN = 4
 _PAUSE_S = 0.05
-"""Between turns: until the threads of the one before have stopped to spin."""
-
-
-class Racer(Protocol):
-    """An engine that is loaded."""
-
-    def ask(self, **request: int) -> Record:
-        """Do what `peer_worker.py` describes; return its answer."""
-
-    def leave(self) -> Record:
-        """End the process; return what it says of the engine and of itself."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One engine at one level."""
-
-    name: str
-    engine: str
-    bits: int
-    shape: Shape
-    start: Callable[[], Racer]
-
-
-class Process:
-    """A `peer_worker.py`."""
-
-    def __init__(self, python: str, engine: str, model: str, threads: int) -> None:
-        command = [python, str(_WORKER), engine, model, "--threads", str(threads)]
-        environ = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        if engine == "ours":
-            environ["PYTHONPATH"] = str(_WORKER.parents[1])
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
-        self._about = self._answer()
-
-    def ask(self, **request: int) -> Record:
-        """Send a request, wait for its answer."""
-        assert self._process.stdin is not None
-        print(json.dumps(request), file=self._process.stdin, flush=True)
-        return self._answer()
-
-    def leave(self) -> Record:
-        """Close its input; it answers once more and ends."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        about = self._about | self._answer()
-        self._process.wait()
-        return about
-
-    def _answer(self) -> Record:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("{"):  # an engine may print something of its own
-                answer: Record = json.loads(line)
-                return answer
-        raise SystemExit(f"{self._process.args!r} ended with status {self._process.wait()}")
-
-
-def ours(python: str, level: str, shape: Shape, threads: int) -> Contender:
-    """This package."""
-    model = f"{level}:{shape.layers}"
-    start = partial(Process, python, "ours", model, threads)
-    return Contender(f"ours {level}", "ours", int(level.removeprefix("int")), shape, start)
-
-
-def peer(engine: str, python: str, encoding: str, shape: Shape, folder: Path, threads: int) -> Contender:
-    """Another engine; its model file is written before the first start."""
-    model = folder / f"{engine}-{shape.layers}-{encoding}.{'gguf' if engine == 'llama.cpp' else 'bin'}"
-
-    def start() -> Process:
-        _ensure(model, shape, encoding, write_llama if engine == "llama.cpp" else write_chatglm)
-        return Process(python, engine, str(model), threads)
-
-    return Contender(f"{engine} {encoding}", engine, int(encoding[1]), shape, start)
-
-
-def _ensure(path: Path, shape: Shape, encoding: str, write: Callable[[Path, Shape, str], None]) -> None:
-    if path.exists():
-        return
-    print(f"writing {path}", file=sys.stderr)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".part")
-    write(unfinished, shape, encoding)
-    unfinished.replace(path)
+"""Before each request: until the threads of the engine before have stopped to spin."""
 
 
 def race(
@@ -137,15 +49,19 @@ def race(
 def _run_heat(
     heat: Sequence[Contender], prompts: Sequence[int], new: int, rounds: int, patience_s: float
 ) -> dict[str, Record]:
-    racers = {contender.name: contender.start() for contender in heat}
     reference = next((contender.name for contender in heat if contender.engine == "ours"), None)
     tries: dict[int, list[Tries]] = {prompt: [] for prompt in prompts}
-    for turn in range(rounds):
-        for prompt in prompts:
-            print(f"round {turn + 1}/{rounds}, prompt {prompt}: {', '.join(racers)}", file=sys.stderr)
-            wait_for_quiet(patience_s)
-            tries[prompt].append(_take_turns(racers, reference, prompt, new))
-    about = {name: racer.leave() for name, racer in racers.items()}
+    racers: dict[str, Racer] = {}
+    with ExitStack() as stack:
+        for contender in heat:
+            racers[contender.name] = contender.start()
+            stack.callback(racers[contender.name].close)
+        for turn in range(rounds):
+            for prompt in prompts:
+                print(f"round {turn + 1}/{rounds}, prompt {prompt}: {', '.join(racers)}", file=sys.stderr)
+                wait_for_quiet(patience_s)
+                tries[prompt].append(_take_turns(racers, reference, prompt, new))
+        about = {name: racer.leave() for name, racer in racers.items()}
     summaries = {}
     for contender in heat:
         rows = [row_of(contender.name, reference, prompt, new, tries[prompt]) for prompt in prompts]
@@ -158,14 +74,21 @@ Tries = dict[str, list[Record]]
 
 
 def _take_turns(racers: dict[str, Racer], reference: str | None, prompt: int, new: int) -> Tries:
-    answers: Tries = {name: [racer.ask(prompt=prompt)] for name, racer in racers.items()}
-    for _ in range(-(-new // _STEPS_OF_TURN)):
-        for name, racer in racers.items():
-            time.sleep(_PAUSE_S)
-            answers[name].append(racer.ask(steps=_STEPS_OF_TURN))
-            if name == reference:
-                answers[name][-1] |= racer.ask(read=1)
+    answers: Tries = {name: [_ask(racer, prompt=prompt)] for name, racer in racers.items()}
+    names = list(racers)
+    for turn in range(new // STEPS_OF_TURN):
+        first = turn % len(names)
+        rates = _ask(racers[reference], read=1)["gb_s"] if reference else []
+        for name in (*names[first:], *names[:first]):
+            answers[name].append(_ask(racers[name], steps=STEPS_OF_TURN))
+        if reference:
+            answers[reference][-1]["gb_s"] = rates + _ask(racers[reference], read=1)["gb_s"]
     return answers
+
+
+def _ask(racer: Racer, **request: int) -> Record:
+    time.sleep(_PAUSE_S)
+    return racer.ask(**request)
 
 
 def row_of(name: str, reference: str | None, prompt: int, new: int, tries: Sequence[Tries]) -> Record:
@@ -191,16 +114,18 @@ def row_of(name: str, reference: str | None, prompt: int, new: int, tries: Seque
 
 
 def _ratios(theirs: str, ours: str, tries: Sequence[Tries]) -> Record:
-    """How many times as fast we are; medians over the prompts and over the turns, and over those of like bandwidth."""
+    """How many times as fast we are: medians over the prompts, over the turns, and over turns of like bandwidth.
+
+    The last are indications, as what memory gives may change within a turn.
+    """
     pairs = [(answers[theirs], answers[ours]) for answers in tries]
-    prefill = [slow[0]["clock_s"] / fast[0]["clock_s"] for slow, fast in pairs]
+    prefill = [them[0]["clock_s"] / us[0]["clock_s"] for them, us in pairs]
     decode: list[float] = []
     alike: dict[int, list[float]] = {}
-    for slow_turns, fast_turns in pairs:
-        for slow, fast in zip(slow_turns[1:], fast_turns[1:], strict=True):
-            ratio = statistics.median(slow["clocks_s"]) / statistics.median(fast["clocks_s"])
-            decode.append(ratio)
-            alike.setdefault(int(statistics.median(fast["gb_s"]) // 10 * 10), []).append(ratio)
+    for their_turns, our_turns in pairs:
+        for them, us in zip(their_turns[1:], our_turns[1:], strict=True):
+            decode.append(statistics.median(them["clocks_s"]) / statistics.median(us["clocks_s"]))
+            alike.setdefault(int(statistics.mean(us["gb_s"]) // 10 * 10), []).append(decode[-1])
     return {
         "prefill": round(statistics.median(prefill), 2),
         "decode": round(statistics.median(decode), 2),
@@ -244,7 +169,7 @@ def _processor_ticks() -> tuple[int, int]:
 
 
 def table(summaries: Sequence[Record]) -> str:
-    """Everyone's medians as Markdown.
+    """Everyone's medians as Markdown, and below it our ratios by what memory gave.
 
     The ratios are ours over theirs at the same bits, above 1 where we are faster. Fewer processors than threads say
     that something else ran at the time.
@@ -290,15 +215,21 @@ def machine() -> Record:
 
 def contenders(args: argparse.Namespace) -> list[Contender]:
     """Who takes part, from the command line."""
-    shape = chatglm_6b(args.layers or chatglm_6b().layers)
-    everyone = [ours(args.ours, level, shape, args.threads) for level in args.levels]
+    sizes = (args.threads, positions_for(max(args.prompts), args.new))
+    shape, llama = (make(args.layers or make().layers) for make in (chatglm_6b, llama_7b))
+    everyone = [ours(args.ours, level, shape, *sizes) for level in dict.fromkeys(args.levels)]
     if args.llama_python:
-        llama, encodings = llama_7b(args.layers or llama_7b().layers), args.llama_encodings
-        everyone += [peer("llama.cpp", args.llama_python, e, llama, args.models, args.threads) for e in encodings]
+        encodings = dict.fromkeys(args.llama_encodings)
+        everyone += [peer("llama.cpp", args.llama_python, e, llama, args.models, *sizes) for e in encodings]
     if args.chatglm_python:
-        encodings = args.chatglm_encodings
-        everyone += [peer("chatglm.cpp", args.chatglm_python, e, shape, args.models, args.threads) for e in encodings]
+        encodings = dict.fromkeys(args.chatglm_encodings)
+        everyone += [peer("chatglm.cpp", args.chatglm_python, e, shape, args.models, *sizes) for e in encodings]
     return everyone
+
+
+def positions_for(prompt: int, new: int) -> int:
+    """Room for a prompt and the tokens after it, in whole blocks of 256 as engines like it."""
+    return -(-(prompt + new) // 256) * 256
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -320,16 +251,22 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--layers", type=int, help="fewer layers, to try the script; such figures mean little")
     parser.add_argument("--note", default="", help="a word about the builds, kept in the file")
     parser.add_argument("--out", type=Path, help="write all figures to this JSON file")
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.long:
+        args.prompts.append(2000)
+    if args.new % STEPS_OF_TURN:
+        parser.error(f"--new is {args.new}; it must be a multiple of {STEPS_OF_TURN}, the tokens of a turn")
+    if not (args.levels or args.llama_python or args.chatglm_python):
+        parser.error("nobody takes part: give --levels, --llama-python or --chatglm-python")
+    return args
 
 
 def main() -> None:
     """Race, print, save."""
     args = parse()
     everyone = contenders(args)
-    prompts = [*args.prompts, *([2000] if args.long else [])]
     load_before = os.getloadavg()[0]
-    summaries = race(everyone, prompts, args.new, args.rounds, args.patience)
+    summaries = race(everyone, args.prompts, args.new, args.rounds, args.patience)
     print(table(summaries))
     report = {
         "date": date.today().isoformat(),

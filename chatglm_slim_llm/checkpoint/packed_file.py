@@ -20,7 +20,7 @@ from pathlib import Path
 
 import torch
 
-from chatglm_slim_llm.checkpoint.files import Weights
+from chatglm_slim_llm.checkpoint.files import Weights, check_finite
 from chatglm_slim_llm.checkpoint.packing import Packing, allocate
 from chatglm_slim_llm.checkpoint.progress import Meter, Progress
 from chatglm_slim_llm.checkpoint.safetensors_file import SafetensorsShard, SafetensorsWriter, TensorSpec
@@ -93,6 +93,7 @@ def _read_tensors(path: Path, tensors: dict[str, torch.Tensor], progress: Progre
     def read(name: str) -> int:
         with closing(SafetensorsShard(path)) as shard:
             shard.read_rows(name, 0, tensors[name])
+        check_finite(tensors[name], name, path)  # the kernels rely on it
         return tensors[name].nbytes
 
     # A file that the system still has in memory comes as fast as the threads that copy it.

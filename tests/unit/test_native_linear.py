@@ -131,6 +131,26 @@ def test_extreme_rows_of_a_tile_are_what_they_are_alone(instruction_set, form): 
         torch.testing.assert_close(y[row].double(), expected, rtol=1e-4, atol=bound)
 
 
+def test_extreme_scales_of_weights_and_activations_meet_in_a_tile_as_they_do_alone(instruction_set):  # noqa: F811
+    layer, _ = random_weight(48, 256, PackedFormat(4, 128))
+    fp16 = torch.tensor([6e-8, -6e-8, 6.1e-5, 65504.0, -65504.0, 0.0, 1.0, 0.001]).half()
+    pack_scale(fp16.repeat(12).view(48, 2), layer.weight_scale)
+    powers = torch.tensor([-102, -101, -100, -99, -1, 0, 1, 98, 99, 100, 101, 102.0])
+    x = torch.randn(len(powers), 256) * 100 * powers.exp2()[:, None]  # one step of them is about such a power
+    for row, alone in enumerate(x):
+        assert torch.equal(layer(x)[row], layer(alone[None])[0]), f"2^{powers[row]:.0f}"
+
+
+def test_more_threads_than_panels_make_every_panel_once(instruction_set):  # noqa: F811
+    layer, weight = random_weight(17, 200, PackedFormat(4, 128))
+    for rows in (1, 40):
+        x = torch.randn(rows, 200)
+        with threads(7):
+            found = layer(x)
+        expected = quantize_activations(x, layer.form) @ weight.T + layer.bias.double()
+        torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-4)
+
+
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize("rows", [2, 40])
 def test_a_scale_of_zero_makes_nothing_of_any_weight(instruction_set, form, rows):  # noqa: F811

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from chatglm_slim_llm.checkpoint import files, packed_file, packing, quantize_checkpoint
 from chatglm_slim_llm.checkpoint.loading import load_packed_model
@@ -88,6 +88,16 @@ def test_a_damaged_copy_is_made_again(folder, spoil, caplog):
     caplog.clear()
     assert_same(load_packed_model(folder, quantization="int4"), expected)
     assert not caplog.text
+
+
+def test_a_copy_with_a_scale_that_is_no_number_is_made_again(folder, caplog):
+    expected = weights_of(load_packed_model(folder, quantization="int4"))
+    (copy,) = copies()
+    tensors = load_file(copy)
+    tensors["transformer.layers.0.attention.dense.weight_scale"].view(-1)[3] = float("inf")
+    save_file(tensors, copy)
+    assert_same(load_packed_model(folder, quantization="int4"), expected)
+    assert "weight_scale' holds NaN or infinite numbers" in caplog.text
 
 
 def test_levels_have_copies_of_their_own(folder):

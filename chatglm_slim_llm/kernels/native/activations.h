@@ -14,7 +14,7 @@ namespace chatglm { namespace CHATGLM_ISA {
 // A group's largest value over its root mean square, above which it gets 16 bits: the error of 8 bits would be more
 // than kOutlier / (127 * sqrt(12)) = 1.1 % of the group. Normally distributed values reach 2.7.
 constexpr float kOutlier = 5.0f;
-// Powers of two between these, times any fp16 number, are normal fp32 numbers.
+// Powers of two between these, times any finite fp16 number but zero, are normal fp32 numbers.
 constexpr float kSmallestPower = 0x1p-100f, kLargestPower = 0x1p100f;
 // Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
 constexpr float kTiny = 1e-30f;
@@ -31,7 +31,8 @@ struct Quantized {
     int32_t *corrections;  // minus what the dot products leave of the weights' offset, times the sum of the values
 };
 
-// What is special about a group of a tile: some row has 16 bits, or the scale of some row is no power of two as above.
+// What is special about a group of a tile: some row has 16 bits, or the scale of some row, where it should be a power
+// of two, is none of those above.
 enum Special : uint8_t { kHasRest = 1, kOddScale = 2 };
 
 struct Activations {

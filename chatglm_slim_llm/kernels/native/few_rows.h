@@ -35,11 +35,11 @@ ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, cons
         if (BITS == 8) prefetch_once(w + kPrefetchBytes + 64);
         dot_step<BITS, T>(low, two_sums ? high : low, w, x);
     }
-    const F scale = load_half(panels.scales(0, g));
-    for (int m = 0; m < T; m++) {
-        const F xscale = splat(form.scales[g * T + m]);
-        y[m] = fma(panels.one_scale() ? xscale : mul(scale, xscale), to_float(iadd(low[m], high[m])), y[m]);
-    }
+    F scales[T];
+    for (int m = 0; m < T; m++) scales[m] = splat(form.scales[g * T + m]);
+    if (!panels.one_scale())
+        for (int m = 0; m < T; m++) scales[m] = mul(load_half(panels.scales(0, g)), scales[m]);
+    for (int m = 0; m < T; m++) y[m] = fma(scales[m], to_float(iadd(low[m], high[m])), y[m]);
 }
 
 template <int BITS, int T>

@@ -5,7 +5,7 @@
 // or, where there is one scale for the whole of row n,
 //     y[n] = bias[n] + scale[n] * (sum over groups g of  xscale[g] * (exact sum over k in g of q[n, k] * xq[k]))
 // so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. A group
-// with 16-bit activations has two such terms.
+// with 16-bit activations has two such terms. Without the weight's scale the sums of inputs beyond 1e33 may overflow.
 #pragma once
 #include "few_rows.h"
 #include "many_rows.h"
@@ -35,10 +35,11 @@ static void linear_block(const Weight &w, const float *x, const Activations &a, 
             for (int64_t row = 0; row < a.rows; row += a.tile) quantize_tile(x, a, row);
         }
         const int thread = omp_get_thread_num();
+        Scratch *own = few_rows ? nullptr : scratch + thread;
         shares.each(thread, [&](int64_t piece) {
             const int64_t first = piece * at_once, end = first + at_once < count ? first + at_once : count;
-            if (w.bits == 4) multiply_range<4>(panels, first, end, a, scratch + thread);
-            else multiply_range<8>(panels, first, end, a, scratch + thread);
+            if (w.bits == 4) multiply_range<4>(panels, first, end, a, own);
+            else multiply_range<8>(panels, first, end, a, own);
         });
     }
 }

@@ -102,7 +102,8 @@ struct NextColumns {
         const Panels &panels = c.panels;  // after the last columns come the next panels' first ones
         for (int p = 0; p < P; p++)
             from[p] = c.are_last() ? panels.data(P + p) : panels.data(p) + c.g1 * c.a.group * BITS * 2;
-        lines_a_tile = (kLines * kTileRows + c.a.rows - 1) / c.a.rows;
+        const int64_t tiles = c.a.rows / kTileRows;
+        lines_a_tile = (kLines + tiles - 1) / tiles;
     }
     void fetch() {
         for (int64_t end = line + lines_a_tile; line < end; line++)
@@ -114,6 +115,7 @@ template <int BITS, int P>
 static void multiply_columns(const Columns &c, float *sums) {
     static_assert(kStreamRows + 1 >= kTileRows, "many rows are a whole tile at least");
     NextColumns<BITS, P> next(c);
+    next.fetch();
     multiply_tile<BITS, true, kTileRows, P>(c, 0, sums);
     int64_t row = kTileRows;
     for (; row + kTileRows <= c.a.rows; row += kTileRows) {
@@ -126,9 +128,10 @@ static void multiply_columns(const Columns &c, float *sums) {
 template <int BITS, int P>
 static void multiply_panels(const Panels &panels, const Activations &a, Scratch *scratch) {
     const int64_t at_once = kBlockColumns / a.group;
-    for (int64_t g = 0; g < a.groups; g += at_once)
-        multiply_columns<BITS, P>({panels, a, scratch->weights, g, g + at_once < a.groups ? g + at_once : a.groups},
-                                  scratch->sums);
+    for (int64_t g = 0; g < a.groups; g += at_once) {
+        const Columns c = {panels, a, scratch->weights, g, g + at_once < a.groups ? g + at_once : a.groups};
+        multiply_columns<BITS, P>(c, scratch->sums);
+    }
 }
 
 template <int BITS>

@@ -7,7 +7,7 @@ namespace chatglm { namespace CHATGLM_ISA {
 // Each thread has a run of neighbouring pieces to itself, so that memory is read from end to end and what was fetched
 // ahead is what the thread comes to next. Who is done helps the others, as one of them may be on a busy core.
 class Shares {
-    static constexpr int64_t kLine = 8;  // numbers between those of two threads, so that they share no cache line
+    static constexpr int64_t kLine = 16;  // numbers between those of two threads, so that they share no cache line
     int64_t pieces, threads, *next;      // [threads * kLine]
 
     int64_t begin_of(int64_t share) const { return pieces * share / threads; }

@@ -4,7 +4,7 @@
 //   F      16 floats            I   16 int32            B   64 bytes: 16 lanes of 4
 //   dot4_* acc[lane] += sum over j < 4 of w[lane][j] * x[j], exact; w is unsigned, x signed
 //   dot_nibbles  the same with x[lane][j]
-//   times_power  exponents_of(v) and a power of two: their product, both normal numbers and so is it, or v is zero
+//   times_power  the product of a power of two and the v of exponents_of; v is zero, or v and the product are normal
 //   dot4_byte    takes w - kByteZero for w, where there are products of signed bytes only
 #pragma once
 #include <immintrin.h>
@@ -85,7 +85,7 @@ ALWAYS_INLINE F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 ALWAYS_INLINE I to_int(F a) { return _mm512_cvtps_epi32(a); }  // rounds half to even
 ALWAYS_INLINE void store_bytes(int8_t *p, I v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(v)); }
 
-// The power's exponent is added to those of the numbers: that takes no multiplier.
+// The power's exponent is added to those of the numbers: that takes no multiplier. Zero loses its sign.
 struct Exponents {
     I less_one;
     __mmask16 some;

@@ -57,19 +57,20 @@ ALWAYS_INLINE void dot_columns(I acc[P][T], const B v[P], const int8_t *x) {
 
 template <Scales SCALES, int T, int P>
 ALWAYS_INLINE void add_scaled(const Tile &t, const I acc[P][T], F y[P][T]) {
-    F scale[P];
+    F scales[P];
     Exponents exponents[P];
     for (int p = 0; p < P; p++) {
-        scale[p] = SCALES == Scales::kOfRow ? zero() : load_half(t.scales + p * t.next_scale);
-        exponents[p] = exponents_of(scale[p]);
+        if constexpr (SCALES == Scales::kPowers) exponents[p] = exponents_of(load_half(t.scales + p * t.next_scale));
+        if constexpr (SCALES == Scales::kOfGroups) scales[p] = load_half(t.scales + p * t.next_scale);
     }
 #pragma GCC unroll 16
     for (int m = 0; m < T; m++)
         for (int p = 0; p < P; p++) {
-            const F both = SCALES == Scales::kOfRow    ? splat(t.xscales[m])
-                           : SCALES == Scales::kPowers ? times_power(exponents[p], t.xscales[m])
-                                                       : mul(scale[p], splat(t.xscales[m]));
-            y[p][m] = fma(both, to_float(acc[p][m]), y[p][m]);
+            F scale;
+            if constexpr (SCALES == Scales::kOfRow) scale = splat(t.xscales[m]);
+            else if constexpr (SCALES == Scales::kPowers) scale = times_power(exponents[p], t.xscales[m]);
+            else scale = mul(scales[p], splat(t.xscales[m]));
+            y[p][m] = fma(scale, to_float(acc[p][m]), y[p][m]);
         }
 }
 
