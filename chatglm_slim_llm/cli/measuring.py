@@ -6,7 +6,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +48,12 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
         None where there are no compiled kernels to ask it.
     """
     forward: Any = forward_for(model)
-    figures: dict[str, Any] = _run(forward, _prompts(model, workload), workload)
+    figures: dict[str, Any]
+    figures, step = _run(forward, _prompts(model, workload), workload)
     peak_bytes = peak_memory_bytes()
     figures["peak_memory_gb"] = None if peak_bytes is None else peak_bytes / 1e9
     layers = layers_of(model)
-    figures |= _measure_layers(layers, workload, figures)
+    figures |= _measure_layers(layers, workload, step, figures["attention_step_s"])
     about = {
         "level": level,
         "prompt": workload.prompt,
@@ -93,7 +94,8 @@ def _prompts(model: Network, workload: Workload) -> list[list[int]]:
 
 def _run(
     forward: BatchedForward | SequentialForward, prompts: Sequence[list[int]], workload: Workload
-) -> dict[str, float | None]:
+) -> tuple[dict[str, float | None], Callable[[], object]]:
+    """The whole program's figures, and a step more for each call."""
     started = time.perf_counter()
     contexts, tokens = [], []
     first_s = 0.0
@@ -103,20 +105,26 @@ def _run(
         tokens.append(int(scores.argmax()))
         first_s = first_s or time.perf_counter() - started
     prefill_s = time.perf_counter() - started
-    step_times = []
-    for _ in range(workload.new - 1):
-        started = time.perf_counter()
+
+    def step() -> None:
         scores_of_all = forward.step(contexts, [[token] for token in tokens])
-        tokens = [int(scores[-1].argmax()) for scores in scores_of_all]
-        step_times.append(time.perf_counter() - started)
-    step_s = statistics.median(step_times)
-    return {
+        tokens[:] = [int(scores[-1].argmax()) for scores in scores_of_all]
+
+    step_s = statistics.median(_seconds(step) for _ in range(workload.new - 1))
+    figures = {
         "prefill_tokens_per_s": sum(map(len, prompts)) / prefill_s,
         "decode_tokens_per_s": len(prompts) / step_s,
         "ttft_s": first_s,
         "step_s": step_s,
         "attention_step_s": _time_attention(contexts) if isinstance(forward, BatchedForward) else None,
     }
+    return figures, step
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 def _time_attention(contexts: Sequence[Context]) -> float:
@@ -140,29 +148,33 @@ def _exhaust(pieces: Any) -> Any:
             return finished.value
 
 
-def _measure_layers(layers: list[nn.Module], workload: Workload, figures: dict[str, Any]) -> dict[str, float | None]:
-    """The linear layers alone, a step's rows and a prompt's, in turn with the machine's limits."""
+def _measure_layers(
+    layers: list[nn.Module], workload: Workload, step: Callable[[], object], attention_s: float | None
+) -> dict[str, float | None]:
+    """The linear layers alone, a step's rows and a prompt's, in turn with whole steps and the machine's limits."""
     rates: dict[str, list[float]] = {"read": [], "bandwidth": [], "prefill": [], "peak": []}
+    others = []
     for _ in range(_ROUNDS):
         rates["bandwidth"].append(bandwidth(layers))
-        rates["read"].append(sum(map(_read_bytes, layers)) / _time_layers(layers, workload.batch))
+        layers_s = _time_layers(layers, workload.batch)
+        rates["read"].append(sum(map(_read_bytes, layers)) / layers_s)
+        others.append(1 - (layers_s + (attention_s or 0)) / _seconds(step))
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
     rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
     for _ in range(_ROUNDS):
         rates["peak"].append(_peak())
         rates["prefill"].append(2 * rows * sum(map(_num_weights, few)) / _time_layers(few, rows))
     middle = {name: statistics.median(values) for name, values in rates.items()}
-    linear_s = sum(map(_read_bytes, layers)) / middle["read"]
-    known, attention_s = library() is not None, figures["attention_step_s"]
+    known = library() is not None
     return {
-        "linear_step_s": linear_s,
+        "linear_step_s": sum(map(_read_bytes, layers)) / middle["read"],
         "bandwidth_gb_s": middle["bandwidth"] / 1e9 if known else None,
         "decode_read_gb_s": middle["read"] / 1e9,
         "decode_bandwidth_fraction": _ratio(rates["read"], rates["bandwidth"]) if known else None,
         "gemm_gflop_s": middle["peak"] / 1e9 if known else None,
         "prefill_gflop_s": middle["prefill"] / 1e9,
         "prefill_peak_fraction": _ratio(rates["prefill"], rates["peak"]) if known else None,
-        "other_share": None if attention_s is None else 1 - (linear_s + attention_s) / figures["step_s"],
+        "other_share": None if attention_s is None else statistics.median(others),
     }
 
 

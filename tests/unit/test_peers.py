@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ from benchmarks.peer_models import (
     write_llama,
 )
 from benchmarks.peer_process import Contender, Process, Racer, Record
-from benchmarks.peers import parse, positions_for, race, table
+from benchmarks.peers import as_json, parse, positions_for, race, table
 from tests.unit.native import needs_library
 
 TINY = Shape(layers=2, inner=128, vocab=96, hidden=64, heads=2, mlp_matrices=3)
@@ -221,6 +222,13 @@ def test_those_of_other_bits_run_on_their_own():
     _, theirs = race([first, wide], [32], 8, 2)
     assert calls.index("ours int4 leaves") < calls.index("llama.cpp q4_0 starts")
     assert "ours_over_theirs" not in theirs["rows"][0]
+
+
+def test_the_report_has_a_line_for_each_row_and_loses_nothing():
+    report = {"date": "2026-11-28", "engines": race(heat([]), [32, 512], 4, 1)}
+    text = as_json(report)
+    assert json.loads(text) == report
+    assert sum('"ttft_s"' in line for line in text.splitlines()) == 4
 
 
 def test_the_table_has_our_speed_over_theirs():
