@@ -56,8 +56,9 @@ class Process:
         environ = os.environ | {"OMP_NUM_THREADS": str(threads)}
         if engine == "ours":
             environ["PYTHONPATH"] = str(_WORKER.parents[1])
-        command = [python, str(_WORKER), engine, model, *sizes]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ)
+        self._command = [python, str(_WORKER), engine, model, *sizes]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, text=True, env=environ)
         self._about = self._answer()
 
     def ask(self, **request: int) -> Record:
@@ -93,7 +94,7 @@ class Process:
         line = self._process.stdout.readline()
         if not line:
             self.close()
-            command, status = " ".join(map(str, self._process.args)), self._process.returncode  # type: ignore[arg-type]
+            command, status = " ".join(self._command), self._process.returncode
             raise SystemExit(f"{command}\nended with status {status}; what it said is above, if anything")
         answer: Record = json.loads(line)
         return answer

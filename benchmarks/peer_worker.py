@@ -27,7 +27,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    from chatglm_slim_llm.config import Quantization
 
 
 class Engine(Protocol):
@@ -55,13 +58,13 @@ class Ours:
 
         torch.set_num_threads(threads)
         level, _, layers = path.partition(":")
-        model, _ = measuring.load_shape("6b", level, int(layers))  # type: ignore[arg-type]
+        model, _ = measuring.load_shape("6b", cast("Quantization", level), int(layers))
         self._bandwidth = partial(measuring.bandwidth, measuring.layers_of(model))
         self._forward = forward_for(model)
+        self._prefill = lambda ids: measuring.exhaust(self._forward.prefill(ids))
         self._end: list[Any] = [model.config.gmask_token_id, model.config.bos_token_id]
-        self._thread = ThreadPoolExecutor(
-            1
-        )  # as in use: the first thread's allocator gives memory back and takes it again
+        # As in use: the allocator of a program's first thread gives memory back and takes it again.
+        self._thread = ThreadPoolExecutor(1)
         self.about = {"version": _commit(), "build": instruction_set(), "threads": threads}
 
     def first(self, prompt_ids: list[int]) -> int:
@@ -76,13 +79,8 @@ class Ours:
 
     def _read_prompt(self, ids: list[int]) -> int:
         self._context: Any = None  # before the next one takes memory
-        pieces = self._forward.prefill(ids)
-        while True:
-            try:
-                next(pieces)
-            except StopIteration as finished:
-                self._context, scores = finished.value
-                return int(scores.argmax())
+        self._context, scores = self._prefill(ids)
+        return int(scores.argmax())
 
     def _read(self, token_id: int) -> int:
         return int(self._forward.step([self._context], [[token_id]])[0][-1].argmax())

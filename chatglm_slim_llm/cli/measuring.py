@@ -100,7 +100,7 @@ def _run(
     contexts, tokens = [], []
     first_s = 0.0
     for prompt in prompts:
-        context, scores = _exhaust(forward.prefill(prompt))
+        context, scores = exhaust(forward.prefill(prompt))
         contexts.append(context)
         tokens.append(int(scores.argmax()))
         first_s = first_s or time.perf_counter() - started
@@ -140,7 +140,8 @@ def _time_attention(contexts: Sequence[Context]) -> float:
     return statistics.median(times)
 
 
-def _exhaust(pieces: Any) -> Any:
+def exhaust(pieces: Any) -> Any:
+    """What a generator returns, here the context and the scores of a prefill."""
     while True:
         try:
             next(pieces)
