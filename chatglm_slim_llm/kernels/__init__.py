@@ -1,5 +1,6 @@
 """How weights are stored and multiplied, and what else a token costs; knows nothing of the model above it."""
 
+from chatglm_slim_llm.kernels.blocks import BlockParts, Blocks
 from chatglm_slim_llm.kernels.elementwise import gelu, layer_norm, scale_add
 from chatglm_slim_llm.kernels.library import instruction_set, library, shares_threads_with_torch, why_not
 from chatglm_slim_llm.kernels.linear import (
@@ -15,6 +16,8 @@ from chatglm_slim_llm.kernels.quantization import dequantize_weight, quantize_we
 
 __all__ = [
     "QUANTIZED_LINEARS",
+    "BlockParts",
+    "Blocks",
     "CacheShape",
     "Linear",
     "PackedEmbedding",

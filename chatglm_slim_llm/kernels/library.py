@@ -20,7 +20,7 @@ VARIABLE = "CHATGLM_SLIM_KERNELS"
 """Chooses an instruction set (``avx512``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the library alone, or
 another library by its path."""
 _WITHOUT = "torch"
-_VERSION = 2
+_VERSION = 3
 """Of the functions and layouts; a library left over from an older checkout has another."""
 
 
@@ -39,6 +39,32 @@ class WeightStruct(ctypes.Structure):
     )
 
 
+class DenseStruct(ctypes.Structure):
+    """`Dense` of native.h: a linear layer."""
+
+    _fields_ = (("weight", WeightStruct), ("bias", c_void_p))
+
+
+class NormStruct(ctypes.Structure):
+    """`Norm` of native.h: a LayerNorm."""
+
+    _fields_ = (("weight", c_void_p), ("bias", c_void_p), ("eps", c_float))
+
+
+class BlockStruct(ctypes.Structure):
+    """`BlockWeights` of native.h: what one block of a model is made of."""
+
+    _fields_ = (
+        ("input", NormStruct),
+        ("middle", NormStruct),
+        ("query_key_value", DenseStruct),
+        ("dense", DenseStruct),
+        ("up", DenseStruct),
+        ("down", DenseStruct),
+        ("alpha", c_float),
+    )
+
+
 class RowsStruct(ctypes.Structure):
     """`Rows` of native.h: where the rows of a forward pass stand in their sequences."""
 
@@ -52,6 +78,7 @@ class HeadsStruct(ctypes.Structure):
 
 
 _WEIGHT, _ROWS, _HEADS = POINTER(WeightStruct), POINTER(RowsStruct), POINTER(HeadsStruct)
+_BLOCKS = POINTER(BlockStruct)
 _SIGNATURES = {
     "chatglm_instruction_set": (c_char_p, (c_char_p,)),
     "chatglm_version": (c_int64, ()),
@@ -66,6 +93,7 @@ _SIGNATURES = {
     "chatglm_store": (None, (_ROWS, _HEADS, c_void_p, c_void_p, c_void_p, c_void_p, c_int)),
     "chatglm_attend_rows": (c_int, (_ROWS, _HEADS, c_void_p, c_void_p, c_int)),
     "chatglm_attend_context": (c_int, (_ROWS, _HEADS, c_void_p, c_void_p, c_int)),
+    "chatglm_blocks": (c_int, (_BLOCKS, c_int64, _ROWS, _HEADS, c_void_p, c_void_p, c_void_p, c_int)),
     "chatglm_layer_norm": (
         None,
         (c_void_p, c_void_p, c_void_p, c_float, c_int64, c_int64, c_void_p, c_int),

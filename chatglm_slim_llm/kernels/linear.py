@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chatglm_slim_llm.kernels.library import library
+from chatglm_slim_llm.kernels.library import WeightStruct, library
 from chatglm_slim_llm.kernels.packed import HALF, NativeWeight, native_linear
 from chatglm_slim_llm.kernels.quantization import check_bits, dequantize_weight, quantize_weight, unpack
 
@@ -38,8 +38,13 @@ class Linear(nn.Linear):
         if input.dtype == self.weight.dtype:
             return F.linear(input, self.weight, self.bias)
         if self._runs_natively(input):
-            return native_linear(self._known.of(self.weight), input, self._float_bias())
+            weight, bias = self.native_weight()
+            return native_linear(weight, input, bias)
         return _add_bias(_mixed_matmul(input, self.weight), self.bias)
+
+    def native_weight(self) -> tuple[WeightStruct, Tensor | None]:
+        """The weight as the compiled kernels want it, and the bias in fp32; both while the layer keeps them."""
+        return self._known.of(self.weight), self._float_bias()
 
     def _runs_natively(self, input: Tensor) -> bool:
         """Whether the compiled kernels multiply: fp16 weights, fp32 activations, no gradients."""

@@ -157,6 +157,10 @@ class PackedLinear(_KeepsItsDtypes):
         """`forward` with exact results only."""
         return self._product(self._whole, input)
 
+    def native_weight(self) -> tuple[WeightStruct, Tensor | None]:
+        """The weight as the compiled kernels want it, and the bias; both while the layer keeps them."""
+        return self._known.of(self.weight, self.weight_scale, self.weight_low), self.bias
+
     def _product(self, weight: NativeWeight, input: Tensor) -> Tensor:
         if input.dtype != torch.float32:
             raise TypeError(

@@ -7,7 +7,6 @@ length share a forward pass: each row brings its own table of pages and the numb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ctypes import byref
 from dataclasses import dataclass
 from functools import cache
 
@@ -72,7 +71,7 @@ class RowBatch:
 
     def __init__(self, rows: Sequence[tuple[Pages, int, int]]) -> None:
         """Rows are (sequence, place of the token, number of tokens it sees); the sequences do not grow meanwhile."""
-        self.shape = rows[0][0].shape
+        self.shape, self.count = rows[0][0].shape, len(rows)
         self._tables = torch.tensor([pages.table.data_ptr() for pages, _, _ in rows])
         self._place = torch.tensor([place for _, place, _ in rows])
         self._visible = torch.tensor([visible for _, _, visible in rows])
@@ -92,8 +91,7 @@ class RowBatch:
         """
         query = torch.empty(len(qkv), self.shape.heads * self.shape.d, dtype=torch.float32)
         pointers = [_pointer(tensor) for tensor in (qkv, cos, sin, query)]
-        rows, threads = self._rows(first, len(qkv)), torch.get_num_threads()
-        native().chatglm_store(byref(rows), self._heads(layer), *pointers, threads)
+        native().chatglm_store(*self.described(layer, first, len(qkv)), *pointers, torch.get_num_threads())
         return query
 
     def attend(self, layer: int, query: Tensor) -> Tensor:
@@ -106,17 +104,15 @@ class RowBatch:
 
     def _attend(self, function: str, layer: int, query: Tensor, first: int) -> Tensor:
         out = torch.empty_like(query)
-        rows, threads = self._rows(first, len(query)), torch.get_num_threads()
-        kernel = getattr(native(), function)
-        check(kernel(byref(rows), self._heads(layer), _pointer(query), _pointer(out), threads))
+        kernel, pointers = getattr(native(), function), (_pointer(query), _pointer(out))
+        check(kernel(*self.described(layer, first, len(query)), *pointers, torch.get_num_threads()))
         return out
 
-    def _rows(self, first: int, count: int) -> RowsStruct:
+    def described(self, layer: int, first: int, count: int) -> tuple[RowsStruct, HeadsStruct]:
+        """Some of the rows, and a layer, as the compiled kernels want them."""
         tensors = (self._tables, self._place, self._visible)
-        return RowsStruct(count, *(tensor.data_ptr() + first * tensor.itemsize for tensor in tensors))
-
-    def _heads(self, layer: int) -> object:
-        return byref(HeadsStruct(layer, self.shape.heads, self.shape.d))
+        rows = RowsStruct(count, *(tensor.data_ptr() + first * tensor.itemsize for tensor in tensors))
+        return rows, HeadsStruct(layer, self.shape.heads, self.shape.d)
 
 
 @cache

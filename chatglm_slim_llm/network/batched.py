@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
-from chatglm_slim_llm.kernels import CacheShape, Linear, PackedLinear, Pages, RowBatch, library
+from chatglm_slim_llm.kernels import BlockParts, Blocks, CacheShape, Linear, PackedLinear, Pages, RowBatch, library
 from chatglm_slim_llm.network.positions import Layout
 from chatglm_slim_llm.network.rotary import rotary_angles
 
@@ -55,6 +55,7 @@ class BatchedForward:
         config = model.config
         self._model = model
         self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size)
+        self._native = Blocks([_parts_of(block) for block in self._blocks()])
 
     @staticmethod
     def supports(model: AnyModel) -> bool:
@@ -113,10 +114,7 @@ class BatchedForward:
         batch = RowBatch(rows)
         cos, sin = self._rotation(torch.tensor(positions))
         hidden = self._embed(torch.tensor([token for ids in new_ids for token in ids]))
-        for layer, block in enumerate(self._blocks()):
-            attention_input = block.input_layernorm(hidden)
-            query = batch.store(layer, block.attention.query_key_value(attention_input), cos, sin)
-            hidden = block.finish(attention_input, block.attention.dense(batch.attend(layer, query)))
+        self._native.run(batch, hidden, cos, sin)
         exact = [context.exact for context, ids in zip(contexts, new_ids, strict=True) for _ in ids]
         return list(self._scores(hidden, exact).split([len(ids) for ids in new_ids]))
 
@@ -161,6 +159,19 @@ class BatchedForward:
             for layer in range(self._shape.layers):
                 pages.put(layer, prefix[2 * layer], prefix[2 * layer + 1])
         return pages
+
+
+def _parts_of(block: GLMBlock) -> BlockParts:
+    attention, mlp = cast("Any", block.attention), cast("Any", block.mlp)
+    return BlockParts(
+        input_norm=block.input_layernorm,
+        query_key_value=attention.query_key_value,
+        dense=attention.dense,
+        middle_norm=block.post_attention_layernorm,
+        up=mlp.dense_h_to_4h,
+        down=mlp.dense_4h_to_h,
+        alpha=block.alpha,
+    )
 
 
 def _is_native(module: torch.nn.Module) -> bool:

@@ -48,6 +48,7 @@ struct Activations {
         const int64_t start = g * group / kBlockColumns * kBlockColumns, left = padded - start;
         return start * rows + row * (left < kBlockColumns ? left : kBlockColumns) + (g * group - start) * T;
     }
+    int64_t block_groups() const { return kBlockColumns / group; }
     int64_t tile_rows(int64_t row) const { return rows - row < tile ? rows - row : tile; }
     const uint8_t *specials(int64_t tile) const { return special + tile * groups; }
 };
@@ -146,25 +147,22 @@ static void quantize_rest(const Place &at, const Activations &a, int8_t *bytes) 
 }
 
 // A row's columns lie together, but its bytes between those of the others: so a block of columns at a time, whose bytes
-// stay in the L1 cache. The next block of the row is fetched meanwhile.
-static void quantize_tile(const float *x, const Activations &a, int64_t row) {
-    const int64_t T = a.tile_rows(row), at_once = kBlockColumns / a.group;
+// stay in the L1 cache. The next block of the row is fetched meanwhile. The tile begins at `row`, the block at group g0.
+static void quantize_block(const float *x, const Activations &a, int64_t row, int64_t g0) {
+    const int64_t T = a.tile_rows(row), end = g0 + a.block_groups() < a.groups ? g0 + a.block_groups() : a.groups;
     uint8_t *special = a.special + row / a.tile * a.groups;
     const auto place = [&](int64_t m, int64_t g) {
         const int64_t left = a.k - g * a.group;
         return Place{x + (row + m) * a.k + g * a.group, left < a.group ? left : a.group, row, T, m, g};
     };
     alignas(64) RowBytes bytes[kStreamRows > kTileRows ? kStreamRows : kTileRows];
-    for (int64_t g0 = 0; g0 < a.groups; g0 += at_once) {
-        const int64_t end = g0 + at_once < a.groups ? g0 + at_once : a.groups;
-        uint8_t found[kBlockColumns / 32] = {};  // not in place: other threads write to the same cache lines
-        for (int64_t m = 0; m < T; m++)
-            for (int64_t g = g0; g < end; g++)
-                found[g - g0] |= quantize_main(place(m, g), a, bytes[m] + (g - g0) * a.group);
-        std::memcpy(special + g0, found, (size_t)(end - g0));
-        interleave(bytes, T, (end - g0) * a.group, a.main.values + a.values_at(row, T, g0));
-    }
-    for (int64_t g = 0; g < a.groups; g++) {
+    uint8_t found[kBlockColumns / 32] = {};  // not in place: other threads write to the same cache lines
+    for (int64_t m = 0; m < T; m++)
+        for (int64_t g = g0; g < end; g++)
+            found[g - g0] |= quantize_main(place(m, g), a, bytes[m] + (g - g0) * a.group);
+    std::memcpy(special + g0, found, (size_t)(end - g0));
+    interleave(bytes, T, (end - g0) * a.group, a.main.values + a.values_at(row, T, g0));
+    for (int64_t g = g0; g < end; g++) {
         if (!(special[g] & kHasRest)) continue;
         for (int64_t m = 0; m < T; m++) quantize_rest(place(m, g), a, bytes[m]);
         interleave(bytes, T, a.group, a.rest.values + a.values_at(row, T, g));

@@ -63,7 +63,7 @@ API const char *chatglm_instruction_set(const char *wanted) {
 }
 
 // Raised with every change of a function or a layout; the Python side takes only a library of its own version.
-API int64_t chatglm_version() { return 2; }
+API int64_t chatglm_version() { return 3; }
 
 // Threads that OpenMP would give this thread by itself; torch's number if both use one OpenMP.
 API int chatglm_max_threads() { return omp_get_max_threads(); }
@@ -97,6 +97,10 @@ API int chatglm_attend_rows(const Rows *rows, const Heads *at, const float *quer
 }
 API int chatglm_attend_context(const Rows *rows, const Heads *at, const float *query, float *out, int threads) {
     return kernels->attend_context(*rows, *at, query, out, threads);
+}
+API int chatglm_blocks(const BlockWeights *blocks, int64_t count, const Rows *rows, const Heads *at, const float *cos,
+                       const float *sin, float *hidden, int threads) {
+    return kernels->blocks(blocks, count, *rows, *at, cos, sin, hidden, threads);
 }
 API void chatglm_layer_norm(const float *x, const float *weight, const float *bias, float eps, int64_t rows,
                             int64_t width, float *y, int threads) {

@@ -23,19 +23,23 @@ static void turn(const float *x, const float *cos, const float *sin, int64_t qua
         }
 }
 
+// One head of one row: i = row * heads + head.
+static void store_head(const Rows &rows, const Heads &at, const float *qkv, const float *cos, const float *sin,
+                       float *query, int64_t i) {
+    const int64_t d = at.d, row = i / at.heads, head = i % at.heads, slot = rows.place[row] % kPageTokens;
+    const float *q = qkv + i * 3 * d, *v = q + 2 * d, *c = cos + row * (d / 2), *s = sin + row * (d / 2);
+    uint16_t *page = rows.tables[row][rows.place[row] / kPageTokens];
+    uint16_t *value = in_page(page, at, 1, head) + slot * d;
+    turn(q, c, s, d / 4, query + i * d);
+    turn(q + d, c, s, d / 4, in_page(page, at, 0, head) + slot * d);
+    for (int64_t j = 0; j < d; j += 16) put(value + j, get(v + j, d - j), d - j);
+}
+
 static void store(const Rows &rows, const Heads &at, const float *qkv, const float *cos, const float *sin, float *query,
                   int threads) {
-    const int64_t d = at.d, items = rows.count * at.heads;
-#pragma omp parallel for schedule(static) num_threads(threads) if (items * d >= 1 << 15)
-    for (int64_t i = 0; i < items; i++) {
-        const int64_t row = i / at.heads, head = i % at.heads, slot = rows.place[row] % kPageTokens;
-        const float *q = qkv + i * 3 * d, *v = q + 2 * d, *c = cos + row * (d / 2), *s = sin + row * (d / 2);
-        uint16_t *page = rows.tables[row][rows.place[row] / kPageTokens];
-        uint16_t *value = in_page(page, at, 1, head) + slot * d;
-        turn(q, c, s, d / 4, query + i * d);
-        turn(q + d, c, s, d / 4, in_page(page, at, 0, head) + slot * d);
-        for (int64_t j = 0; j < d; j += 16) put(value + j, get(v + j, d - j), d - j);
-    }
+    const int64_t items = rows.count * at.heads;
+#pragma omp parallel for schedule(static) num_threads(threads) if (items * at.d >= 1 << 15)
+    for (int64_t i = 0; i < items; i++) store_head(rows, at, qkv, cos, sin, query, i);
 }
 
 }}  // namespace chatglm::CHATGLM_ISA

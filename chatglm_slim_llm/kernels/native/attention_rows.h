@@ -174,16 +174,19 @@ static int64_t run_at(const Rows &rows, int64_t row) {
     return end - row;
 }
 
-static int attend_rows(const Rows &rows, const Heads &at, const float *query, float *out, int threads) {
+// One head of the run of rows that begins at a row, if one does: i = head * rows + row.
+static void attend_head(const Rows &rows, const Heads &at, const float *query, float *out, int64_t i) {
     const auto attend = at.d == 128 ? attend_run<128> : attend_run<0>;
+    const int64_t head = i / rows.count, row = i % rows.count, count = run_at(rows, row);
+    const int64_t place = (row * at.heads + head) * at.d;
+    if (count)
+        attend(rows.tables[row], rows.visible + row, count, at, head,
+               {query + place, out + place, at.heads * at.d, at.d});
+}
+
+static int attend_rows(const Rows &rows, const Heads &at, const float *query, float *out, int threads) {
 #pragma omp parallel for schedule(static) num_threads(threads) if (worth_threads(rows, at))
-    for (int64_t i = 0; i < rows.count * at.heads; i++) {
-        const int64_t head = i / rows.count, row = i % rows.count, count = run_at(rows, row);
-        const int64_t place = (row * at.heads + head) * at.d;
-        if (count)
-            attend(rows.tables[row], rows.visible + row, count, at, head,
-                   {query + place, out + place, at.heads * at.d, at.d});
-    }
+    for (int64_t i = 0; i < rows.count * at.heads; i++) attend_head(rows, at, query, out, i);
     return 0;
 }
 

@@ -67,29 +67,30 @@ ALWAYS_INLINE F gelu_of(F x) {
     return div(x, add(splat(1.0f), exp(minus_2u)));
 }
 
+static void gelu_piece(float *x, int64_t n) {
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) store(x + i, gelu_of(load(x + i)));
+    if (i < n) store_tail(x + i, gelu_of(load_tail(x + i, n - i)), n - i);
+}
+
 static void gelu(float *x, int64_t count, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (count >= kWorthThreads)
-    for (int64_t start = 0; start < count; start += kPiece) {
-        const int64_t end = start + kPiece < count ? start + kPiece : count;
-        int64_t i = start;
-        for (; i + 16 <= end; i += 16) store(x + i, gelu_of(load(x + i)));
-        if (i < end) store_tail(x + i, gelu_of(load_tail(x + i, end - i)), end - i);
-    }
+    for (int64_t start = 0; start < count; start += kPiece)
+        gelu_piece(x + start, count - start < kPiece ? count - start : kPiece);
 }
 
 // Product and sum are rounded one by one, as torch does.
-static void scale_add(float *x, float alpha, const float *y, int64_t count, int threads) {
+static void scale_add_piece(const float *x, float alpha, const float *y, int64_t n, float *out) {
     const F a = splat(alpha);
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16) store(out + i, add(mul(load(x + i), a), load(y + i)));
+    if (i < n) store_tail(out + i, add(mul(load_tail(x + i, n - i), a), load_tail(y + i, n - i)), n - i);
+}
+
+static void scale_add(float *x, float alpha, const float *y, int64_t count, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static) if (count >= kWorthThreads)
-    for (int64_t start = 0; start < count; start += kPiece) {
-        const int64_t end = start + kPiece < count ? start + kPiece : count;
-        int64_t i = start;
-        for (; i + 16 <= end; i += 16) store(x + i, add(mul(load(x + i), a), load(y + i)));
-        if (i < end) {
-            const int64_t left = end - i;
-            store_tail(x + i, add(mul(load_tail(x + i, left), a), load_tail(y + i, left)), left);
-        }
-    }
+    for (int64_t start = 0; start < count; start += kPiece)
+        scale_add_piece(x + start, alpha, y + start, count - start < kPiece ? count - start : kPiece, x + start);
 }
 
 }}  // namespace chatglm::CHATGLM_ISA

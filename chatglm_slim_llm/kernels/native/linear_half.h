@@ -5,10 +5,10 @@
 //     y = (sum over the lanes of  sum over k of w[k] * x[k]) + bias
 // Every path below does exactly this, so a row of the result is the same to the last bit alone and in any batch.
 #pragma once
-#include <omp.h>
-#include <stdlib.h>
-
 #include "native.h"
+#include "shares.h"
+#include "team.h"
+#include "workspace.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -104,14 +104,6 @@ static void half_few(const HalfProduct &p, int64_t first, int64_t end) {
     }
 }
 
-static int linear_half_few(const HalfProduct &p, int threads) {
-    const int64_t share = p.n / (threads * 8) / 8 * 8, chunk = share < 8 ? 8 : share > 64 ? 64 : share;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (int64_t first = 0; first < p.n; first += chunk)
-        half_few<kHalfFewRows>(p, first, first + chunk < p.n ? first + chunk : p.n);
-    return 0;
-}
-
 // ---- many rows: weights are widened once for a block of activation rows ----
 
 // Scratch of one thread: weights [tile][step of 16 columns][row of the tile][16], and the sums of the tiles.
@@ -188,27 +180,57 @@ static int64_t half_block_rows(int64_t rows) {
     return (equal + kHalfWidth - 1) / kHalfWidth * kHalfWidth;
 }
 
-static int linear_half_many(const HalfProduct &p, int threads) {
-    void *memory = nullptr;
-    if (posix_memalign(&memory, 64, sizeof(HalfScratch) * (size_t)threads)) return -1;
-    const int64_t block = half_block_rows(p.rows);
-#pragma omp parallel num_threads(threads)
-    {
-        HalfScratch *own = (HalfScratch *)memory + omp_get_thread_num();
-        for (int64_t row = 0; row < p.rows; row += block) {
-            const int64_t rows = p.rows - row < block ? p.rows - row : block;
-#pragma omp for schedule(dynamic, 1) nowait
-            for (int64_t first = 0; first < p.n; first += kHalfWeights)
-                half_block(p, HalfBlock{row, rows, 0, 0, first, 0}, own);
-        }
+// The product made by a team: each thread prepares, meets the others, and multiplies.
+class HalfLinear {
+    HalfProduct p;
+    int64_t block;  // rows of activations
+    HalfScratch *scratch;
+    int64_t *numbers;
+
+    bool few_rows() const { return p.rows <= kHalfFewRows; }
+    int64_t chunk(int64_t threads) const {  // rows of weights that a thread takes at a time
+        if (!few_rows()) return kHalfWeights;
+        const int64_t share = p.n / (threads * 8) / 8 * 8;
+        return share < 8 ? 8 : share > 64 ? 64 : share;
     }
-    free(memory);
-    return 0;
-}
+    int64_t chunks(int64_t threads) const { return (p.n + chunk(threads) - 1) / chunk(threads); }
+    Shares shares(const Member &me) const {
+        return {chunks(me.threads) * ((p.rows + block - 1) / block), me.threads, numbers};
+    }
+
+public:
+    // With memory for so many rows or fewer.
+    HalfLinear(const Weight &w, int64_t rows, int threads, Parts &parts) : p{} {
+        p.w = (const uint16_t *)w.data, p.n = w.n, p.k = w.k;
+        parts.take(scratch, rows > kHalfFewRows ? threads : 0), parts.take(numbers, Shares::numbers(threads));
+    }
+    void begin(const float *x, int64_t rows, const float *bias, float *y) {
+        p.x = x, p.rows = rows, p.bias = bias, p.y = y, block = few_rows() ? rows : half_block_rows(rows);
+    }
+    void prepare(const Member &me) const {
+        if (me.thread == 0) shares(me).deal();
+    }
+    void multiply(const Member &me) const {
+        const int64_t weights = chunk(me.threads), count = chunks(me.threads);
+        shares(me).each(me.thread, [&](int64_t piece) {
+            const int64_t row = piece / count * block, first = piece % count * weights;
+            if (few_rows()) return half_few<kHalfFewRows>(p, first, first + weights < p.n ? first + weights : p.n);
+            const int64_t rows = p.rows - row < block ? p.rows - row : block;
+            half_block(p, HalfBlock{row, rows, 0, 0, first, 0}, scratch + me.thread);
+        });
+    }
+};
 
 static int linear_half(const Weight &w, const float *x, int64_t rows, const float *bias, float *y, int threads) {
-    const HalfProduct p = {(const uint16_t *)w.data, x, bias, y, w.n, w.k, rows};
-    return rows <= kHalfFewRows ? linear_half_few(p, threads) : linear_half_many(p, threads);
+    static thread_local Workspace workspace;
+    Parts wanted{nullptr};
+    HalfLinear(w, rows, threads, wanted);
+    Parts parts{workspace.of(wanted.taken)};
+    if (!parts.base) return -1;
+    HalfLinear product(w, rows, threads, parts);
+    product.begin(x, rows, bias, y);
+    make(product, threads);
+    return 0;
 }
 
 }}  // namespace chatglm::CHATGLM_ISA

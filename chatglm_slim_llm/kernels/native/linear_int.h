@@ -11,6 +11,7 @@
 #include "many_rows.h"
 #include "shares.h"
 #include "shortlist.h"
+#include "team.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -21,28 +22,52 @@ static void multiply_range(Panels panels, int64_t first, int64_t end, const Acti
     else multiply<BITS>(panels, end, a, scratch);
 }
 
-static void linear_block(const Weight &w, const float *x, const Activations &a, const float *bias, float *y,
-                         Scratch *scratch, int64_t *numbers, int threads) {
-    const bool few_rows = a.rows <= kStreamRows;
-    const int64_t count = (w.n + 15) / 16, at_once = few_rows ? kStreamPanels : kTilePanels;
-    const Panels panels = {&w, bias, y, 0, a.padded, w.group ? (w.k + w.group - 1) / w.group : 1};
-    const Shares shares((count + at_once - 1) / at_once, threads, numbers);
-    if (few_rows) quantize_tile(x, a, 0);
-#pragma omp parallel num_threads(threads)
-    {
-        if (!few_rows) {
-#pragma omp for schedule(dynamic, 1)
-            for (int64_t row = 0; row < a.rows; row += a.tile) quantize_tile(x, a, row);
-        }
-        const int thread = omp_get_thread_num();
-        Scratch *own = few_rows ? nullptr : scratch + thread;
-        shares.each(thread, [&](int64_t piece) {
-            const int64_t first = piece * at_once, end = first + at_once < count ? first + at_once : count;
-            if (w.bits == 4) multiply_range<4>(panels, first, end, a, own);
-            else multiply_range<8>(panels, first, end, a, own);
+// The product with a block of rows, made by a team: each thread prepares, meets the others, and multiplies. Of a weight
+// in two planes it is the product with the high one.
+class IntLinear {
+    Weight w;
+    Activations a{};
+    Panels panels;
+    const float *x;
+    Scratch *scratch;
+    int64_t *numbers;
+
+    bool few_rows() const { return a.rows <= kStreamRows; }
+    int64_t count() const { return (w.n + 15) / 16; }
+    int64_t at_once() const { return few_rows() ? kStreamPanels : kTilePanels; }
+    Shares shares(const Member &me) const { return {(count() + at_once() - 1) / at_once(), me.threads, numbers}; }
+
+public:
+    // With memory for so many rows or fewer.
+    IntLinear(const Weight &weight, int64_t rows, int threads, Parts &parts) : w(weight.low ? high_plane(weight) : weight) {
+        a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
+        a.groups = a.padded / a.group, a.offset = w.bits == 4 ? 8 : 128 - kByteZero, a.guarded = weight.bits == 8;
+        a.unit = weight.low ? kHighUnit : 1.0f;
+        take_activations(a, rows, parts), parts.take(scratch, rows > kStreamRows ? threads : 0);
+        parts.take(numbers, Shares::numbers(threads));
+    }
+    IntLinear(const IntLinear &) = delete;
+
+    void begin(const float *input, int64_t rows, const float *bias, float *y) {
+        x = input, a.rows = rows, a.tile = few_rows() ? rows : kTileRows;
+        panels = {&w, bias, y, 0, a.padded, w.group ? (w.k + w.group - 1) / w.group : 1};
+    }
+    const Activations &activations() const { return a; }
+
+    void prepare(const Member &me) const {
+        if (me.thread == 0) shares(me).deal();
+        const int64_t blocks = (a.groups + a.block_groups() - 1) / a.block_groups(), tiles = (a.rows + a.tile - 1) / a.tile;
+        me.each(tiles * blocks,
+                [&](int64_t i) { quantize_block(x, a, i / blocks * a.tile, i % blocks * a.block_groups()); });
+    }
+    void multiply(const Member &me) const {
+        shares(me).each(me.thread, [&](int64_t piece) {
+            const int64_t first = piece * at_once(), end = first + at_once() < count() ? first + at_once() : count();
+            if (w.bits == 4) multiply_range<4>(panels, first, end, a, scratch + me.thread);
+            else multiply_range<8>(panels, first, end, a, scratch + me.thread);
         });
     }
-}
+};
 
 // Equal blocks of whole tiles: a last one of a few rows would cost a pass over the weights of its own.
 static int64_t block_rows(int64_t rows) {
@@ -53,30 +78,21 @@ static int64_t block_rows(int64_t rows) {
 
 static int linear_int(const Weight &w, const float *x, int64_t rows, const float *bias, float *y, int threads) {
     static thread_local Workspace workspace;
-    Activations a{};
-    a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
-    const Weight panels = w.low ? high_plane(w) : w;
-    a.groups = a.padded / a.group, a.offset = panels.bits == 4 ? 8 : 128 - kByteZero, a.guarded = w.bits == 8;
-    a.unit = w.low ? kHighUnit : 1.0f;
     const int64_t block = block_rows(rows);
-    Scratch *scratch;
-    int64_t *numbers;
     Shortlists shortlists;
-    const auto take_all = [&](Parts &parts) {
-        take_activations(a, block, parts), parts.take(scratch, block > kStreamRows ? threads : 0);
-        parts.take(numbers, Shares::numbers(threads));
-        if (w.low) take_shortlists(shortlists, a, block, threads, parts);
+    const auto take_shortlists_of = [&](const IntLinear &product, Parts &parts) {
+        if (w.low) take_shortlists(shortlists, product.activations(), block, threads, parts);
     };
     Parts wanted{nullptr};
-    take_all(wanted);
+    take_shortlists_of(IntLinear(w, block, threads, wanted), wanted);
     Parts parts{workspace.of(wanted.taken)};
     if (!parts.base) return -1;
-    take_all(parts);
+    IntLinear product(w, block, threads, parts);
+    take_shortlists_of(product, parts);
     for (int64_t first = 0; first < rows; first += block) {
-        a.rows = rows - first < block ? rows - first : block;
-        a.tile = a.rows <= kStreamRows ? a.rows : kTileRows;
-        linear_block(panels, x + first * w.k, a, bias, y + first * w.n, scratch, numbers, threads);
-        if (w.low) add_terms(w, a, shortlists, y + first * w.n, threads);
+        product.begin(x + first * w.k, rows - first < block ? rows - first : block, bias, y + first * w.n);
+        make(product, threads);
+        if (w.low) add_terms(w, product.activations(), shortlists, y + first * w.n, threads);
     }
     return 0;
 }

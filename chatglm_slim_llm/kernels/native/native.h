@@ -25,6 +25,22 @@ struct Weight {
     int64_t shortlist;
 };
 
+// A linear layer, a LayerNorm, and the block of layers that a model repeats. Its residual branch carries what a norm gave,
+// times alpha. bias is [n], or null for none.
+struct Dense {
+    Weight weight;
+    const float *bias;
+};
+struct Norm {
+    const float *weight, *bias;
+    float eps;
+};
+struct BlockWeights {
+    Norm input, middle;
+    Dense query_key_value, dense, up, down;
+    float alpha;
+};
+
 // Activations are quantised to int8 with one scale for so many columns of a row. A few large values then cost
 // their own group only, not the row.
 static inline int64_t activation_group(int64_t weight_group) { return weight_group == 32 ? 32 : 128; }
@@ -71,6 +87,9 @@ struct Kernels {
     int (*attend_rows)(const Rows &rows, const Heads &at, const float *query, float *out, int threads);
     // The same for many rows of one sequence.
     int (*attend_context)(const Rows &rows, const Heads &at, const float *query, float *out, int threads);
+    // Few rows through all blocks: hidden [count, heads * d] in and out; `at` names the first block's layer.
+    int (*blocks)(const BlockWeights *blocks, int64_t count, const Rows &rows, const Heads &at, const float *cos,
+                  const float *sin, float *hidden, int threads);
     // y = (x - mean) / sqrt(variance + eps) * weight + bias, each row of x [rows, width].
     void (*layer_norm)(const float *x, const float *weight, const float *bias, float eps, int64_t rows, int64_t width,
                        float *y, int threads);

@@ -14,7 +14,9 @@ class Shares {
 
 public:
     static int64_t numbers(int64_t threads) { return threads * kLine; }
-    Shares(int64_t pieces, int64_t threads, int64_t *numbers) : pieces(pieces), threads(threads), next(numbers) {
+    Shares(int64_t pieces, int64_t threads, int64_t *numbers) : pieces(pieces), threads(threads), next(numbers) {}
+    // Called by one thread, before the others begin.
+    void deal() const {
         for (int64_t share = 0; share < threads; share++) next[share * kLine] = begin_of(share);
     }
     // Called by every thread: work(piece) for each piece that no other thread has taken.

@@ -1,0 +1,120 @@
+"""All blocks in one call against the same kernels one after the other, which have truths of their own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from chatglm_slim_llm.kernels import BlockParts, Blocks, CacheShape, Linear, PackedFormat, PackedLinear, Pages, RowBatch
+from chatglm_slim_llm.kernels.elementwise import gelu, layer_norm, scale_add
+from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+
+pytestmark = needs_library
+
+LAYERS, HEADS, D, INNER = 2, 3, 20, 700
+WIDTH = HEADS * D
+HALF = PackedFormat(16)
+FORMATS = [HALF, PackedFormat(8), PackedFormat(4), PackedFormat(4, 32), PackedFormat(4, 128)]
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients():
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        yield
+
+
+def linear_of(in_features: int, out_features: int, form: PackedFormat, *, bias: bool = True) -> Linear | PackedLinear:
+    plain = Linear(in_features, out_features, bias=bias).half()
+    nn.init.normal_(plain.weight, std=0.1)
+    return plain if form == HALF else PackedLinear.from_linear(plain, form)
+
+
+def norm() -> nn.LayerNorm:
+    made = nn.LayerNorm(WIDTH, eps=1e-5)
+    nn.init.normal_(made.weight)
+    nn.init.normal_(made.bias)
+    return made
+
+
+def some_parts(form: PackedFormat, *, bias: bool = True) -> list[BlockParts]:
+    shapes = ((WIDTH, 3 * WIDTH), (WIDTH, WIDTH), (WIDTH, INNER), (INNER, WIDTH))
+    blocks = []
+    for _ in range(LAYERS):
+        qkv, dense, up, down = (linear_of(*shape, form, bias=bias) for shape in shapes)
+        blocks.append(BlockParts(norm(), qkv, dense, norm(), up, down, alpha=7.5))
+    return blocks
+
+
+def sequences(lengths: list[int]) -> list[Pages]:
+    """Sequences with something in them already, the same for the same lengths."""
+    torch.manual_seed(1)
+    made = []
+    for length in lengths:
+        pages = Pages(CacheShape(LAYERS, HEADS, D))
+        pages.grow(length)
+        for layer in range(LAYERS):
+            pages.put(layer, *torch.randn(2, HEADS, length, D).half())
+        made.append(pages)
+    return made
+
+
+def rows_of(owners: list[int], pages: list[Pages]) -> RowBatch:
+    """The rows that append a token to each of these sequences in turn."""
+    places = [pages[owner].grow(1)[0] for owner in owners]
+    return RowBatch([(pages[owner], place, place + 1) for owner, place in zip(owners, places, strict=True)])
+
+
+def one_by_one(parts: list[BlockParts], batch: RowBatch, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    for layer, block in enumerate(parts):
+        normal = layer_norm(hidden, block.input_norm.weight, block.input_norm.bias, block.input_norm.eps)
+        query = batch.store(layer, block.query_key_value(normal), cos, sin)
+        added = scale_add(normal, block.alpha, block.dense(batch.attend(layer, query)))
+        middle = layer_norm(added, block.middle_norm.weight, block.middle_norm.bias, block.middle_norm.eps)
+        hidden = scale_add(middle, block.alpha, block.down(gelu(block.up(middle))))
+    return hidden
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("num_threads", [1, 2, 7])
+def test_one_call_gives_every_bit_of_the_kernels_in_turn(instruction_set, form, bias, num_threads):  # noqa: F811
+    parts = some_parts(form, bias=bias)
+    for owners in ([0], [0, 0, 0], [0, 1, 2, 2, 1], [0] * 9, [0, 1, 1, 1, 2, 2, 0, 0, 0, 1], [0, 0, 1, 2] * 4):
+        angles = torch.randn(len(owners), 2, D // 4)
+        hidden = torch.randn(len(owners), WIDTH)
+        ours, theirs = sequences([5, 63, 130]), sequences([5, 63, 130])
+        expected = one_by_one(parts, rows_of(owners, theirs), hidden.clone(), angles.cos(), angles.sin())
+        with threads(num_threads):
+            Blocks(parts).run(rows_of(owners, ours), hidden, angles.cos(), angles.sin())
+        assert torch.equal(hidden, expected)
+
+
+def test_keys_and_values_are_kept_in_every_layer(instruction_set):  # noqa: F811
+    parts = some_parts(HALF)
+    angles, hidden = torch.randn(2, 2, D // 4), torch.randn(2, WIDTH)
+    ours, theirs = sequences([63])[0], sequences([63])[0]
+    one_by_one(parts, rows_of([0, 0], [theirs]), hidden.clone(), angles.cos(), angles.sin())
+    Blocks(parts).run(rows_of([0, 0], [ours]), hidden, angles.cos(), angles.sin())
+    for page, slot in ((0, 63), (1, 0)):
+        found, expected = (pages._pages[page][:, :, :, slot] for pages in (ours, theirs))  # [layers, 2, heads, d]
+        assert torch.equal(found, expected)
+        assert found.float().abs().amax(dim=(2, 3)).min() > 0
+
+
+def test_parameters_of_16_bits_are_widened_and_outlive_their_layers(instruction_set):  # noqa: F811
+    parts = some_parts(PackedFormat(4, 128))
+    for block in parts:
+        block.input_norm.half()
+    wide = [block.input_norm.weight.float() for block in parts]
+    angles, hidden = torch.randn(1, 2, D // 4), torch.randn(1, WIDTH)
+    blocks = Blocks(parts)
+    for block, weight in zip(parts, wide, strict=True):
+        block.input_norm.float()
+        assert torch.equal(block.input_norm.weight, weight)
+    ours, theirs = sequences([9]), sequences([9])
+    expected = one_by_one(parts, rows_of([0], theirs), hidden.clone(), angles.cos(), angles.sin())
+    del parts, block
+    blocks.run(rows_of([0], ours), hidden, angles.cos(), angles.sin())
+    assert torch.equal(hidden, expected)
