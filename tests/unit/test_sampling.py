@@ -135,3 +135,36 @@ def test_any_whole_number_is_a_seed(seed: int) -> None:
 def test_the_smallest_temperature_is_greedy_and_does_not_overflow():
     logits = torch.tensor([1.0, 3.0, 2.0])
     assert sample_probs(logits, [], GenerationOptions(temperature=1e-40)).tolist() == [0, 1, 0]
+
+
+def plain_top_k(logits: Tensor, options: GenerationOptions) -> Tensor:
+    """The distribution by a selection over the whole vocabulary, as transformers makes it."""
+    scaled = (logits - logits.max()) / options.temperature
+    if 0 < options.top_k < len(scaled):
+        scaled = scaled.masked_fill(scaled < scaled.topk(options.top_k).values[-1], -math.inf)
+    return scaled.softmax(-1)
+
+
+ROWS = {
+    "normal": lambda: torch.randn(5000) * 3,
+    "many ties": lambda: torch.randint(-9, 9, (5000,)).float(),
+    "all alike": lambda: torch.full((5000,), 7.0),
+    "best side by side": lambda: torch.cat([torch.randn(4900), torch.randn(100) + 30]),
+    "best in one part": lambda: torch.randn(5000).index_add(0, torch.arange(7, 4992, 312), torch.full((16,), 40.0)),
+    "far apart": lambda: torch.randn(5000) * 1e4,
+    "almost equal": lambda: 1e4 + torch.randn(5000) * 1e-3,
+    "mostly forbidden": lambda: torch.where(torch.rand(5000) < 0.01, torch.randn(5000), -math.inf),
+    "a number and a rest": lambda: torch.randn(16 * 300 + 15),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("top_k", [1, 2, 50, 311, 312, 313, 4999])
+@pytest.mark.parametrize("temperature", [0.3, 0.95, 7.0])
+def test_top_k_leaves_over_what_a_selection_from_all_scores_does(name: str, top_k: int, temperature: float) -> None:
+    torch.manual_seed(top_k)
+    logits = ROWS[name]()
+    options = GenerationOptions(temperature=temperature, top_k=top_k, top_p=1)
+    probs, expected = sample_probs(logits, [], options), plain_top_k(logits, options)
+    assert torch.equal(probs > 0, expected > 0)
+    torch.testing.assert_close(probs, expected, rtol=1e-5, atol=1e-7)
