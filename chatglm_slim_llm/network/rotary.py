@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -23,9 +25,15 @@ def rotary_angles(positions: Tensor, dim: int) -> Tensor:
 
     Source: RoPE, arXiv:2104.09864.
     """
-    exponent = torch.arange(0, dim, 2, device=positions.device, dtype=torch.float32) / dim
-    inv_freq = (_BASE**-exponent).half().float()  # [dim / 2]
-    return positions[..., None].float() * inv_freq
+    return positions[..., None].float() * _inverse_frequencies(dim, positions.device)
+
+
+@lru_cache(maxsize=8)
+def _inverse_frequencies(dim: int, device: torch.device) -> Tensor:
+    """fp32 [dim / 2]; remembered, as a step of decoding needs them for one token."""
+    with torch.inference_mode(mode=False):  # who trains uses them too
+        exponent = torch.arange(0, dim, 2, device=device, dtype=torch.float32) / dim
+        return (_BASE**-exponent).half().float()
 
 
 def rotary_table(position_ids: Tensor, head_size: int) -> tuple[Tensor, Tensor]:

@@ -229,7 +229,11 @@ static int linear_half(const Weight &w, const float *x, int64_t rows, const floa
     if (!parts.base) return -1;
     HalfLinear product(w, rows, threads, parts);
     product.begin(x, rows, bias, y);
-    make(product, threads);
+    together(threads, [&](Member &me) {
+        product.prepare(me);
+        me.meet();
+        product.multiply(me);
+    });
     return 0;
 }
 

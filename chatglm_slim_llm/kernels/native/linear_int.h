@@ -91,8 +91,16 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     take_shortlists_of(product, parts);
     for (int64_t first = 0; first < rows; first += block) {
         product.begin(x + first * w.k, rows - first < block ? rows - first : block, bias, y + first * w.n);
-        make(product, threads);
-        if (w.low) add_terms(w, product.activations(), shortlists, y + first * w.n, threads);
+        together(threads, [&](Member &me) {
+            product.prepare(me);
+            me.meet();
+            if (w.low) line_up_all(me, product.activations(), shortlists);
+            product.multiply(me);
+            if (!w.low) return;
+            me.meet();
+            find_shortlists(me, w, product.activations(), shortlists, y + first * w.n);
+            make_all_exact(me, w, product.activations(), shortlists, y + first * w.n);
+        });
     }
     return 0;
 }

@@ -8,6 +8,7 @@
 #pragma once
 #include "activations.h"
 #include "planes.h"
+#include "team.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -29,7 +30,7 @@ struct Shortlists {
     float *scales, *rest_scales;                         // [rows][groups]; a scale of zero: no such term
     float *low_means;                                    // [rows]; the second term but for the weight's scale
     float *least;                                        // [rows]; the least score of the shortlist
-    uint32_t *bins;                                      // [threads][kBins]
+    uint32_t *bins;                                      // [threads][kBins], of the row in hand
 };
 
 // One row of them.
@@ -85,17 +86,21 @@ static float least_of(uint32_t bin) {
     return score;
 }
 
-// Adds the second term to all scores and returns the least one of the bin that completes the shortlist.
-static float least_score(const Weight &w, float low_mean, float *y, uint32_t *bins) {
-    std::memset(bins, 0, kBins * sizeof *bins);
-    for (int64_t i = 0; i < w.n; i += 16) {
-        const int64_t end = i + 16 < w.n ? i + 16 : w.n;
-        const F v = fma(load_half(w.scale + i), splat(low_mean), value_at(y, i, w.n));
-        end - i < 16 ? store_tail(y + i, v, end - i) : store(y + i, v);
-        for (int64_t j = i; j < end; j++) bins[bin_of(y[j])]++;
+// Adds the second term to the scores of 16 rows of weights, and counts them.
+ALWAYS_INLINE void count_scores(const Weight &w, float low_mean, float *y, int64_t i, uint32_t *bins) {
+    const int64_t end = i + 16 < w.n ? i + 16 : w.n;
+    const F v = fma(load_half(w.scale + i), splat(low_mean), value_at(y, i, w.n));
+    end - i < 16 ? store_tail(y + i, v, end - i) : store(y + i, v);
+    for (int64_t j = i; j < end; j++) bins[bin_of(y[j])]++;
+}
+
+// The least score of the bin that completes the shortlist, from what the threads have counted.
+static float least_score(const uint32_t *bins, int64_t threads, int64_t shortlist) {
+    int64_t bin = kBins, found = 0;
+    while (bin > 0 && found < shortlist) {
+        bin--;
+        for (int64_t thread = 0; thread < threads; thread++) found += bins[thread * kBins + bin];
     }
-    int64_t bin = kBins - 1;
-    for (int64_t found = bins[bin]; bin > 0 && found < w.shortlist; found += bins[bin]) bin--;
     return least_of((uint32_t)bin);
 }
 
@@ -145,20 +150,29 @@ static void take_shortlists(Shortlists &s, const Activations &a, int64_t rows, i
     parts.take(s.low_means, rows), parts.take(s.least, rows), parts.take(s.bins, threads * kBins);
 }
 
-// y [rows, n] holds the first terms and gets the others. In the second loop all rows of activations meet the same share
-// of the weight, and what their shortlists have in common is in the cache.
-static void add_terms(const Weight &w, const Activations &a, const Shortlists &s, float *y, int threads) {
-    const int64_t shares = (w.n + kShare - 1) / kShare;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (a.rows > 1)
-    for (int64_t row = 0; row < a.rows; row++) {
-        line_up(a, row, s);
-        s.least[row] = least_score(w, s.low_means[row], y + row * w.n, s.bins + omp_get_thread_num() * kBins);
+// Once the activations are quantised.
+static void line_up_all(const Member &me, const Activations &a, const Shortlists &s) {
+    me.each(a.rows, [&](int64_t row) { line_up(a, row, s); });
+}
+
+// Adds the second terms to y [rows, n], which holds the first ones, and finds where each row's shortlist begins.
+static void find_shortlists(Member &me, const Weight &w, const Activations &a, const Shortlists &s, float *y) {
+    uint32_t *own = s.bins + me.thread * kBins;
+    for (int64_t row = 0; row < a.rows; row++, y += w.n) {
+        std::memset(own, 0, kBins * sizeof *own);
+        me.each((w.n + 15) / 16, [&](int64_t i) { count_scores(w, s.low_means[row], y, i * 16, own); });
+        me.meet();
+        if (me.thread == 0) s.least[row] = least_score(s.bins, me.threads, w.shortlist);
+        me.meet();
     }
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (int64_t i = 0; i < a.rows * shares; i++) {
-        const int64_t row = i % a.rows;
-        make_exact(w, line_of(s, a, row), a.groups, s.least[row], i / a.rows * kShare, y + row * w.n);
-    }
+}
+
+// Adds the third terms. All rows of activations meet the same share of the weight, and what their shortlists have in
+// common is in the cache. Shortlists are long where frequent tokens lie: a thread takes every so many-th share.
+static void make_all_exact(const Member &me, const Weight &w, const Activations &a, const Shortlists &s, float *y) {
+    for (int64_t first = me.thread * kShare; first < w.n; first += me.threads * kShare)
+        for (int64_t row = 0; row < a.rows; row++)
+            make_exact(w, line_of(s, a, row), a.groups, s.least[row], first, y + row * w.n);
 }
 
 }}  // namespace chatglm::CHATGLM_ISA

@@ -46,14 +46,4 @@ static void together(int threads, const Work &work) {
     }
 }
 
-// A product that is prepared and multiplied.
-template <typename Product>
-static void make(const Product &product, int threads) {
-    together(threads, [&](Member &me) {
-        product.prepare(me);
-        me.meet();
-        product.multiply(me);
-    });
-}
-
 }}  // namespace chatglm::CHATGLM_ISA
