@@ -2,6 +2,7 @@
 #pragma once
 #include <float.h>
 #include <math.h>
+#include <type_traits>
 
 #include "native.h"
 #include "pages.h"
@@ -14,6 +15,9 @@ struct Seen {
     float largest, total;
 };
 
+// How far ahead keys and values are fetched: 4 KiB.
+constexpr int64_t kPageAhead = 2048;
+
 // One head of some rows of one sequence: each row's query [d] and result [d], `stride` apart from the next row's.
 struct HeadRows {
     const float *query;
@@ -21,25 +25,17 @@ struct HeadRows {
     int64_t stride, d;
 };
 
-// One head of a page, of which `tokens` are seen, and the keys that will be wanted after it. Every 16 KiB lie somewhere
-// else: too short for the processor to see them coming, so each key fetches a value of those that follow, and each
-// value a key of the next page.
-struct HeadPage {
-    const uint16_t *keys, *values, *next;
-    int64_t tokens;
-};
-
 // scores[r][t] = query of row r . key of token t, four at a time, so that it takes fewer steps to sum across lanes.
 // The tokens are rounded up to whole steps; who reads the scores ignores the last ones.
 template <int D, int R>
-static void score_page(const HeadRows &rows, const HeadPage &page, float (*scores)[kPageTokens]) {
+static void score_page(const HeadRows &rows, const uint16_t *keys, int64_t tokens, float (*scores)[kPageTokens]) {
     constexpr int T = 4 / R;
     const int64_t d = D ? D : rows.d;
-    const uint16_t *keys = page.keys;
     F q[R][D / 16 + 1];
     for (int r = 0; r < R; r++)
         for (int i = 0; i < D / 16; i++) q[r][i] = load(rows.query + r * rows.stride + 16 * i);
-    for (int64_t t = 0; t < page.tokens; t += T, keys += T * d) {
+    for (int64_t t = 0; t < tokens; t += T, keys += T * d) {
+        fetch(keys + kPageAhead, T * d);
         F sums[4] = {zero(), zero(), zero(), zero()};
         for (int i = 0; i < D / 16; i++)
 #pragma GCC unroll 8
@@ -59,7 +55,6 @@ static void score_page(const HeadRows &rows, const HeadPage &page, float (*score
         float four[4];
         sum_four(sums[0], sums[1], sums[2], sums[3], four);
         for (int i = 0; i < 4; i++) scores[i / T][t + i % T] = four[i];
-        fetch(page.values + t * d, T * d);
     }
 }
 
@@ -83,24 +78,24 @@ static float weigh_page(float *scores, int64_t tokens, float scale, Seen &seen) 
 
 // out = out * shrink + sum over the tokens of weight * value, for N vectors of a head, or for its last n < 16 columns.
 template <int R, int N>
-static void add_values(const HeadRows &rows, const HeadPage &page, int64_t column, int64_t n,
-                       const float (*weights)[kPageTokens], const float *shrink) {
-    const uint16_t *values = page.values + column, *next = page.next + column;
+static void add_columns(const HeadRows &rows, const uint16_t *values, int64_t tokens, int64_t column, int64_t n,
+                        const float (*weights)[kPageTokens], const float *shrink) {
+    values += column;
     float *out = rows.out + column;
     F sum[R][N];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
         for (int i = 0; i < N; i++) sum[r][i] = mul(get(out + r * rows.stride + 16 * i, n), splat(shrink[r]));
-    for (int64_t t = 0; t < page.tokens; t++, values += rows.d, next += rows.d) {
+    for (int64_t t = 0; t < tokens; t++, values += rows.d) {
         F value[N];
+        fetch(values + kPageAhead, 16 * N);
 #pragma GCC unroll 8
         for (int i = 0; i < N; i++) value[i] = get(values + 16 * i, n);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
             for (int i = 0; i < N; i++) sum[r][i] = fma(splat(weights[r][t]), value[i], sum[r][i]);
-        fetch(next, 16 * N);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
@@ -108,17 +103,13 @@ static void add_values(const HeadRows &rows, const HeadPage &page, int64_t colum
         for (int i = 0; i < N; i++) put(out + r * rows.stride + 16 * i, sum[r][i], n);
 }
 
-// R rows share what it takes to read a page and to convert it. Each row's sums are those that it gets alone.
-template <int D, int R>
-static void attend_page(const HeadRows &rows, const HeadPage &page, Seen *seen) {
+template <int R>
+static void add_values(const HeadRows &rows, const uint16_t *values, int64_t tokens,
+                       const float (*weights)[kPageTokens], const float *shrink) {
     constexpr int N = kHeadVectors / (R < 2 ? 1 : 2);
-    float scores[R][kPageTokens], shrink[R];
-    score_page<D, R>(rows, page, scores);
-    for (int r = 0; r < R; r++)
-        shrink[r] = weigh_page(scores[r], page.tokens, 1 / sqrtf((float)rows.d), seen[r]);
     int64_t i = 0;
-    for (; i + 16 * N <= rows.d; i += 16 * N) add_values<R, N>(rows, page, i, 16, scores, shrink);
-    for (; i < rows.d; i += 16) add_values<R, 1>(rows, page, i, rows.d - i, scores, shrink);
+    for (; i + 16 * N <= rows.d; i += 16 * N) add_columns<R, N>(rows, values, tokens, i, 16, weights, shrink);
+    for (; i < rows.d; i += 16) add_columns<R, 1>(rows, values, tokens, i, rows.d - i, weights, shrink);
 }
 
 // How many of the next rows see as much of the page as the first: 1, 2 or 4.
@@ -129,41 +120,82 @@ static int64_t alike(const int64_t *visible, int64_t count, int64_t start) {
     return n == 3 ? 2 : n;
 }
 
-// The keys to read after a page: those of the next one, or those that the next head begins with.
-static const uint16_t *keys_after(uint16_t *const *table, int64_t start, int64_t last, const Heads &at, int64_t head) {
-    if (start + kPageTokens < last) return in_page(table[start / kPageTokens + 1], at, 0, head);
-    return in_page(table[0], at, 0, at_most(head + 1, at.heads - 1));
-}
+// Most rows of a run, which are of one sequence; and most heads that go through its pages together.
+constexpr int64_t kRun = 16, kRunHeads = 16;
+// Heads whose keys, which lie together in a page, are read before their values, which do so elsewhere: memory gives more
+// to who reads on for 128 KiB than for 16.
+constexpr int64_t kPageHeads = 8;
 
-// One head of up to kRun rows of the same sequence, page by page: all but the first rows find a page in the cache.
-constexpr int64_t kRun = 16;
+struct Run {
+    const Rows &rows;
+    const Heads &at;
+    int64_t row, count;  // the rows `row` and on
+    const float *query;
+    float *out;
 
-template <int D>
-static void attend_run(uint16_t *const *table, const int64_t *visible, int64_t count, const Heads &at, int64_t head,
-                       HeadRows rows) {
-    Seen seen[kRun];
-    int64_t last = 0;
-    for (int64_t r = 0; r < count; r++) {
-        seen[r] = {-FLT_MAX, 0};
-        if (visible[r] > last) last = visible[r];
-        for (int64_t i = 0; i < at.d; i++) rows.out[r * rows.stride + i] = 0;
+    const int64_t *visible() const { return rows.visible + row; }
+    HeadRows of(int64_t head, int64_t r) const {
+        const int64_t place = ((row + r) * at.heads + head) * at.d;
+        return {query + place, out + place, at.heads * at.d, at.d};
     }
-    for (int64_t start = 0; start < last; start += kPageTokens) {
-        uint16_t *in_use = table[start / kPageTokens];
-        HeadPage page = {in_page(in_use, at, 0, head), in_page(in_use, at, 1, head),
-                         keys_after(table, start, last, at, head), 0};
+    int64_t last() const {
+        int64_t most = 0;
+        for (int64_t r = 0; r < count; r++) most = visible()[r] > most ? visible()[r] : most;
+        return most;
+    }
+    // work(R, r, tokens) for each R rows from r on that see the same tokens of the page that begins at `start`: they
+    // share what it takes to read a page and to convert it. Each row's sums are those that it gets alone.
+    template <typename Work>
+    void by_rows(int64_t start, const Work &work) const {
         for (int64_t r = 0, n; r < count; r += n) {
-            const HeadRows some = {rows.query + r * rows.stride, rows.out + r * rows.stride, rows.stride, rows.d};
-            page.tokens = at_most(visible[r] - start, kPageTokens);
-            n = alike(visible + r, count - r, start);
-            if (page.tokens <= 0) continue;
-            if (n == 4) attend_page<D, 4>(some, page, seen + r);
-            else if (n == 2) attend_page<D, 2>(some, page, seen + r);
-            else attend_page<D, 1>(some, page, seen + r);
+            const int64_t tokens = at_most(visible()[r] - start, kPageTokens);
+            n = alike(visible() + r, count - r, start);
+            if (tokens <= 0) continue;
+            if (n == 4) work(std::integral_constant<int, 4>(), r, tokens);
+            else if (n == 2) work(std::integral_constant<int, 2>(), r, tokens);
+            else work(std::integral_constant<int, 1>(), r, tokens);
         }
     }
-    for (int64_t r = 0; r < count; r++)
-        for (int64_t i = 0; i < at.d; i++) rows.out[r * rows.stride + i] /= seen[r].total;
+};
+
+// Some heads of the page that begins at token `start`; seen [heads][kRun].
+template <int D>
+static void attend_page(const Run &run, int64_t start, int64_t first, int64_t end, Seen (*seen)[kRun]) {
+    float weights[kPageHeads][kRun][kPageTokens], shrink[kPageHeads][kRun];
+    uint16_t *page = run.rows.tables[run.row][start / kPageTokens];
+    for (int64_t head = first; head < end; head++)
+        run.by_rows(start, [&](auto alike, int64_t r, int64_t tokens) {
+            constexpr int R = decltype(alike)::value;
+            float(*w)[kPageTokens] = weights[head - first] + r;
+            score_page<D, R>(run.of(head, r), in_page(page, run.at, 0, head), tokens, w);
+            for (int i = 0; i < R; i++)
+                shrink[head - first][r + i] =
+                    weigh_page(w[i], tokens, 1 / sqrtf((float)run.at.d), seen[head - first][r + i]);
+        });
+    for (int64_t head = first; head < end; head++)
+        run.by_rows(start, [&](auto alike, int64_t r, int64_t tokens) {
+            constexpr int R = decltype(alike)::value;
+            add_values<R>(run.of(head, r), in_page(page, run.at, 1, head), tokens, weights[head - first] + r,
+                          shrink[head - first] + r);
+        });
+}
+
+// At most kRunHeads heads of a run, page by page: all but the first rows find a page in the cache.
+template <int D>
+static void attend_run(const Run &run, int64_t first, int64_t end) {
+    Seen seen[kRunHeads][kRun];
+    const int64_t d = run.at.d, last = run.last();
+    for (int64_t head = first; head < end; head++)
+        for (int64_t r = 0; r < run.count; r++) {
+            seen[head - first][r] = {-FLT_MAX, 0};
+            std::memset(run.of(head, r).out, 0, (size_t)d * sizeof(float));
+        }
+    for (int64_t start = 0; start < last; start += kPageTokens)
+        for (int64_t head = first; head < end; head += kPageHeads)
+            attend_page<D>(run, start, head, at_most(head + kPageHeads, end), seen + (head - first));
+    for (int64_t head = first; head < end; head++)
+        for (int64_t r = 0; r < run.count; r++)
+            for (int64_t i = 0; i < d; i++) run.of(head, r).out[i] /= seen[head - first][r].total;
 }
 
 // How many rows from this one on form a run; 0 if this one belongs to an earlier row's run.
@@ -174,19 +206,30 @@ static int64_t run_at(const Rows &rows, int64_t row) {
     return end - row;
 }
 
-// One head of the run of rows that begins at a row, if one does: i = head * rows + row.
-static void attend_head(const Rows &rows, const Heads &at, const float *query, float *out, int64_t i) {
-    const auto attend = at.d == 128 ? attend_run<128> : attend_run<0>;
-    const int64_t head = i / rows.count, row = i % rows.count, count = run_at(rows, row);
-    const int64_t place = (row * at.heads + head) * at.d;
-    if (count)
-        attend(rows.tables[row], rows.visible + row, count, at, head,
-               {query + place, out + place, at.heads * at.d, at.d});
-}
+// All heads of all rows, in pieces: so many heads of the run that begins at a row, if one does.
+class HeadPieces {
+    const Rows &rows;
+    const Heads &at;
+    const float *query;
+    float *out;
+    int64_t heads;  // of a piece
+
+public:
+    HeadPieces(const Rows &rows, const Heads &at, const float *query, float *out, int64_t threads)
+        : rows(rows), at(at), query(query), out(out), heads(at_most((at.heads + threads - 1) / threads, kRunHeads)) {}
+
+    int64_t count() const { return (at.heads + heads - 1) / heads * rows.count; }
+    void attend(int64_t piece) const {
+        const int64_t first = piece / rows.count * heads, row = piece % rows.count, count = run_at(rows, row);
+        const Run run = {rows, at, row, count, query, out};
+        if (count) (at.d == 128 ? attend_run<128> : attend_run<0>)(run, first, at_most(first + heads, at.heads));
+    }
+};
 
 static int attend_rows(const Rows &rows, const Heads &at, const float *query, float *out, int threads) {
+    const HeadPieces pieces(rows, at, query, out, threads);
 #pragma omp parallel for schedule(static) num_threads(threads) if (worth_threads(rows, at))
-    for (int64_t i = 0; i < rows.count * at.heads; i++) attend_head(rows, at, query, out, i);
+    for (int64_t i = 0; i < pieces.count(); i++) pieces.attend(i);
     return 0;
 }
 

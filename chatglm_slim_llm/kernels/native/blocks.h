@@ -90,7 +90,8 @@ class Step {
         const int64_t items = rows.count * at.heads;
         me.each(items, [&](int64_t i) { store_head(rows, at, between.qkv, cos, sin, between.query, i); });
         me.meet();
-        me.each(items, [&](int64_t i) { attend_head(rows, at, between.query, between.mixed, i); });
+        const HeadPieces pieces(rows, at, between.query, between.mixed, me.threads);
+        me.each(pieces.count(), [&](int64_t i) { pieces.attend(i); });
         me.meet();
         product(b.dense, between.mixed, between.attended);
     }
