@@ -80,10 +80,10 @@ class Ours:
     def _read_prompt(self, ids: list[int]) -> int:
         self._context: Any = None  # before the next one takes memory
         self._context, scores = self._prefill(ids)
-        return int(scores.argmax())
+        return int(scores.numpy().argmax())
 
     def _read(self, token_id: int) -> int:
-        return int(self._forward.step([self._context], [[token_id]])[0][-1].argmax())
+        return int(self._forward.step([self._context], [[token_id]])[0][-1].numpy().argmax())
 
 
 def _commit() -> str:
