@@ -28,7 +28,7 @@ from chatglm_slim_llm.config import Folders
 from chatglm_slim_llm.errors import CheckpointFormatError
 from chatglm_slim_llm.network import Network
 
-_FORMAT = 3
+_FORMAT = 4
 """Counts the changes of the packed layout and of how weights are quantised; copies of another count are not used."""
 _WORTH_KEEPING_BYTES = 2**28
 """Smaller models are packed in less time than a file costs attention."""

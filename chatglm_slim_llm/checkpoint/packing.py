@@ -45,7 +45,7 @@ class Packing:
 
     @classmethod
     def of(cls, stored: ChatGLMConfig, bits: int) -> Packing:
-        """The formats for a level; a quantised checkpoint keeps its integers, and so its scales."""
+        """The formats for a level; a quantised checkpoint keeps its integers, and so the groups they were made in."""
         group = stored.quantization_group_size if stored.quantization_bit else {4: INT4_GROUP_SIZE, 8: 0}[bits]
         head_bits = stored.quantization_bit if stored.quantization_embeddings else 8
         has_shortlist = (bits, head_bits) == (4, 8) and stored.vocab_size >= _TIMES_AS_MANY * SHORTLIST
@@ -81,21 +81,24 @@ class Packing:
             plain.read(shard, spec, model)
             return
         form = self.head if name == EMBEDDING else self.blocks
-        out = model.get_parameter(spec.name).detach()
+        packed = model.get_parameter(name).detach()
         low = model.get_parameter(f"{name}_low").detach() if form.shortlist else None
+        scales = [model.get_parameter(f"{name}_scale").detach()]
+        if form.group:
+            scales.append(model.get_parameter(f"{name}_group_scale").detach())
         for rows, chunk in read_in_chunks(shard, spec):
             panels = slice(rows.start // PANEL_ROWS, -(-rows.stop // PANEL_ROWS))
             if spec.name != name:  # a stored scale
                 check_finite(chunk, spec.name, shard.path)
-                pack_scale(chunk.reshape(len(chunk), -1), out[panels])
+                pack_scale(chunk.reshape(len(chunk), -1), *(out[panels] for out in scales))
             elif not chunk.is_floating_point():
-                pack_rows(unpack(chunk, form.bits), form, out[panels])
+                pack_rows(unpack(chunk, form.bits), form, packed[panels])
             else:
                 half = chunk.half()
                 check_finite(half, spec.name, shard.path)
                 levels, scale = quantize_rows(half, form)
-                pack_rows(levels, form, out[panels], None if low is None else low[rows])
-                pack_scale(scale, model.get_parameter(f"{name}_scale").detach()[panels])
+                pack_rows(levels, form, packed[panels], None if low is None else low[rows])
+                pack_scale(scale, *(out[panels] for out in scales))
 
 
 def can_pack(device: torch.device, bits: int) -> bool:

@@ -214,7 +214,7 @@ def _peak() -> float:
 
 
 def _tensors(layer: nn.Module) -> Iterator[Tensor]:
-    for name in ("weight", "weight_scale", "weight_low"):
+    for name in ("weight", "weight_scale", "weight_group_scale", "weight_low"):
         if getattr(layer, name, None) is not None:
             yield layer.get_parameter(name)
 

@@ -20,7 +20,7 @@ VARIABLE = "CHATGLM_SLIM_KERNELS"
 """Chooses an instruction set (``avx512``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the library alone, or
 another library by its path."""
 _WITHOUT = "torch"
-_VERSION = 3
+_VERSION = 4
 """Of the functions and layouts; a library left over from an older checkout has another."""
 
 
@@ -30,6 +30,7 @@ class WeightStruct(ctypes.Structure):
     _fields_ = (
         ("data", c_void_p),
         ("scale", c_void_p),
+        ("group_scale", c_void_p),
         ("n", c_int64),
         ("k", c_int64),
         ("group", c_int64),

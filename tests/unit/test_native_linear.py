@@ -32,10 +32,18 @@ def random_weight(n: int, k: int, form: PackedFormat) -> tuple[PackedLinear, Ten
     scale = torch.randn(n, groups).half() * 0.05
     layer = PackedLinear(k, n, form)
     pack_rows(levels, form, layer.weight)
-    pack_scale(scale, layer.weight_scale)
+    pack_scale(scale, layer.weight_scale, layer.weight_group_scale)
     layer.bias.copy_(torch.randn(n))
-    wide = scale.double().repeat_interleave(form.group or k, dim=1)[:, :k]
+    wide = kept_scales(scale, form).repeat_interleave(form.group or k, dim=1)[:, :k]
     return layer, levels.double() * wide
+
+
+def kept_scales(scale: Tensor, form: PackedFormat) -> Tensor:
+    """What is kept of scales [n, groups], in float64: of groups, 8 bits next to the largest of their row."""
+    if not form.group:
+        return scale.double()
+    unit = (scale.float().abs().amax(dim=1, keepdim=True) * (64 / 127)).half().float()
+    return torch.where(unit == 0, 0, (scale.float() * 64 / unit).round().clamp(-127, 127).double() / 64 * unit)
 
 
 def steps_of(top: Tensor, form: PackedFormat) -> tuple[Tensor, Tensor]:
@@ -134,7 +142,7 @@ def test_extreme_rows_of_a_tile_are_what_they_are_alone(instruction_set, form): 
 def test_extreme_scales_of_weights_and_activations_meet_in_a_tile_as_they_do_alone(instruction_set):  # noqa: F811
     layer, _ = random_weight(48, 256, PackedFormat(4, 128))
     fp16 = torch.tensor([6e-8, -6e-8, 6.1e-5, 65504.0, -65504.0, 0.0, 1.0, 0.001]).half()
-    pack_scale(fp16.repeat(12).view(48, 2), layer.weight_scale)
+    pack_scale(fp16.repeat(12).view(48, 2), layer.weight_scale, layer.weight_group_scale)
     powers = torch.tensor([-102, -101, -100, -99, -1, 0, 1, 98, 99, 100, 101, 102.0])
     x = torch.randn(len(powers), 256) * 100 * powers.exp2()[:, None]  # one step of them is about such a power
     for row, alone in enumerate(x):

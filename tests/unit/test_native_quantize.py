@@ -9,9 +9,18 @@ import torch
 from torch import Tensor
 
 from chatglm_slim_llm.kernels.library import native
-from chatglm_slim_llm.kernels.packed import NativeWeight, PackedFormat, pack_rows, pack_scale, quantize_rows
+from chatglm_slim_llm.kernels.packed import (
+    NativeWeight,
+    PackedEmbedding,
+    PackedFormat,
+    PackedLinear,
+    pack_rows,
+    pack_scale,
+    quantize_rows,
+)
 from chatglm_slim_llm.kernels.quantization import quantize_levels
 from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from tests.unit.test_native_linear import kept_scales
 
 pytestmark = needs_library
 
@@ -175,11 +184,28 @@ def test_panels_hold_every_level_in_its_place_and_zeros_around(instruction_set, 
 def test_rows_come_back_as_level_times_scale(instruction_set, form, n, k):  # noqa: F811
     levels, scale = quantize_rows(torch.randn(n, k).half(), form)
     shape, scale_shape = form.shapes(n, k)
+    group_scale = torch.empty(form.group_shape(n, k), dtype=torch.int8) if form.group else None
     packed, packed_scale = torch.empty(shape, dtype=torch.uint8), torch.empty(scale_shape, dtype=torch.float16)
     pack_rows(levels, form, packed)
-    pack_scale(scale, packed_scale)
+    pack_scale(scale, packed_scale, group_scale)
     ids, rows = torch.tensor([n - 1, 0, n // 2, n // 2]), torch.empty(4, k)
-    struct = NativeWeight(n, k, form).of(packed, packed_scale)
+    struct = NativeWeight(n, k, form).of(packed, packed_scale, group_scale)
     native().chatglm_rows_of(byref(struct), ids.data_ptr(), len(ids), rows.data_ptr(), 2)
-    wide = scale.float().repeat_interleave(form.group or k, dim=1)[:, :k]
+    wide = kept_scales(scale, form).float().repeat_interleave(form.group or k, dim=1)[:, :k]
     assert torch.equal(rows, (levels * wide)[ids])
+
+
+@pytest.mark.parametrize("largest", [65504.0, 1.0, 0.003, 6e-5, 0.0])
+def test_a_groups_scale_is_kept_to_half_a_step_of_its_rows_largest(instruction_set, largest):  # noqa: F811
+    scale = (torch.randn(40, 7) * largest / 3).clamp(-largest, largest).half()
+    scale[3], scale[5, 2:] = 0, 0
+    form, levels = PackedFormat(4, 32), torch.ones(40, 7 * 32, dtype=torch.int8)
+    layer = PackedLinear(7 * 32, 40, form, bias=False)
+    pack_rows(levels, form, layer.weight)
+    pack_scale(scale, layer.weight_scale, layer.weight_group_scale)
+    kept = PackedEmbedding(layer)(torch.arange(40)).view(40, 7, 32)
+    assert torch.equal(kept, kept[..., :1].expand_as(kept))
+    largest_of_row = scale.double().abs().amax(dim=1, keepdim=True)
+    step = largest_of_row / 127 * 1.001 + 2**-24 * 2  # the row's scale is fp16, whose smallest steps are 2 ** -24
+    assert ((kept[..., 0].double() - scale.double()).abs() <= step * 0.51).all()
+    assert torch.equal(kept[3], torch.zeros(7, 32))

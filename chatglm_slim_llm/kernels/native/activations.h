@@ -41,7 +41,7 @@ struct Activations {
     int64_t rows, tile, k, padded, group, groups;
     int32_t offset;
     bool guarded;  // 16 bits for groups in which a value stands out; otherwise scales are powers of two
-    float unit;    // what one step of the weights' integers counts; the scales are times this
+    float unit;    // what one step of the weights counts; the scales are times this
 
     // Where the values of a group begin in the tile of T rows that starts at `row`.
     int64_t values_at(int64_t row, int64_t T, int64_t g) const {

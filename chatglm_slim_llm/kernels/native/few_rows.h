@@ -37,8 +37,8 @@ ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, cons
     }
     F scales[T];
     for (int m = 0; m < T; m++) scales[m] = splat(form.scales[g * T + m]);
-    if (!panels.one_scale())
-        for (int m = 0; m < T; m++) scales[m] = mul(load_half(panels.scales(0, g)), scales[m]);
+    if (panels.has_groups())
+        for (int m = 0; m < T; m++) scales[m] = mul(load_int8(panels.group_scale(0, g)), scales[m]);
     for (int m = 0; m < T; m++) y[m] = fma(scales[m], to_float(iadd(low[m], high[m])), y[m]);
 }
 
@@ -47,7 +47,7 @@ static void stream(Panels panels, int64_t end, const Activations &a) {
     const uint8_t *special = a.specials(0);
     for (; panels.first < end; panels.first++) {
         F y[T];
-        for (int m = 0; m < T; m++) y[m] = panels.start(0);
+        for (int m = 0; m < T; m++) y[m] = zero();
         for (int64_t g = 0; g < a.groups; g++) {
             stream_group<BITS, T>(panels, a, a.main, g, y);
             if (special[g] & kHasRest) stream_group<BITS, T>(panels, a, a.rest, g, y);

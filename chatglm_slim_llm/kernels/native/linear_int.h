@@ -1,11 +1,10 @@
 // y = x w^T for weights of 8 or 4 bits and activations quantised to int8 on the way.
 //
 // few_rows.h and many_rows.h add the same numbers in the same order, group after group:
-//     y[n] = bias[n] + sum over groups g of  scale[n, g] * xscale[g] * (exact sum over k in g of q[n, k] * xq[k])
-// or, where there is one scale for the whole of row n,
-//     y[n] = bias[n] + scale[n] * (sum over groups g of  xscale[g] * (exact sum over k in g of q[n, k] * xq[k]))
-// so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. A group
-// with 16-bit activations has two such terms. Without the weight's scale the sums of inputs beyond 1e33 may overflow.
+//     y[n] = bias[n] + scale[n] * sum over groups g of  gscale[n, g] * xscale[g] * (exact sum over k in g of q[n, k] * xq[k])
+// so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. gscale is
+// the scale of a group of weights, or 1. A group with 16-bit activations has two such terms. Without the scale of the
+// row the sums of inputs beyond 1e33 may overflow.
 #pragma once
 #include "few_rows.h"
 #include "many_rows.h"
@@ -42,7 +41,7 @@ public:
     IntLinear(const Weight &weight, int64_t rows, int threads, Parts &parts) : w(weight.low ? high_plane(weight) : weight) {
         a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
         a.groups = a.padded / a.group, a.offset = w.bits == 4 ? 8 : 128 - kByteZero, a.guarded = weight.bits == 8;
-        a.unit = weight.low ? kHighUnit : 1.0f;
+        a.unit = weight.low ? kHighUnit : w.group ? 1.0f / kScaleSteps : 1.0f;
         take_activations(a, rows, parts), parts.take(scratch, rows > kStreamRows ? threads : 0);
         parts.take(numbers, Shares::numbers(threads));
     }
@@ -50,7 +49,7 @@ public:
 
     void begin(const float *input, int64_t rows, const float *bias, float *y) {
         x = input, a.rows = rows, a.tile = few_rows() ? rows : kTileRows;
-        panels = {&w, bias, y, 0, a.padded, w.group ? (w.k + w.group - 1) / w.group : 1};
+        panels = {&w, bias, y, 0, a.padded};
     }
     const Activations &activations() const { return a; }
 

@@ -30,10 +30,10 @@ struct Columns {
                 form.values + a.values_at(row, T, g),
                 form.scales + numbers,
                 form.corrections + numbers,
-                panels.scales(0, g),
+                panels.group_scale(0, g),
                 a.group,
                 panels.bytes(),
-                panels.scale_groups * 16};
+                panels.group_scales()};
     }
 };
 
@@ -42,7 +42,7 @@ template <int BITS, bool FRESH, int T, int P>
 static void add_columns(const Columns &c, const Quantized &form, int64_t row, int64_t g, int64_t n, bool powers,
                         float *sums) {
     const Tile tile = c.tile(form, row, T, g);
-    if (c.panels.one_scale()) add_groups<BITS, Scales::kOfRow, FRESH, T, P>(tile, n, sums);
+    if (!c.panels.has_groups()) add_groups<BITS, Scales::kOfRow, FRESH, T, P>(tile, n, sums);
     else if (BITS == 4 && powers) add_groups<BITS, Scales::kPowers, FRESH, T, P>(tile, n, sums);
     else add_groups<BITS, Scales::kOfGroups, FRESH, T, P>(tile, n, sums);
 }
@@ -59,7 +59,7 @@ static void multiply_tile(const Columns &c, int64_t row, float *sums) {
     const Panels &panels = c.panels;
     if (c.are_first())
         for (int p = 0; p < P; p++)
-            for (int m = 0; m < T; m++) store(sums + (m * P + p) * 16, panels.start(p));
+            for (int m = 0; m < T; m++) store(sums + (m * P + p) * 16, zero());
     if (c.are_last())
         for (int m = 0; m < T; m++)
             for (int p = 0; p < P; p++) prefetch(panels.place(p, row + m));

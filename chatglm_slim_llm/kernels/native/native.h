@@ -11,14 +11,16 @@ namespace chatglm {
 //   bits 16    data is fp16 [n, k] as in a checkpoint; no scale.
 //   bits 8, 4  data is in panels of 16 rows, k in steps of four: at 8 bits each 64 bytes are 16 rows x 4 columns of
 //              q + 128; at 4 bits they are 16 rows x 8 columns of q + 8, the first four columns in the low nibbles.
-//              scale is fp16 [panels][k / group][16]; group 0 means one scale a row. Rows are filled up with zeros to
-//              whole panels, columns to whole activation groups (see activation_group).
+//              A row has a scale, fp16 [panels][16], and where group is not 0, each so many of its columns have one of
+//              their own: group_scale [panels][k / group][16], in units of the row's scale / kScaleSteps. Rows are
+//              filled up with zeros to whole panels, columns to whole activation groups (see activation_group).
 //   8 in two   low is not null, group is 0, and q + 128 = 16 * high + low: data is the high nibbles, in panels as at 4
 //   planes     bits; low has n rows of lines of 64 bytes, which are 128 columns, the first 64 in the low nibbles. A
 //              product reads low for the `shortlist` rows of the largest results only: see shortlist.h.
 struct Weight {
     const uint8_t *data;
     const uint16_t *scale;
+    const int8_t *group_scale;
     int64_t n, k, group;
     int64_t bits;
     const uint8_t *low;
@@ -40,6 +42,9 @@ struct BlockWeights {
     Dense query_key_value, dense, up, down;
     float alpha;
 };
+
+// The largest of a row's groups has a scale of 127 such steps: fp16 then holds the row's scale in its normal numbers.
+constexpr int64_t kScaleSteps = 64;
 
 // Activations are quantised to int8 with one scale for so many columns of a row. A few large values then cost
 // their own group only, not the row.

@@ -38,6 +38,12 @@ ALWAYS_INLINE F load_half(const uint16_t *p) {
     const __m128i *q = (const __m128i *)p;
     return {_mm256_cvtph_ps(_mm_loadu_si128(q)), _mm256_cvtph_ps(_mm_loadu_si128(q + 1))};
 }
+ALWAYS_INLINE F load_int8(const int8_t *p) {
+    const auto eight = [](const int8_t *q) {
+        return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)q)));
+    };
+    return {eight(p), eight(p + 8)};
+}
 ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
     uint16_t t[16] = {};
     std::memcpy(t, p, (size_t)n * 2);

@@ -42,6 +42,9 @@ ALWAYS_INLINE void keep(F &v) { asm("" : "+v"(v)); }
 ALWAYS_INLINE void store(float *p, F v) { _mm512_storeu_ps(p, v); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
 ALWAYS_INLINE F load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+ALWAYS_INLINE F load_int8(const int8_t *p) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(first(n), p));
 }

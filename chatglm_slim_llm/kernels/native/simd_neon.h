@@ -44,6 +44,12 @@ ALWAYS_INLINE F load_half(const uint16_t *p) {
     return {vcvt_f32_f16(vget_low_f16(first)), vcvt_high_f32_f16(first), vcvt_f32_f16(vget_low_f16(second)),
             vcvt_high_f32_f16(second)};
 }
+ALWAYS_INLINE F load_int8(const int8_t *p) {
+    const int8x16_t v = vld1q_s8(p);
+    const int16x8_t first = vmovl_s8(vget_low_s8(v)), second = vmovl_high_s8(v);
+    return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(first))), vcvtq_f32_s32(vmovl_high_s16(first)),
+            vcvtq_f32_s32(vmovl_s16(vget_low_s16(second))), vcvtq_f32_s32(vmovl_high_s16(second))};
+}
 ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
     uint16_t t[16] = {};
     std::memcpy(t, p, (size_t)n * 2);

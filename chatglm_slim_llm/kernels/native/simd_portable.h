@@ -78,6 +78,11 @@ ALWAYS_INLINE Four load_half4(const uint16_t *p) {  // half_to_float, four at a 
 ALWAYS_INLINE F load_half(const uint16_t *p) {
     return {load_half4(p), load_half4(p + 4), load_half4(p + 8), load_half4(p + 12)};
 }
+ALWAYS_INLINE F load_int8(const int8_t *p) {
+    Lanes l;
+    LANES l.v[i] = p[i];
+    return vector(l);
+}
 ALWAYS_INLINE F load_half_tail(const uint16_t *p, int64_t n) {
     Lanes l{};
     for (int64_t i = 0; i < n; i++) l.v[i] = half_to_float(p[i]);

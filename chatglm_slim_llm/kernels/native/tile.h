@@ -13,8 +13,8 @@ constexpr int64_t kActivationBytes = 1024;
 
 // How the scales of weights and activations meet.
 enum class Scales {
-    kOfRow,    // the activations' alone; the weights' comes last
-    kPowers,   // the activations' are powers of two
+    kOfRow,    // the activations' alone
+    kPowers,   // groups of weights have some, and the activations' are powers of two
     kOfGroups  // any
 };
 
@@ -26,7 +26,7 @@ struct Tile {
     const int8_t *x;
     const float *xscales;
     const int32_t *corrections;
-    const uint16_t *scales;
+    const int8_t *scales;
     int64_t group, next_packed, next_scale;
 };
 
@@ -60,8 +60,8 @@ ALWAYS_INLINE void add_scaled(const Tile &t, const I acc[P][T], F y[P][T]) {
     F scales[P];
     Exponents exponents[P];
     for (int p = 0; p < P; p++) {
-        if constexpr (SCALES == Scales::kPowers) exponents[p] = exponents_of(load_half(t.scales + p * t.next_scale));
-        if constexpr (SCALES == Scales::kOfGroups) scales[p] = load_half(t.scales + p * t.next_scale);
+        if constexpr (SCALES == Scales::kPowers) exponents[p] = exponents_of(load_int8(t.scales + p * t.next_scale));
+        if constexpr (SCALES == Scales::kOfGroups) scales[p] = load_int8(t.scales + p * t.next_scale);
     }
 #pragma GCC unroll 16
     for (int m = 0; m < T; m++)
