@@ -78,7 +78,7 @@ def as_text(figures: dict[str, Any]) -> str:
             f"  products       {f['prefill_gflop_s']:8.0f} GFLOP/s    "
             f"{f['prefill_peak_fraction']:.0%} of this machine's {f['gemm_gflop_s']:.0f} (int8)",
             f"  attention      {f['attention_step_s'] / f['step_s']:8.1%} of a decoding step",
-            f"  all the rest   {f['other_share']:8.1%}",
+            f"  Python, torch  {f['other_share']:8.1%}",
         ]
     return "\n".join(lines)
 

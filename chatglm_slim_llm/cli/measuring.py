@@ -49,11 +49,11 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
     """
     forward: Any = forward_for(model)
     figures: dict[str, Any]
-    figures, step = _run(forward, _prompts(model, workload), workload)
+    figures = _run(forward, model.lm_head, _prompts(model, workload), workload)
     peak_bytes = peak_memory_bytes()
     figures["peak_memory_gb"] = None if peak_bytes is None else peak_bytes / 1e9
     layers = layers_of(model)
-    figures |= _measure_layers(layers, workload, step, figures["attention_step_s"])
+    figures |= _measure_layers(layers, workload)
     about = {
         "level": level,
         "prompt": workload.prompt,
@@ -93,9 +93,9 @@ def _prompts(model: Network, workload: Workload) -> list[list[int]]:
 
 
 def _run(
-    forward: BatchedForward | SequentialForward, prompts: Sequence[list[int]], workload: Workload
-) -> tuple[dict[str, float | None], Callable[[], object]]:
-    """The whole program's figures, and a step more for each call."""
+    forward: BatchedForward | SequentialForward, head: nn.Module, prompts: Sequence[list[int]], workload: Workload
+) -> dict[str, float | None]:
+    """The whole program's figures."""
     started = time.perf_counter()
     contexts, tokens = [], []
     first_s = 0.0
@@ -111,14 +111,17 @@ def _run(
         tokens[:] = [int(scores[-1].argmax()) for scores in scores_of_all]
 
     step_s = statistics.median(_seconds(step) for _ in range(workload.new - 1))
-    figures = {
+    attention_s = other_share = None
+    if isinstance(forward, BatchedForward):
+        attention_s, other_share = _time_attention(contexts), _share_outside(forward, head, contexts, step)
+    return {
         "prefill_tokens_per_s": sum(map(len, prompts)) / prefill_s,
         "decode_tokens_per_s": len(prompts) / step_s,
         "ttft_s": first_s,
         "step_s": step_s,
-        "attention_step_s": _time_attention(contexts) if isinstance(forward, BatchedForward) else None,
+        "attention_step_s": attention_s,
+        "other_share": other_share,
     }
-    return figures, step
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -127,9 +130,28 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def _last_rows(contexts: Sequence[Context]) -> RowBatch:
+    return RowBatch([(context.pages, context.pages.length - 1, context.pages.length) for context in contexts])
+
+
+def _share_outside(
+    forward: BatchedForward, head: nn.Module, contexts: Sequence[Context], step: Callable[[], object]
+) -> float:
+    """What a step takes outside the kernels, as a part of it: whole steps in turn with blocks and head alone."""
+    rows = _last_rows(contexts)
+    hidden, angles = torch.randn(rows.count, _width(head)), torch.randn(rows.count, 2, rows.shape.d // 4)
+    cos, sin = angles.cos(), angles.sin()
+
+    def kernels() -> None:
+        forward.blocks.run(rows, hidden, cos, sin)
+        head(hidden)
+
+    return statistics.median(1 - _seconds(kernels) / _seconds(step) for _ in range(3 * _ROUNDS))
+
+
 def _time_attention(contexts: Sequence[Context]) -> float:
     """Seconds that a step spends on the attention of all layers."""
-    rows = RowBatch([(context.pages, context.pages.length - 1, context.pages.length) for context in contexts])
+    rows = _last_rows(contexts)
     query = torch.randn(len(contexts), rows.shape.heads * rows.shape.d)
     times = []
     for _ in range(_ROUNDS):
@@ -149,17 +171,12 @@ def exhaust(pieces: Any) -> Any:
             return finished.value
 
 
-def _measure_layers(
-    layers: list[nn.Module], workload: Workload, step: Callable[[], object], attention_s: float | None
-) -> dict[str, float | None]:
-    """The linear layers alone, a step's rows and a prompt's, in turn with whole steps and the machine's limits."""
+def _measure_layers(layers: list[nn.Module], workload: Workload) -> dict[str, float | None]:
+    """The linear layers alone, a step's rows and a prompt's, in turn with the machine's limits."""
     rates: dict[str, list[float]] = {"read": [], "bandwidth": [], "prefill": [], "peak": []}
-    others = []
     for _ in range(_ROUNDS):
         rates["bandwidth"].append(bandwidth(layers))
-        layers_s = _time_layers(layers, workload.batch)
-        rates["read"].append(sum(map(_read_bytes, layers)) / layers_s)
-        others.append(1 - (layers_s + (attention_s or 0)) / _seconds(step))
+        rates["read"].append(sum(map(_read_bytes, layers)) / _time_layers(layers, workload.batch))
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
     rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
     for _ in range(_ROUNDS):
@@ -175,7 +192,6 @@ def _measure_layers(
         "gemm_gflop_s": middle["peak"] / 1e9 if known else None,
         "prefill_gflop_s": middle["prefill"] / 1e9,
         "prefill_peak_fraction": _ratio(rates["prefill"], rates["peak"]) if known else None,
-        "other_share": None if attention_s is None else statistics.median(others),
     }
 
 

@@ -55,7 +55,8 @@ class BatchedForward:
         config = model.config
         self._model = model
         self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size)
-        self._native = Blocks([_parts_of(block) for block in self._blocks()])
+        self.blocks = Blocks([_parts_of(block) for block in self._blocks()])
+        """What a step runs; prompts go through the model's own blocks."""
 
     @staticmethod
     def supports(model: AnyModel) -> bool:
@@ -114,7 +115,7 @@ class BatchedForward:
         batch = RowBatch(rows)
         cos, sin = self._rotation(torch.tensor(positions))
         hidden = self._embed(torch.tensor([token for ids in new_ids for token in ids]))
-        self._native.run(batch, hidden, cos, sin)
+        self.blocks.run(batch, hidden, cos, sin)
         exact = [context.exact for context, ids in zip(contexts, new_ids, strict=True) for _ in ids]
         return list(self._scores(hidden, exact).split([len(ids) for ids in new_ids]))
 
