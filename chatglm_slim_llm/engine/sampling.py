@@ -23,6 +23,7 @@ _MAX_REPAIRS_IN_A_ROW = 3
 _PARTS_SIZE = 16
 """Scores in each of the parts that top-k looks at first."""
 _ROUNDING = 1e-5
+"""Scores that differ by less than this part of them count as equal there."""
 
 
 def sample_probs(logits: Tensor, previous_ids: Iterable[int], options: GenerationOptions) -> Tensor:

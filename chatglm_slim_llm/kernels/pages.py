@@ -70,8 +70,9 @@ class RowBatch:
     """The rows of one forward pass: which token of which sequence each one is, and what it sees."""
 
     def __init__(self, rows: Sequence[tuple[Pages, int, int]]) -> None:
-        """Rows are (sequence, place of the token, number of tokens it sees); the sequences do not grow meanwhile."""
+        """Rows are (sequence, place of the token, number of tokens it sees); the sequences stay as long as they are."""
         self.shape, self.count = rows[0][0].shape, len(rows)
+        self._kept = [(pages, pages.table) for pages, _, _ in rows]  # so that no address is left without its memory
         self._tables = torch.tensor([pages.table.data_ptr() for pages, _, _ in rows])
         self._place = torch.tensor([place for _, place, _ in rows])
         self._visible = torch.tensor([visible for _, _, visible in rows])

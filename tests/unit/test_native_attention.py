@@ -167,3 +167,17 @@ def test_store_leaves_other_layers_and_other_tokens_alone(instruction_set):  # n
     after = pages._pages[0]
     changed = (before.view(torch.int16) != after.view(torch.int16)).flatten(-1).any(-1)  # [layers, 2, heads, 64]
     assert {tuple(place) for place in changed.nonzero().tolist()} == {(1, k, h, 5) for k in (0, 1) for h in (0, 1)}
+
+
+def test_rows_keep_their_sequence_and_what_they_know_of_it(instruction_set):  # noqa: F811
+    pages, key, value = filled(2, 16, 64)
+    query = torch.randn(1, 32)
+    batch = batch_of(pages, [64])
+    pages.grow(64 * 50)  # more pages take another table
+    torch.testing.assert_close(
+        batch.attend(LAYER, query).double(), expected(query, key, value, [64]), rtol=0, atol=1e-5
+    )
+    del pages
+    torch.testing.assert_close(
+        batch.attend(LAYER, query).double(), expected(query, key, value, [64]), rtol=0, atol=1e-5
+    )

@@ -147,9 +147,10 @@ static void quantize_rest(const Place &at, const Activations &a, int8_t *bytes) 
 }
 
 // A row's columns lie together, but its bytes between those of the others: so a block of columns at a time, whose bytes
-// stay in the L1 cache. The next block of the row is fetched meanwhile. The tile begins at `row`, the block at group g0.
+// stay in the L1 cache. The next block of the row is fetched meanwhile. The tile starts at `row`, the block at g0.
 static void quantize_block(const float *x, const Activations &a, int64_t row, int64_t g0) {
-    const int64_t T = a.tile_rows(row), end = g0 + a.block_groups() < a.groups ? g0 + a.block_groups() : a.groups;
+    const int64_t T = a.tile_rows(row), left = a.groups - g0;
+    const int64_t end = g0 + (left < a.block_groups() ? left : a.block_groups());
     uint8_t *special = a.special + row / a.tile * a.groups;
     const auto place = [&](int64_t m, int64_t g) {
         const int64_t left = a.k - g * a.group;

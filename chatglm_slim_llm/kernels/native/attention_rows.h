@@ -122,8 +122,8 @@ static int64_t alike(const int64_t *visible, int64_t count, int64_t start) {
 
 // Most rows of a run, which are of one sequence; and most heads that go through its pages together.
 constexpr int64_t kRun = 16, kRunHeads = 16;
-// Heads whose keys, which lie together in a page, are read before their values, which do so elsewhere: memory gives more
-// to who reads on for 128 KiB than for 16.
+// Heads whose keys, which lie together in a page, are read before their values, which do so elsewhere: memory gives
+// more to who reads on for 128 KiB than for 16.
 constexpr int64_t kPageHeads = 8;
 
 struct Run {

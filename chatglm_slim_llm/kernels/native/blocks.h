@@ -37,7 +37,8 @@ static int64_t product_bytes(const Dense &dense, int64_t rows, int threads) {
     return bytes;
 }
 
-static void take_between(Between &b, const BlockWeights *blocks, int64_t count, int64_t rows, int threads, Parts &parts) {
+static void take_between(Between &b, const BlockWeights *blocks, int64_t count, int64_t rows, int threads,
+                         Parts &parts) {
     const int64_t width = blocks->dense.weight.n;
     parts.take(b.normal, rows * width), parts.take(b.query, rows * width), parts.take(b.mixed, rows * width);
     parts.take(b.attended, rows * width), parts.take(b.middle, rows * width);

@@ -1,7 +1,8 @@
 // y = x w^T for weights of 8 or 4 bits and activations quantised to int8 on the way.
 //
 // few_rows.h and many_rows.h add the same numbers in the same order, group after group:
-//     y[n] = bias[n] + scale[n] * sum over groups g of  gscale[n, g] * xscale[g] * (exact sum over k in g of q[n, k] * xq[k])
+//     y[n] = bias[n] + scale[n] * (sum over groups g of
+//                                      gscale[n, g] * xscale[g] * (exact sum over k in g of q[n, k] * xq[k]))
 // so a row of the result is the same to the last bit whether it was computed alone, in a tile, or in a batch. gscale is
 // the scale of a group of weights, or 1. A group with 16-bit activations has two such terms. Without the scale of the
 // row the sums of inputs beyond 1e33 may overflow.
@@ -38,7 +39,8 @@ class IntLinear {
 
 public:
     // With memory for so many rows or fewer.
-    IntLinear(const Weight &weight, int64_t rows, int threads, Parts &parts) : w(weight.low ? high_plane(weight) : weight) {
+    IntLinear(const Weight &weight, int64_t rows, int threads, Parts &parts)
+        : w(weight.low ? high_plane(weight) : weight) {
         a.k = w.k, a.group = activation_group(w.group), a.padded = padded_columns(w.k, w.group);
         a.groups = a.padded / a.group, a.offset = w.bits == 4 ? 8 : 128 - kByteZero, a.guarded = weight.bits == 8;
         a.unit = weight.low ? kHighUnit : w.group ? 1.0f / kScaleSteps : 1.0f;
@@ -55,7 +57,8 @@ public:
 
     void prepare(const Member &me) const {
         if (me.thread == 0) shares(me).deal();
-        const int64_t blocks = (a.groups + a.block_groups() - 1) / a.block_groups(), tiles = (a.rows + a.tile - 1) / a.tile;
+        const int64_t blocks = (a.groups + a.block_groups() - 1) / a.block_groups();
+        const int64_t tiles = (a.rows + a.tile - 1) / a.tile;
         me.each(tiles * blocks,
                 [&](int64_t i) { quantize_block(x, a, i / blocks * a.tile, i % blocks * a.block_groups()); });
     }

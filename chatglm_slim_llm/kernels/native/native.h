@@ -27,8 +27,8 @@ struct Weight {
     int64_t shortlist;
 };
 
-// A linear layer, a LayerNorm, and the block of layers that a model repeats. Its residual branch carries what a norm gave,
-// times alpha. bias is [n], or null for none.
+// A linear layer, a LayerNorm, and the block of layers that a model repeats. Its residual branch carries what a norm
+// gave, times alpha. The bias of a linear layer is [n], or null for none.
 struct Dense {
     Weight weight;
     const float *bias;

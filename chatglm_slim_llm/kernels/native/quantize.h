@@ -173,7 +173,8 @@ static void packed_row(const Weight &w, int64_t id, float *out) {
     const uint8_t *row = w.data + id / 16 * padded * 2 * w.bits + id % 16 * 4;
     const float scale = half_to_float(w.scale[id]);
     for (int64_t g = 0; g < groups; g++) {
-        const float s = w.group ? scale * (float)w.group_scale[(id / 16 * groups + g) * 16 + id % 16] / kScaleSteps : scale;
+        const float steps = w.group ? w.group_scale[(id / 16 * groups + g) * 16 + id % 16] : kScaleSteps;
+        const float s = scale * steps / kScaleSteps;
         const int64_t end = (g + 1) * group < w.k ? (g + 1) * group : w.k;
         for (int64_t i = g * group; i < end; i++) {
             const uint8_t byte = row[(w.bits == 4 ? i / 8 : i / 4) * 64 + i % 4];

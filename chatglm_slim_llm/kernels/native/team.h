@@ -8,8 +8,17 @@
 
 namespace chatglm { namespace CHATGLM_ISA {
 
-// How often a thread looks for the others before it lets somebody else have the core: some microseconds.
+// How often a thread looks for the others before it lets somebody else have the core: up to a tenth of a millisecond.
 constexpr int kLooks = 2000;
+
+// Leaves the core to the thread that shares it, for a moment.
+ALWAYS_INLINE void relax() {
+#ifdef CHATGLM_X86
+    __builtin_ia32_pause();
+#elif defined(CHATGLM_ARM)
+    asm volatile("yield");
+#endif
+}
 
 // One thread of a team. The parts of a step take microseconds, and OpenMP's own barrier takes as long as the shortest.
 class Member {
@@ -19,14 +28,15 @@ class Member {
 public:
     const int64_t thread, threads;
 
-    explicit Member(int64_t *arrived) : arrived(arrived), thread(omp_get_thread_num()), threads(omp_get_num_threads()) {}
+    explicit Member(int64_t *arrived)
+        : arrived(arrived), thread(omp_get_thread_num()), threads(omp_get_num_threads()) {}
 
     // Waits for all; each then sees what the others have written before.
     void meet() {
         const int64_t all = ++meetings * threads;
         __atomic_fetch_add(arrived, 1, __ATOMIC_ACQ_REL);
         for (int look = 0; __atomic_load_n(arrived, __ATOMIC_ACQUIRE) < all; look++)
-            if (look > kLooks) sched_yield();
+            look < kLooks ? relax() : (void)sched_yield();
     }
     // work(i) for this thread's part of 0 .. count - 1.
     template <typename Work>
