@@ -49,8 +49,7 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
         None where there are no compiled kernels to ask it.
     """
     forward: Any = forward_for(model)
-    figures: dict[str, Any]
-    figures = _run(forward, model.lm_head, _prompts(model, workload), workload)
+    figures: dict[str, Any] = _run(forward, model.lm_head, _prompts(model, workload), workload)
     peak_bytes = peak_memory_bytes()
     figures["peak_memory_gb"] = None if peak_bytes is None else peak_bytes / 1e9
     layers = layers_of(model)

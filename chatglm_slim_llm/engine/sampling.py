@@ -22,6 +22,8 @@ _BLANK_SCORE = 5e4
 _MAX_REPAIRS_IN_A_ROW = 3
 _PARTS_SIZE = 16
 """Scores in each of the parts that top-k looks at first."""
+_GREEDY_BELOW, _LARGEST_TEMPERATURE = 1e-30, 1e6
+"""Beyond these fp32 divides to infinities or makes all scores equal."""
 _ROUNDING = 1e-5
 """Scores that differ by less than this part of them count as equal there."""
 
@@ -136,10 +138,11 @@ def _candidates(scores: Tensor, options: GenerationOptions) -> tuple[Tensor, Ten
 
     Working on the survivors of top-k only spares a sort of the whole vocabulary at every token.
     """
-    if options.temperature == 0:
+    if options.temperature < _GREEDY_BELOW:
         return torch.tensor([int(scores.numpy().argmax())]), torch.ones(1)  # torch's takes ten times as long
     ids = _likely_ids(scores, options.top_k)
-    kept = (scores[ids] - scores.max()) / options.temperature  # from 0 down, so no temperature makes it overflow
+    # From 0 down, so no temperature makes it overflow.
+    kept = (scores[ids] - scores.max()) / min(options.temperature, _LARGEST_TEMPERATURE)
     if 0 < options.top_k < len(kept):
         stays = kept >= kept.topk(options.top_k).values[-1]  # ties with the k-th stay, as in transformers
         ids, kept = ids[stays], kept[stays]

@@ -31,7 +31,7 @@ class BlockParts:
 
 
 class Blocks:
-    """The blocks of a model as the kernels want them; their weights stay where they are while this lives."""
+    """The blocks of a model as the kernels want them, with their weights of now, which it keeps."""
 
     def __init__(self, parts: Sequence[BlockParts]) -> None:
         self._kept: list[Tensor] = []  # so that no address is left without its tensor
@@ -49,7 +49,10 @@ class Blocks:
         Raises:
             MemoryError: there is none for intermediate results.
         """
-        assert all(tensor.is_contiguous() and len(tensor) == batch.count for tensor in (hidden, cos, sin))
+        width = batch.shape.heads * batch.shape.d
+        assert all(tensor.is_contiguous() and tensor.dtype == torch.float32 for tensor in (hidden, cos, sin))
+        assert hidden.shape == (batch.count, width)
+        assert cos.numel() == sin.numel() == batch.count * batch.shape.d // 2
         pointers = (cos.data_ptr(), sin.data_ptr(), hidden.data_ptr())
         rows = batch.described(0, 0, batch.count)
         check(native().chatglm_blocks(self._structs, len(self._structs), *rows, *pointers, torch.get_num_threads()))
@@ -60,7 +63,7 @@ class Blocks:
         return BlockStruct(*norms, *(self._dense(linear) for linear in linears), parts.alpha)
 
     def _dense(self, linear: Linear | PackedLinear) -> DenseStruct:
-        self._kept += linear.parameters()
+        self._kept += [parameter.detach() for parameter in linear.parameters()]
         weight, bias = linear.native_weight()
         return DenseStruct(weight, self._pointer(bias))
 

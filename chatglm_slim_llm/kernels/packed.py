@@ -59,8 +59,9 @@ class PackedFormat:
 
 HALF = PackedFormat(16)
 _SCALE_STEPS = 64
-"""A group's scale is kept in 64ths of its row's scale: 8 bits cost no quality (at most half a step of 127, where the
-weights themselves have eight), and a step of decoding reads 1.4 % less."""
+"""A group's scale is kept in 8 bits, in 64ths of its row's scale. A step of decoding reads 1.3 % less, and the KL
+divergence that int4 costs rises by 1 % (SmolLM2: 440 to 444). A group whose scale is less than 1/254 of its row's
+largest becomes zeros, which is what it is as well where a whole row has one scale."""
 
 
 def quantize_rows(weight: Tensor, form: PackedFormat) -> tuple[Tensor, Tensor]:

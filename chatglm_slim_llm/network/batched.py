@@ -46,7 +46,8 @@ class Context:
 class BatchedForward:
     """Scores for any number of sequences at once; a `Forward` of the engine.
 
-    Only where `supports` holds; the model stays as it is, on the processor and in eval mode.
+    Only where `supports` holds; the model stays on the processor and in eval mode. A step takes the blocks' weights as
+    they were when the last prompt was begun, and calls no hooks.
     """
 
     max_rows = 16
@@ -55,7 +56,7 @@ class BatchedForward:
         config = model.config
         self._model = model
         self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size)
-        self.blocks = Blocks([_parts_of(block) for block in self._blocks()])
+        self.blocks = self._native_blocks()
         """What a step runs; prompts go through the model's own blocks."""
 
     @staticmethod
@@ -78,6 +79,7 @@ class BatchedForward:
         Raises:
             ValueError: the prompt has no [gMASK] or no <sop>.
         """
+        self.blocks = self._native_blocks()  # somebody may have changed weights
         ids = torch.tensor(prompt_ids)
         layout = Layout.of(ids[None], self._model.config)
         pages = self._new_pages()
@@ -123,6 +125,9 @@ class BatchedForward:
         """Take back the last tokens that were appended."""
         context.pages.shrink(num_tokens)
         context.num_tokens -= num_tokens
+
+    def _native_blocks(self) -> Blocks:
+        return Blocks([_parts_of(block) for block in self._blocks()])
 
     def _blocks(self) -> Sequence[GLMBlock]:
         return cast("Sequence[GLMBlock]", self._model.transformer.layers)
@@ -178,7 +183,10 @@ def _parts_of(block: GLMBlock) -> BlockParts:
 def _is_native(module: torch.nn.Module) -> bool:
     if isinstance(module, PackedLinear):
         return True
-    return isinstance(module, Linear) and module.weight.dtype == torch.float16 and module.weight.device.type == "cpu"
+    if not isinstance(module, Linear):
+        return False
+    weight = module.weight
+    return weight.dtype == torch.float16 and weight.device.type == "cpu" and weight.is_contiguous()
 
 
 def pieces_of(start: int, stop: int) -> list[slice]:

@@ -58,6 +58,10 @@ def scores_of(forward, prompt, reply) -> torch.Tensor:
 def test_the_fastest_forward_is_chosen(model):
     assert isinstance(forward_for(model), BatchedForward)
     assert isinstance(forward_for(half_model().float()), SequentialForward)
+    transposed = half_model()
+    weight = transposed.transformer.layers[1].attention.dense.weight
+    weight.data = weight.data.T.contiguous().T
+    assert isinstance(forward_for(transposed), SequentialForward)
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=len)
@@ -122,6 +126,21 @@ def test_packed_linears_equal_the_linears_they_were_made_from(model):
     expected = scores_of(BatchedForward(model), PROMPTS[0], REPLY)
     scores = scores_of(BatchedForward(packed), PROMPTS[0], REPLY)
     assert 0 < (scores - expected).norm() / expected.norm() < 0.05
+
+
+def test_weights_that_change_between_two_prompts_count():
+    model, other = half_model(), half_model()
+    other.transformer.layers[0].mlp.dense_h_to_4h.weight.data *= 2
+    with torch.no_grad():
+        other.transformer.layers[1].attention.dense.bias.add_(1)
+    forward = BatchedForward(model)
+    before = scores_of(forward, PROMPTS[0], REPLY)
+    model.transformer.layers[0].mlp.dense_h_to_4h.weight = other.transformer.layers[0].mlp.dense_h_to_4h.weight
+    with torch.no_grad():
+        model.transformer.layers[1].attention.dense.bias.add_(1)
+    after = scores_of(forward, PROMPTS[0], REPLY)
+    assert not torch.equal(after[1:], before[1:])
+    assert torch.equal(after, scores_of(BatchedForward(other), PROMPTS[0], REPLY))
 
 
 def test_a_prefix_that_comes_after_the_forward_counts():

@@ -103,18 +103,51 @@ def test_keys_and_values_are_kept_in_every_layer(instruction_set):  # noqa: F811
         assert found.float().abs().amax(dim=(2, 3)).min() > 0
 
 
-def test_parameters_of_16_bits_are_widened_and_outlive_their_layers(instruction_set):  # noqa: F811
+@pytest.mark.parametrize("form", [HALF, PackedFormat(4, 128)], ids=str)
+def test_more_rows_than_a_product_takes_at_once_are_those_of_the_kernels_too(instruction_set, form):  # noqa: F811
+    parts, owners = some_parts(form), [0] * 600
+    angles, hidden = torch.randn(600, 2, D // 4), torch.randn(600, WIDTH)
+    ours, theirs = sequences([5]), sequences([5])
+    expected = one_by_one(parts, rows_of(owners, theirs), hidden.clone(), angles.cos(), angles.sin())
+    Blocks(parts).run(rows_of(owners, ours), hidden, angles.cos(), angles.sin())
+    assert torch.equal(hidden, expected)
+
+
+def test_layer_norms_of_16_bits_are_widened(instruction_set):  # noqa: F811
     parts = some_parts(PackedFormat(4, 128))
     for block in parts:
         block.input_norm.half()
-    wide = [block.input_norm.weight.float() for block in parts]
     angles, hidden = torch.randn(1, 2, D // 4), torch.randn(1, WIDTH)
     blocks = Blocks(parts)
-    for block, weight in zip(parts, wide, strict=True):
+    for block in parts:
         block.input_norm.float()
-        assert torch.equal(block.input_norm.weight, weight)
     ours, theirs = sequences([9]), sequences([9])
     expected = one_by_one(parts, rows_of([0], theirs), hidden.clone(), angles.cos(), angles.sin())
-    del parts, block
     blocks.run(rows_of([0], ours), hidden, angles.cos(), angles.sin())
+    assert torch.equal(hidden, expected)
+
+
+@pytest.mark.parametrize("form", [HALF, PackedFormat(4, 128)], ids=str)
+@pytest.mark.parametrize("change", ["data", "parameter", "layers"])
+def test_weights_that_their_layers_have_given_up_are_still_there(instruction_set, form, change):  # noqa: F811
+    parts = some_parts(form)
+    angles, hidden = torch.randn(1, 2, D // 4), torch.randn(1, WIDTH)
+    expected = one_by_one(parts, rows_of([0], sequences([9])), hidden.clone(), angles.cos(), angles.sin())
+    blocks, litter = Blocks(parts), []
+    for block in parts:
+        for layer in (block.input_norm, block.query_key_value, block.dense, block.middle_norm, block.up, block.down):
+            for name, old in list(layer.named_parameters()):
+                new = torch.zeros_like(old)
+                litter.append(torch.zeros_like(old))  # lies where the old one did, if that is free
+                if change == "data":
+                    old.data = new
+                elif change == "parameter":
+                    setattr(layer, name, nn.Parameter(new, requires_grad=False))
+    if change == "layers":
+        shapes = [old.shape for old in litter]
+        del parts, block, layer, old
+        litter += [
+            torch.zeros(shape, dtype=dtype) for shape in shapes for dtype in (torch.uint8, torch.half, torch.float)
+        ]
+    blocks.run(rows_of([0], sequences([9])), hidden, angles.cos(), angles.sin())
     assert torch.equal(hidden, expected)

@@ -168,3 +168,19 @@ def test_top_k_leaves_over_what_a_selection_from_all_scores_does(name: str, top_
     probs, expected = sample_probs(logits, [], options), plain_top_k(logits, options)
     assert torch.equal(probs > 0, expected > 0)
     torch.testing.assert_close(probs, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-40, 1e-31])
+def test_a_temperature_that_is_all_but_zero_is_greedy(temperature: float) -> None:
+    logits = ROWS["normal"]()
+    probs = sample_probs(logits, [], GenerationOptions(temperature=temperature, top_k=0, top_p=1))
+    assert probs.nonzero().tolist() == [[int(logits.argmax())]]
+
+
+@pytest.mark.parametrize("temperature", [1e8, 1e38, 1e300])
+@pytest.mark.parametrize("top_k", [1, 50])
+def test_the_highest_temperatures_make_all_alike_that_top_k_leaves(temperature: float, top_k: int) -> None:
+    logits = ROWS["normal"]()
+    probs = sample_probs(logits, [], GenerationOptions(temperature=temperature, top_k=top_k, top_p=1))
+    expected = torch.zeros(5000).scatter(0, logits.topk(top_k).indices, 1 / top_k)
+    torch.testing.assert_close(probs, expected, rtol=1e-4, atol=0)

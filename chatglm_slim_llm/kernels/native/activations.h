@@ -14,7 +14,7 @@ namespace chatglm { namespace CHATGLM_ISA {
 // A group's largest value over its root mean square, above which it gets 16 bits: the error of 8 bits would be more
 // than kOutlier / (127 * sqrt(12)) = 1.1 % of the group. Normally distributed values reach 2.7.
 constexpr float kOutlier = 5.0f;
-// Powers of two between these, times any finite fp16 number but zero, are normal fp32 numbers.
+// Powers of two between these, times the scale of a group of weights, are normal fp32 numbers.
 constexpr float kSmallestPower = 0x1p-100f, kLargestPower = 0x1p100f;
 // Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
 constexpr float kTiny = 1e-30f;

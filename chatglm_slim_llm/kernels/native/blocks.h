@@ -13,6 +13,9 @@ namespace chatglm { namespace CHATGLM_ISA {
 
 // Numbers that one thread activates at a time.
 constexpr int64_t kStepPiece = 512;
+// Rows that go through the blocks together. Later ones may see them, but not the other way round.
+constexpr int64_t kStepRows = 64;
+static_assert(kStepRows <= kBlockRows, "a product is of one block of rows");
 
 // What a block makes on its way, of all rows.
 struct Between {
@@ -130,16 +133,20 @@ public:
 static int blocks(const BlockWeights *blocks, int64_t count, const Rows &rows, const Heads &at, const float *cos,
                   const float *sin, float *hidden, int threads) {
     static thread_local Workspace workspace;
+    const int64_t most = at_most(rows.count, kStepRows), angles = at.d / 2, width = at.heads * at.d;
     Between between;
     Parts wanted{nullptr};
-    take_between(between, blocks, count, rows.count, threads, wanted);
+    take_between(between, blocks, count, most, threads, wanted);
     Parts parts{workspace.of(wanted.taken)};
     if (!parts.base) return -1;
-    take_between(between, blocks, count, rows.count, threads, parts);
-    together(threads, [&](Member &me) {
-        Step step(me, rows, at, cos, sin, between, threads);
-        for (int64_t i = 0; i < count; i++) step.pass(blocks[i], hidden);
-    });
+    take_between(between, blocks, count, most, threads, parts);
+    for (int64_t row = 0; row < rows.count; row += most) {
+        const Rows some = {at_most(rows.count - row, most), rows.tables + row, rows.place + row, rows.visible + row};
+        together(threads, [&](Member &me) {
+            Step step(me, some, at, cos + row * angles, sin + row * angles, between, threads);
+            for (int64_t i = 0; i < count; i++) step.pass(blocks[i], hidden + row * width);
+        });
+    }
     return 0;
 }
 

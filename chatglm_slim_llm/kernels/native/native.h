@@ -43,7 +43,8 @@ struct BlockWeights {
     float alpha;
 };
 
-// The largest of a row's groups has a scale of 127 such steps: fp16 then holds the row's scale in its normal numbers.
+// The largest scale of a row's groups is 127 such steps of the row's own, which is half of it: it stays a normal fp16
+// number for all but the smallest weights.
 constexpr int64_t kScaleSteps = 64;
 
 // Activations are quantised to int8 with one scale for so many columns of a row. A few large values then cost
@@ -92,7 +93,7 @@ struct Kernels {
     int (*attend_rows)(const Rows &rows, const Heads &at, const float *query, float *out, int threads);
     // The same for many rows of one sequence.
     int (*attend_context)(const Rows &rows, const Heads &at, const float *query, float *out, int threads);
-    // Few rows through all blocks: hidden [count, heads * d] in and out; `at` names the first block's layer.
+    // The rows of a step, of which none sees a later one, through all blocks: hidden [count, heads * d] in and out; `at` names the first block's layer.
     int (*blocks)(const BlockWeights *blocks, int64_t count, const Rows &rows, const Heads &at, const float *cos,
                   const float *sin, float *hidden, int threads);
     // y = (x - mean) / sqrt(variance + eps) * weight + bias, each row of x [rows, width].

@@ -9,6 +9,7 @@
 namespace chatglm { namespace CHATGLM_ISA {
 
 // How often a thread looks for the others before it lets somebody else have the core: up to a tenth of a millisecond.
+// Where threads outnumber cores, it may be one of those others.
 constexpr int kLooks = 2000;
 
 // Leaves the core to the thread that shares it, for a moment.
@@ -24,19 +25,23 @@ ALWAYS_INLINE void relax() {
 class Member {
     int64_t *arrived;  // of all threads, ever
     int64_t meetings = 0;
+    const int looks;
 
 public:
     const int64_t thread, threads;
 
     explicit Member(int64_t *arrived)
-        : arrived(arrived), thread(omp_get_thread_num()), threads(omp_get_num_threads()) {}
+        : arrived(arrived),
+          looks(omp_get_num_threads() > omp_get_num_procs() ? 0 : kLooks),
+          thread(omp_get_thread_num()),
+          threads(omp_get_num_threads()) {}
 
     // Waits for all; each then sees what the others have written before.
     void meet() {
         const int64_t all = ++meetings * threads;
         __atomic_fetch_add(arrived, 1, __ATOMIC_ACQ_REL);
         for (int look = 0; __atomic_load_n(arrived, __ATOMIC_ACQUIRE) < all; look++)
-            look < kLooks ? relax() : (void)sched_yield();
+            look < looks ? relax() : (void)sched_yield();
     }
     // work(i) for this thread's part of 0 .. count - 1.
     template <typename Work>
