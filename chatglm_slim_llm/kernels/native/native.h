@@ -93,7 +93,8 @@ struct Kernels {
     int (*attend_rows)(const Rows &rows, const Heads &at, const float *query, float *out, int threads);
     // The same for many rows of one sequence.
     int (*attend_context)(const Rows &rows, const Heads &at, const float *query, float *out, int threads);
-    // The rows of a step, of which none sees a later one, through all blocks: hidden [count, heads * d] in and out; `at` names the first block's layer.
+    // The rows of a step, of which none sees a later one, through all blocks: hidden [count, heads * d] in and out.
+    // `at` names the first block's layer. No weight is in two planes.
     int (*blocks)(const BlockWeights *blocks, int64_t count, const Rows &rows, const Heads &at, const float *cos,
                   const float *sin, float *hidden, int threads);
     // y = (x - mean) / sqrt(variance + eps) * weight + bias, each row of x [rows, width].
