@@ -65,6 +65,7 @@ class Blocks:
     def _dense(self, linear: Linear | PackedLinear) -> DenseStruct:
         self._kept += [parameter.detach() for parameter in linear.parameters()]
         weight, bias = linear.native_weight()
+        assert not weight.low, "only a head has a shortlist"
         return DenseStruct(weight, self._pointer(bias))
 
     def _norm(self, norm: nn.LayerNorm) -> NormStruct:
