@@ -157,13 +157,12 @@ def _time_attention(contexts: Sequence[Context]) -> float:
     """Seconds that a step spends on the attention of all layers."""
     rows = _last_rows(contexts)
     query = torch.randn(len(contexts), rows.shape.heads * rows.shape.d)
-    times = []
-    for _ in range(_ROUNDS):
-        started = time.perf_counter()
+
+    def attend() -> None:
         for layer in range(rows.shape.layers):
             rows.attend(layer, query)
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
+
+    return statistics.median(_seconds(attend) for _ in range(_ROUNDS))
 
 
 def exhaust(pieces: Any) -> Any:
@@ -206,10 +205,12 @@ def _ratio(rates: Sequence[float], limits: Sequence[float]) -> float:
 
 def _time_layers(layers: Sequence[nn.Module], rows: int) -> float:
     inputs = {width: torch.randn(rows, width) for width in {_width(layer) for layer in layers}}
-    started = time.perf_counter()
-    for layer in layers:
-        layer(inputs[_width(layer)])
-    return time.perf_counter() - started
+
+    def multiply() -> None:
+        for layer in layers:
+            layer(inputs[_width(layer)])
+
+    return _seconds(multiply)
 
 
 def bandwidth(layers: Sequence[nn.Module]) -> float:

@@ -57,17 +57,6 @@ static void take_between(Between &b, const BlockWeights *blocks, int64_t count, 
     parts.take(b.product, bytes);
 }
 
-// y = x w^T + bias, ready for all when it returns.
-static void apply(Member &me, const Dense &dense, const float *x, int64_t rows, float *y, int threads, char *memory) {
-    with_product(dense, rows, threads, Parts{memory}, [&](auto &product, int64_t) {
-        product.begin(x, rows, dense.bias, y);
-        product.prepare(me);
-        me.meet();
-        product.multiply(me);
-        me.meet();
-    });
-}
-
 // One thread's way through the blocks.
 class Step {
     Member &me;
@@ -78,8 +67,15 @@ class Step {
     int threads;
 
     int64_t width() const { return at.heads * at.d; }
+    // y = x w^T + bias, ready for all when it returns.
     void product(const Dense &dense, const float *x, float *y) {
-        apply(me, dense, x, rows.count, y, threads, between.product);
+        with_product(dense, rows.count, threads, Parts{between.product}, [&](auto &product, int64_t) {
+            product.begin(x, rows.count, dense.bias, y);
+            product.prepare(me);
+            me.meet();
+            product.multiply(me);
+            me.meet();
+        });
     }
     void normalize(const Norm &norm, const float *x, int64_t row, float *y) const {
         const int64_t first = row * width();
@@ -103,7 +99,7 @@ class Step {
         const int64_t pieces = (count + kStepPiece - 1) / kStepPiece;
         me.each(pieces, [&](int64_t i) {
             const int64_t first = i * kStepPiece;
-            gelu_piece(between.inner + first, count - first < kStepPiece ? count - first : kStepPiece);
+            gelu_piece(between.inner + first, at_most(count - first, kStepPiece));
         });
         me.meet();
     }

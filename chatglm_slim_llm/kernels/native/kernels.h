@@ -30,8 +30,7 @@ extern const Kernels CHATGLM_TABLE(CHATGLM_ISA);
 const Kernels CHATGLM_TABLE(CHATGLM_ISA) = {
     CHATGLM_NAME(CHATGLM_ISA), CHATGLM_ISA::linear,      CHATGLM_ISA::quantize,       CHATGLM_ISA::pack,
     CHATGLM_ISA::pack_planes,  CHATGLM_ISA::rows_of,     CHATGLM_ISA::store,          CHATGLM_ISA::attend_rows,
-    CHATGLM_ISA::attend_context, CHATGLM_ISA::blocks,   CHATGLM_ISA::layer_norm,     CHATGLM_ISA::gelu,
-    CHATGLM_ISA::scale_add,
-    CHATGLM_ISA::read_all,     CHATGLM_ISA::dot_peak,
+    CHATGLM_ISA::attend_context, CHATGLM_ISA::blocks,    CHATGLM_ISA::layer_norm,     CHATGLM_ISA::gelu,
+    CHATGLM_ISA::scale_add,    CHATGLM_ISA::read_all,    CHATGLM_ISA::dot_peak,
 };
 }  // namespace chatglm
