@@ -19,7 +19,8 @@ template <int BITS>
 static void multiply_range(Panels panels, int64_t first, int64_t end, const Activations &a, Scratch *scratch) {
     panels.first = first;
     if (a.rows <= kStreamRows) FewRows<BITS, kStreamRows>::run(panels, end, a);
-    else multiply<BITS>(panels, end, a, scratch);
+    else if (a.group == 32) multiply<BITS, 32>(panels, end, a, scratch);
+    else multiply<BITS, 128>(panels, end, a, scratch);
 }
 
 // The product with a block of rows, made by a team: each thread prepares, meets the others, and multiplies. Of a weight
@@ -51,6 +52,7 @@ public:
 
     void begin(const float *input, int64_t rows, const float *bias, float *y) {
         x = input, a.rows = rows, a.tile = few_rows() ? rows : kTileRows;
+        a.tiles = (rows + a.tile - 1) / a.tile;
         panels = {&w, bias, y, 0, a.padded};
     }
     const Activations &activations() const { return a; }
@@ -58,8 +60,7 @@ public:
     void prepare(const Member &me) const {
         if (me.thread == 0) shares(me).deal();
         const int64_t blocks = (a.groups + a.block_groups() - 1) / a.block_groups();
-        const int64_t tiles = (a.rows + a.tile - 1) / a.tile;
-        me.each(tiles * blocks,
+        me.each(a.tiles * blocks,
                 [&](int64_t i) { quantize_block(x, a, i / blocks * a.tile, i % blocks * a.block_groups()); });
     }
     void multiply(const Member &me) const {

@@ -6,6 +6,8 @@
 
 namespace chatglm {
 
+static inline int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
+
 // A weight [n, k] of a linear layer.
 //
 //   bits 16    data is fp16 [n, k] as in a checkpoint; no scale.

@@ -4,7 +4,6 @@
 
 namespace chatglm { namespace CHATGLM_ISA {
 
-ALWAYS_INLINE int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
 ALWAYS_INLINE F get(const float *p, int64_t n) { return n >= 16 ? load(p) : load_tail(p, n); }
 ALWAYS_INLINE F get(const uint16_t *p, int64_t n) { return n >= 16 ? load_half(p) : load_half_tail(p, n); }
 ALWAYS_INLINE void put(float *p, F v, int64_t n) { n >= 16 ? store(p, v) : store_tail(p, v, n); }

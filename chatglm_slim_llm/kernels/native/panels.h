@@ -24,13 +24,13 @@ struct Panels {
         const int64_t n = lanes(p);
         return n < 16 ? load_tail(bias + (first + p) * 16, n) : load(bias + (first + p) * 16);
     }
+    F scale_of(int p) const { return load_half(w->scale + (first + p) * 16); }
     float *place(int p, int64_t row) const { return y + row * w->n + (first + p) * 16; }
-    // Sums are without the row's scale and the bias until here.
-    void finish(int p, int64_t row, F v) const {
-        float *out = place(p, row);
-        v = fma(load_half(w->scale + (first + p) * 16), v, bias_of(p));
-        lanes(p) < 16 ? store_tail(out, v, lanes(p)) : store(out, v);
+    void put(int p, int64_t row, F v) const {
+        lanes(p) < 16 ? store_tail(place(p, row), v, lanes(p)) : store(place(p, row), v);
     }
+    // Sums are without the row's scale and the bias until here.
+    void finish(int p, int64_t row, F v) const { put(p, row, fma(scale_of(p), v, bias_of(p))); }
 };
 
 }}  // namespace chatglm::CHATGLM_ISA

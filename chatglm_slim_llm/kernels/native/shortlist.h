@@ -89,7 +89,7 @@ static float least_of(uint32_t bin) {
 // Adds the second term to the scores of 16 rows of weights, and counts them.
 ALWAYS_INLINE void count_scores(const Weight &w, float low_mean, float *y, int64_t i, uint32_t *bins) {
     const int64_t end = i + 16 < w.n ? i + 16 : w.n;
-    const F v = fma(load_half(w.scale + i), splat(low_mean), value_at(y, i, w.n));
+    const F v = fma(load_half(w.scale + i), splat(low_mean), value_at<false>(y, i, w.n));
     end - i < 16 ? store_tail(y + i, v, end - i) : store(y + i, v);
     for (int64_t j = i; j < end; j++) bins[bin_of(y[j])]++;
 }

@@ -101,6 +101,9 @@ ALWAYS_INLINE float largest(F x) {
     t = _mm_max_ps(t, _mm_movehl_ps(t, t));
     return _mm_cvtss_f32(_mm_max_ss(t, _mm_shuffle_ps(t, t, 1)));
 }
+ALWAYS_INLINE void largest_four(F a, F b, F c, F d, float *out) {
+    out[0] = largest(a), out[1] = largest(b), out[2] = largest(c), out[3] = largest(d);
+}
 
 ALWAYS_INLINE I izero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 ALWAYS_INLINE I isplat(int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_epi32(v)}; }
@@ -110,6 +113,9 @@ ALWAYS_INLINE int32_t isum(I x) {
     __m128i t = _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
     t = _mm_add_epi32(t, _mm_shuffle_epi32(t, 0x4e));
     return _mm_cvtsi128_si32(_mm_add_epi32(t, _mm_shuffle_epi32(t, 0xb1)));
+}
+ALWAYS_INLINE void isum_four(I a, I b, I c, I d, int32_t *out) {
+    out[0] = isum(a), out[1] = isum(b), out[2] = isum(c), out[3] = isum(d);
 }
 ALWAYS_INLINE F to_float(I x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
 ALWAYS_INLINE I to_int(F x) { return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)}; }

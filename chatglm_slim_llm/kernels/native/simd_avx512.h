@@ -22,7 +22,7 @@ typedef __m512i B;
 
 // Rows of activations that meet the weights as they come from memory; and the rows and panels of weights of one tile of
 // the integer matrix product, whose sums, as integers and as floats, fill the registers, and the columns of a step.
-constexpr int kStreamRows = 9, kTileRows = 4, kTilePanels = 3, kTileColumns = 8;
+constexpr int kStreamRows = 9, kTileRows = 4, kTilePanels = 3, kTileColumns = 4;
 // Up to so many of those rows have two integer sums each, to keep the dot products busy.
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
@@ -71,19 +71,33 @@ ALWAYS_INLINE F square_root(F a) { return _mm512_sqrt_ps(a); }
 ALWAYS_INLINE F round(F a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 ALWAYS_INLINE F power_of_two(F n) { return _mm512_scalef_ps(_mm512_set1_ps(1), n); }  // n whole, -126 to 127
 ALWAYS_INLINE float sum(F a) { return _mm512_reduce_add_ps(a); }
-ALWAYS_INLINE F pairs_ps(F a, F b) { return _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)); }
-ALWAYS_INLINE void sum_four(F a, F b, F c, F d, float *out) {  // the sum of each
-    const __m512d ab = _mm512_castps_pd(pairs_ps(a, b)), cd = _mm512_castps_pd(pairs_ps(c, d));
-    const F s = add(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
-    const __m256 t = _mm256_add_ps(_mm512_castps512_ps256(s), _mm512_extractf32x8_ps(s, 1));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1)));
+// What op leaves of the lanes of each.
+template <typename Op>
+ALWAYS_INLINE __m128 four_of(F a, F b, F c, F d, const Op &op) {
+    const auto pairs = [&](F x, F y) {
+        return _mm512_castps_pd(op(_mm512_unpacklo_ps(x, y), _mm512_unpackhi_ps(x, y)));
+    };
+    const __m512d ab = pairs(a, b), cd = pairs(c, d);
+    const F s = op(_mm512_castpd_ps(_mm512_unpacklo_pd(ab, cd)), _mm512_castpd_ps(_mm512_unpackhi_pd(ab, cd)));
+    const F t = op(s, _mm512_shuffle_f32x4(s, s, 0x4e));
+    return _mm512_castps512_ps128(op(t, _mm512_shuffle_f32x4(t, t, 0xb1)));
 }
+ALWAYS_INLINE void sum_four(F a, F b, F c, F d, float *out) {  // the sum of each
+    _mm_storeu_ps(out, four_of(a, b, c, d, add));
+}
+ALWAYS_INLINE void largest_four(F a, F b, F c, F d, float *out) { _mm_storeu_ps(out, four_of(a, b, c, d, max)); }
 ALWAYS_INLINE float largest(F a) { return _mm512_reduce_max_ps(a); }
 
 ALWAYS_INLINE I izero() { return _mm512_setzero_si512(); }
 ALWAYS_INLINE I isplat(int32_t v) { return _mm512_set1_epi32(v); }
 ALWAYS_INLINE I iadd(I a, I b) { return _mm512_add_epi32(a, b); }
 ALWAYS_INLINE int32_t isum(I a) { return _mm512_reduce_add_epi32(a); }
+ALWAYS_INLINE void isum_four(I a, I b, I c, I d, int32_t *out) {
+    const auto floats = [](I v) { return _mm512_castsi512_ps(v); };
+    const auto add = [&](F x, F y) { return floats(iadd(_mm512_castps_si512(x), _mm512_castps_si512(y))); };
+    const __m128 sums = four_of(floats(a), floats(b), floats(c), floats(d), add);
+    _mm_storeu_si128((__m128i *)out, _mm_castps_si128(sums));
+}
 ALWAYS_INLINE F to_float(I a) { return _mm512_cvtepi32_ps(a); }
 ALWAYS_INLINE I to_int(F a) { return _mm512_cvtps_epi32(a); }  // rounds half to even
 ALWAYS_INLINE void store_bytes(int8_t *p, I v) { _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(v)); }
@@ -114,6 +128,14 @@ ALWAYS_INLINE void dot4_byte(I &acc, B w, const int8_t *x) {
     asm("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(w), "v"(_mm512_set1_epi32(four)));
 }
 ALWAYS_INLINE void dot4_nibble(I &acc, B w, const int8_t *x) { dot4_byte(acc, w, x); }
+// Three of them with the same x, in one piece: else GCC loads x for the next ones early, and has no registers for it.
+ALWAYS_INLINE void dot4_three(I &a, I &b, I &c, const B w[3], const int8_t *x) {
+    struct Four { int8_t v[4]; };
+    B four;
+    asm("vpbroadcastd %7, %3\n\tvpdpbusd %3, %4, %0\n\tvpdpbusd %3, %5, %1\n\tvpdpbusd %3, %6, %2"
+        : "+v"(a), "+v"(b), "+v"(c), "=&v"(four)
+        : "v"(w[0]), "v"(w[1]), "v"(w[2]), "m"(*(const Four *)x));
+}
 ALWAYS_INLINE void dot_nibbles(I &acc, B w, const int8_t *x) {
     acc = _mm512_dpbusd_epi32(acc, w, _mm512_loadu_si512(x));
 }

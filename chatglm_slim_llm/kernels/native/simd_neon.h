@@ -115,6 +115,9 @@ ALWAYS_INLINE float largest(F x) {
     const float32x4_t s = max4(max4(x.a, x.c), max4(x.b, x.d)), t = max4(s, vextq_f32(s, s, 2));
     return vgetq_lane_f32(max4(t, vdupq_laneq_f32(t, 1)), 0);
 }
+ALWAYS_INLINE void largest_four(F a, F b, F c, F d, float *out) {
+    out[0] = largest(a), out[1] = largest(b), out[2] = largest(c), out[3] = largest(d);
+}
 
 ALWAYS_INLINE I isplat(int32_t v) { return {vdupq_n_s32(v), vdupq_n_s32(v), vdupq_n_s32(v), vdupq_n_s32(v)}; }
 ALWAYS_INLINE I izero() { return isplat(0); }
@@ -123,6 +126,9 @@ ALWAYS_INLINE int32x4_t iadd4(int32x4_t x, int32x4_t y) {  // wraps around, as G
 }
 ALWAYS_INLINE I iadd(I x, I y) { return {iadd4(x.a, y.a), iadd4(x.b, y.b), iadd4(x.c, y.c), iadd4(x.d, y.d)}; }
 ALWAYS_INLINE int32_t isum(I x) { return vaddvq_s32(iadd4(iadd4(x.a, x.b), iadd4(x.c, x.d))); }
+ALWAYS_INLINE void isum_four(I a, I b, I c, I d, int32_t *out) {
+    out[0] = isum(a), out[1] = isum(b), out[2] = isum(c), out[3] = isum(d);
+}
 ALWAYS_INLINE F to_float(I x) {
     return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
 }

@@ -134,11 +134,17 @@ ALWAYS_INLINE float largest(F x) {
     const float even = s[0] > s[2] ? s[0] : s[2], odd = s[1] > s[3] ? s[1] : s[3];
     return even > odd ? even : odd;
 }
+ALWAYS_INLINE void largest_four(F a, F b, F c, F d, float *out) {
+    out[0] = largest(a), out[1] = largest(b), out[2] = largest(c), out[3] = largest(d);
+}
 
 ALWAYS_INLINE I izero() { return I{}; }
 ALWAYS_INLINE I isplat(int32_t v) { I r; LANES r.v[i] = v; return r; }
 ALWAYS_INLINE I iadd(I a, I b) { LANES a.v[i] += b.v[i]; return a; }
 ALWAYS_INLINE int32_t isum(I a) { int32_t s = 0; LANES s += a.v[i]; return s; }
+ALWAYS_INLINE void isum_four(I a, I b, I c, I d, int32_t *out) {
+    out[0] = isum(a), out[1] = isum(b), out[2] = isum(c), out[3] = isum(d);
+}
 ALWAYS_INLINE F to_float(I a) {
     Lanes l;
     LANES l.v[i] = (float)a.v[i];

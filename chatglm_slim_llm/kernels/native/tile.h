@@ -27,7 +27,7 @@ struct Tile {
     const float *xscales;
     const int32_t *corrections;
     const int8_t *scales;
-    int64_t group, next_packed, next_scale;
+    int64_t next_packed, next_scale;
 };
 
 // Eight columns, unpacked on the way for the tiles that follow if this is the first one.
@@ -50,9 +50,13 @@ ALWAYS_INLINE void load_columns(const Tile &t, int64_t k, B first[P], B second[P
 template <int BITS, int T, int P>
 ALWAYS_INLINE void dot_columns(I acc[P][T], const B v[P], const int8_t *x) {
 #pragma GCC unroll 16
-    for (int m = 0; m < T; m++)
-        for (int p = 0; p < P; p++)
-            BITS == 4 ? dot4_nibble(acc[p][m], v[p], x + m * 4) : dot4_byte(acc[p][m], v[p], x + m * 4);
+    for (int m = 0; m < T; m++) {
+        if constexpr (P == 3)
+            dot4_three(acc[0][m], acc[1][m], acc[2][m], v, x + m * 4);
+        else
+            for (int p = 0; p < P; p++)
+                BITS == 4 ? dot4_nibble(acc[p][m], v[p], x + m * 4) : dot4_byte(acc[p][m], v[p], x + m * 4);
+    }
 }
 
 template <Scales SCALES, int T, int P>
@@ -74,7 +78,7 @@ ALWAYS_INLINE void add_scaled(const Tile &t, const I acc[P][T], F y[P][T]) {
         }
 }
 
-template <int BITS, Scales SCALES, bool FRESH, int T, int P>
+template <int BITS, int64_t GROUP, Scales SCALES, bool FRESH, int T, int P>
 ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
     constexpr bool two_sums = P < kTilePanels;  // a panel that is left over has too few to keep the dot products busy
     I acc[P][T], more[P][T];
@@ -82,16 +86,16 @@ ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
     for (int m = 0; m < T; m++)
         for (int p = 0; p < P; p++) acc[p][m] = isplat(t.corrections[m]), more[p][m] = izero();
     const int8_t *x = t.x;
-    for (int64_t i = 0; i < t.group * T; i += 64) prefetch(x + kActivationBytes + i);
+    for (int64_t i = 0; i < GROUP * T; i += 64) prefetch(x + kActivationBytes + i);
     if (FRESH || kTileColumns == 8) {
-        for (int64_t k = 0; k < t.group; k += 8, x += 8 * T) {
+        for (int64_t k = 0; k < GROUP; k += 8, x += 8 * T) {
             B first[P], second[P];
             load_columns<BITS, FRESH, P>(t, k, first, second);
             dot_columns<BITS, T, P>(acc, first, x);
             dot_columns<BITS, T, P>(two_sums ? more : acc, second, x + 4 * T);
         }
     } else {
-        for (int64_t k = 0; k < t.group; k += 4, x += 4 * T) {
+        for (int64_t k = 0; k < GROUP; k += 4, x += 4 * T) {
             B v[P];
             for (int p = 0; p < P; p++) v[p] = load_bytes(t.w + (p * kBlockColumns + k) * 16);
             dot_columns<BITS, T, P>(acc, v, x);
@@ -103,22 +107,14 @@ ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
     add_scaled<SCALES, T, P>(t, acc, y);
 }
 
-// Adds so many groups to the sums [T][P][16]. A function of its own, or GCC spills the registers of its only loop.
-template <int BITS, Scales SCALES, bool FRESH, int T, int P>
-__attribute__((noinline)) static void add_groups(const Tile &first, int64_t groups, float *sums) {
-    Tile t = first;
-    F y[P][T];
-#pragma GCC unroll 16
-    for (int m = 0; m < T; m++)
-        for (int p = 0; p < P; p++) y[p][m] = load(sums + (m * P + p) * 16);
+// Adds so many groups; the sums stay in the registers.
+template <int BITS, int64_t GROUP, Scales SCALES, bool FRESH, int T, int P>
+ALWAYS_INLINE void add_groups(Tile t, int64_t groups, F y[P][T]) {
     for (int64_t g = 0; g < groups; g++) {
-        add_group<BITS, SCALES, FRESH, T, P>(t, y);
-        t.packed += t.group * BITS * 2, t.w += t.group * 16, t.x += t.group * T;
+        add_group<BITS, GROUP, SCALES, FRESH, T, P>(t, y);
+        t.packed += GROUP * BITS * 2, t.w += GROUP * 16, t.x += GROUP * T;
         t.xscales += T, t.corrections += T, t.scales += 16;
     }
-#pragma GCC unroll 16
-    for (int m = 0; m < T; m++)
-        for (int p = 0; p < P; p++) store(sums + (m * P + p) * 16, y[p][m]);
 }
 
 }}  // namespace chatglm::CHATGLM_ISA
