@@ -212,6 +212,42 @@ def test_what_is_no_number_beside_a_value_that_stands_out_spoils_its_own_row_onl
     assert torch.equal(y[others], expected[others])
 
 
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+def test_extreme_parts_anywhere_in_many_rows_leave_the_others_as_they_are(instruction_set, form):  # noqa: F811
+    """Parts of 512 columns by 4 rows that need 16 bits or scales of their own, first, last, alone and side by side."""
+    torch.manual_seed(0)
+    layer, weight = random_weight(64, 1200, form)
+    for rows in (12, 13, 29):
+        x = torch.randn(rows, 1200)
+        for first, last, magnitude in (
+            (0, 1, 40.0),
+            (2, 5, 1e-31),
+            (rows // 2, rows // 2 + 1, 1e-33),
+            (rows - 1, rows, 40.0),
+        ):
+            start = 512 * (first % 3)
+            x[first:last, start + 9 : start + 512 : 128] *= magnitude
+            x[first:last, start + 128 : start + 256] *= 1e-33 if magnitude < 1 else 1
+        y = layer(x)
+        expected = quantize_activations(x, form) @ weight.T + layer.bias.double()
+        torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-3)
+        for row in range(rows):
+            assert torch.equal(y[row], layer(x[row : row + 1])[0]), f"row {row} of {rows} alone"
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("rows", [1, 13])
+def test_what_is_no_number_is_found_in_every_column(instruction_set, form, rows):  # noqa: F811
+    layer, _ = random_weight(20, 1100, form)
+    x = torch.randn(rows, 1100)
+    for column in (0, 15, 16, 31, 32, 127, 128, 300, 383, 511, 512, 1023, 1024, 1099):
+        spoilt = x.clone()
+        spoilt[rows - 1, column] = float("nan")
+        y = layer(spoilt)
+        assert not y[-1].isfinite().any(), column
+        assert torch.equal(y[:-1], layer(x)[:-1])
+
+
 def test_no_rows_give_no_rows():
     layer, _ = random_weight(16, 128, PackedFormat(4, 128))
     assert layer(torch.empty(0, 128)).shape == (0, 16)
