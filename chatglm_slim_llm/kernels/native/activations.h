@@ -37,8 +37,8 @@ enum Special : uint8_t { kHasRest = 1, kOddScale = 2 };
 
 struct Activations {
     Quantized main, rest;
-    uint8_t *special;      // [tiles][groups], of Special
-    uint8_t *special_tile;  // [k / kBlockColumns][tiles], whether there is any of it
+    uint8_t *special;       // [tiles][groups], of Special
+    uint8_t *special_tile;  // [k / kBlockColumns][tiles], whether any group there has something of it
     int64_t rows, tile, tiles, k, padded, group, groups;
     int32_t offset;
     bool guarded;  // 16 bits for groups in which a value stands out; otherwise scales are powers of two
@@ -104,7 +104,7 @@ ALWAYS_INLINE Measured measure(const Place &at, bool may_stand_out) {
     for (int64_t j = 0; j < at.count; j++) {
         const float top = found.top[j], n = (float)at.columns_of(j, GROUP);
         found.stands_out[j] = may_stand_out && top > kTiny && top * top * n > kOutlier * kOutlier * energy[j];
-        if (!(energy[j] == energy[j])) found.top[j] = energy[j];
+        if (energy[j] != energy[j]) found.top[j] = energy[j];
     }
     return found;
 }
@@ -202,16 +202,16 @@ static void quantize_rest(const Place &at, const Activations &a, int8_t *bytes) 
     quantize_groups<GROUP, false>(at, a, a.rest, &rest, stood_for, bytes);
 }
 
-// A row's columns lie together, but its bytes between those of the others: so a block of columns at a time, whose bytes
-// stay in the L1 cache. The next block of the row is fetched meanwhile. The tile starts at `row`, the block at g0.
 ALWAYS_INLINE bool any(const uint8_t *flag, const uint8_t *end) {
     uint8_t all = 0;
     for (; flag < end; flag++) all |= *flag;
     return all;
 }
 
+// A row's columns lie together, but its bytes between those of the others: so a block of columns at a time, whose bytes
+// stay in the L1 cache. The next block of the row is fetched meanwhile. The tile starts at `row`, the block at g0.
 template <int64_t GROUP>
-static void quantize_groups_of(const float *x, const Activations &a, int64_t row, int64_t g0) {
+static void quantize_columns(const float *x, const Activations &a, int64_t row, int64_t g0) {
     const int64_t T = a.tile_rows(row), end = g0 + at_most(a.groups - g0, kBlockColumns / GROUP);
     const auto place = [&](int64_t m, int64_t g, int64_t count) {
         return Place{x + (row + m) * a.k + g * GROUP, a.k - g * GROUP, row, T, m, g, count};
@@ -235,7 +235,7 @@ static void quantize_groups_of(const float *x, const Activations &a, int64_t row
     }
 }
 static void quantize_block(const float *x, const Activations &a, int64_t row, int64_t g0) {
-    a.group == 32 ? quantize_groups_of<32>(x, a, row, g0) : quantize_groups_of<128>(x, a, row, g0);
+    a.group == 32 ? quantize_columns<32>(x, a, row, g0) : quantize_columns<128>(x, a, row, g0);
 }
 
 // ---- memory ----

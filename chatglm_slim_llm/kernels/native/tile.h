@@ -1,8 +1,8 @@
 // A tile of the integer matrix product: T rows of activations and P panels of weights, whose sums stay in registers.
 //
 // On AVX-512 the dot products take every multiplication that the processor can start, and those of the scales come on
-// top: two for each sum of a group leave 82 % of the dot products' peak to a layer, one leaves 86 %. So the scale of a
-// whole row of weights waits for the end of the row, and that of a group meets a power of two in an addition.
+// top: each of them for every sum of a group takes 4 % of a layer's time. So the scale of a whole row of weights waits
+// for the end of the row, and that of a group meets a power of two in an addition.
 #pragma once
 #include "activations.h"
 
@@ -87,7 +87,7 @@ ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
         for (int p = 0; p < P; p++) acc[p][m] = isplat(t.corrections[m]), more[p][m] = izero();
     const int8_t *x = t.x;
     for (int64_t i = 0; i < GROUP * T; i += 64) prefetch(x + kActivationBytes + i);
-    if (FRESH || kTileColumns == 8) {
+    if (FRESH || two_sums || kTileColumns == 8) {
         for (int64_t k = 0; k < GROUP; k += 8, x += 8 * T) {
             B first[P], second[P];
             load_columns<BITS, FRESH, P>(t, k, first, second);
