@@ -222,11 +222,11 @@ static void quantize_columns(const float *x, const Activations &a, int64_t row, 
         for (int64_t g = g0; g < end; g += kTogether) {
             const Place at = place(m, g, at_most(end - g, kTogether));
             int8_t *to = bytes[m] + (g - g0) * GROUP;
-            if (at.is_whole(GROUP)) quantize_main<GROUP, true>(at, a, to, found + g - g0);
-            else quantize_main<GROUP, false>(at, a, to, found + g - g0);
+            if (at.is_whole(GROUP)) quantize_main<GROUP, true>(at, a, to, found + (g - g0));
+            else quantize_main<GROUP, false>(at, a, to, found + (g - g0));
         }
     std::memcpy(a.special + row / a.tile * a.groups + g0, found, (size_t)(end - g0));
-    a.special_tiles(g0)[row / a.tile] = any(found, found + end - g0);
+    a.special_tiles(g0)[row / a.tile] = any(found, found + (end - g0));
     interleave(bytes, T, (end - g0) * GROUP, a.main.values + a.values_at(row, T, g0));
     for (int64_t g = g0; g < end; g++) {
         if (!(found[g - g0] & kHasRest)) continue;

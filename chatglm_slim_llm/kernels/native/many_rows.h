@@ -26,7 +26,7 @@ struct Columns {
     // How many of so many tiles have nothing special, up to the first that has.
     int64_t plain_tiles(int64_t tile, int64_t tiles) const {
         const uint8_t *special = a.special_tiles(g0) + tile;
-        if (!any(special, special + tiles)) return tiles;
+        if (!any(special, special + tiles)) return tiles;  // a few vectors, where one by one would be noticed
         int64_t plain = 0;
         while (!special[plain]) plain++;
         return plain;
@@ -132,22 +132,24 @@ __attribute__((noinline)) static void add_one_group(const Tile &tile, float *sum
 // One tile whose groups differ.
 template <int BITS, int64_t GROUP, Scales SCALES, bool FRESH, int T, int P>
 static void multiply_special(const Columns &c, int64_t row, NextColumns<BITS, P> &next, float *sums) {
-    F y[P][T];
-    next.fetch();
-    load_sums<T, P>(c.are_first(), sums, y), store_sums<T, P>(sums, y);
+    const F none = zero();
+    for (int i = 0; c.are_first() && i < T * P; i++) store(sums + i * 16, none);
+    if (!FRESH) next.fetch();
+    if (c.are_last()) fetch_results<T, P>(c, row);
     const uint8_t *special = c.a.specials(row / kTileRows);
     for (int64_t g = c.g0; g < c.g1; g++) {
         add_one_group<BITS, GROUP, SCALES, FRESH, T, P>(c.tile(c.a.main, row, T, g), sums);
         if (special[g] & kHasRest)
             add_one_group<BITS, GROUP, SCALES, false, T, P>(c.tile(c.a.rest, row, T, g), sums);
     }
+    if (FRESH) next.fetch();
     if (c.are_last()) finish<T, P>(c.panels, row, sums);
 }
 
 // So many tiles from `row` on.
 template <int BITS, int64_t GROUP, bool FRESH, int T, int P>
 static void multiply_tiles(const Columns &c, int64_t row, int64_t tiles, NextColumns<BITS, P> &next, float *sums) {
-    constexpr Scales kPlain = BITS == 4 ? Scales::kPowers : Scales::kOfGroups;  // of 4 bits, scales are powers of two
+    constexpr Scales kPlain = BITS == 4 ? Scales::kPowers : Scales::kOfGroups;  // where groups of weights have scales
     const bool grouped = c.panels.has_groups();
     while (tiles > 0) {
         const int64_t plain = c.plain_tiles(row / kTileRows, tiles), done = plain ? plain : 1;

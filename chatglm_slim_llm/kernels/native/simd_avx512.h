@@ -6,6 +6,7 @@
 //   dot_nibbles  the same with x[lane][j]
 //   times_power  the product of a power of two and the v of exponents_of; v is zero, or v and the product are normal
 //   dot4_byte    takes w - kByteZero for w, where there are products of signed bytes only
+//   dot4_three   three dot4_byte or dot4_nibble with the same x; only here, where a tile has three panels
 #pragma once
 #include <immintrin.h>
 #include <cstdint>
@@ -133,7 +134,7 @@ ALWAYS_INLINE void dot4_three(I &a, I &b, I &c, const B w[3], const int8_t *x) {
     struct Four { int8_t v[4]; };
     B four;
     asm("vpbroadcastd %7, %3\n\tvpdpbusd %3, %4, %0\n\tvpdpbusd %3, %5, %1\n\tvpdpbusd %3, %6, %2"
-        : "+v"(a), "+v"(b), "+v"(c), "=&v"(four)
+        : "+&v"(a), "+&v"(b), "+&v"(c), "=&v"(four)
         : "v"(w[0]), "v"(w[1]), "v"(w[2]), "m"(*(const Four *)x));
 }
 ALWAYS_INLINE void dot_nibbles(I &acc, B w, const int8_t *x) {
