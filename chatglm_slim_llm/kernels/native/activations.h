@@ -47,10 +47,10 @@ struct Activations {
     // Where the values of a group begin in the tile of T rows that starts at `row`.
     int64_t values_at(int64_t row, int64_t T, int64_t g) const {
         const int64_t start = g * group / kBlockColumns * kBlockColumns, left = padded - start;
-        return start * rows + row * (left < kBlockColumns ? left : kBlockColumns) + (g * group - start) * T;
+        return start * rows + row * at_most(left, kBlockColumns) + (g * group - start) * T;
     }
     int64_t block_groups() const { return kBlockColumns / group; }
-    int64_t tile_rows(int64_t row) const { return rows - row < tile ? rows - row : tile; }
+    int64_t tile_rows(int64_t row) const { return at_most(rows - row, tile); }
     const uint8_t *specials(int64_t tile) const { return special + tile * groups; }
     uint8_t *special_tiles(int64_t g) const { return special_tile + g * group / kBlockColumns * tiles; }
 };

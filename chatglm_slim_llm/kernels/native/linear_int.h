@@ -65,7 +65,7 @@ public:
     }
     void multiply(const Member &me) const {
         shares(me).each(me.thread, [&](int64_t piece) {
-            const int64_t first = piece * at_once(), end = first + at_once() < count() ? first + at_once() : count();
+            const int64_t first = piece * at_once(), end = at_most(first + at_once(), count());
             if (w.bits == 4) multiply_range<4>(panels, first, end, a, scratch + me.thread);
             else multiply_range<8>(panels, first, end, a, scratch + me.thread);
         });
@@ -93,7 +93,7 @@ static int linear_int(const Weight &w, const float *x, int64_t rows, const float
     IntLinear product(w, block, threads, parts);
     take_shortlists_of(product, parts);
     for (int64_t first = 0; first < rows; first += block) {
-        product.begin(x + first * w.k, rows - first < block ? rows - first : block, bias, y + first * w.n);
+        product.begin(x + first * w.k, at_most(rows - first, block), bias, y + first * w.n);
         together(threads, [&](Member &me) {
             product.prepare(me);
             me.meet();

@@ -190,7 +190,7 @@ template <int BITS, int64_t GROUP, int P>
 static void multiply_panels(const Panels &panels, const Activations &a, Scratch *scratch) {
     constexpr int64_t at_once = kBlockColumns / GROUP;
     for (int64_t g = 0; g < a.groups; g += at_once) {
-        const Columns c = {panels, a, scratch->weights, g, g + at_once < a.groups ? g + at_once : a.groups};
+        const Columns c = {panels, a, scratch->weights, g, at_most(g + at_once, a.groups)};
         multiply_columns<BITS, GROUP, P>(c, scratch->sums);
     }
 }
