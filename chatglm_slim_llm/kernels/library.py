@@ -20,7 +20,7 @@ VARIABLE = "CHATGLM_SLIM_KERNELS"
 """Chooses an instruction set (``avx512``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the library alone, or
 another library by its path."""
 _WITHOUT = "torch"
-_VERSION = 4
+_VERSION = 5
 """Of the functions and layouts; a library left over from an older checkout has another."""
 
 
@@ -75,7 +75,7 @@ class RowsStruct(ctypes.Structure):
 class HeadsStruct(ctypes.Structure):
     """`Heads` of native.h: one attention layer."""
 
-    _fields_ = (("layer", c_int64), ("heads", c_int64), ("d", c_int64))
+    _fields_ = (("layer", c_int64), ("heads", c_int64), ("d", c_int64), ("bits", c_int64))
 
 
 _WEIGHT, _ROWS, _HEADS = POINTER(WeightStruct), POINTER(RowsStruct), POINTER(HeadsStruct)
@@ -85,6 +85,7 @@ _SIGNATURES = {
     "chatglm_version": (c_int64, ()),
     "chatglm_max_threads": (c_int, ()),
     "chatglm_page_tokens": (c_int64, ()),
+    "chatglm_page_bytes": (c_int64, (_HEADS,)),
     "chatglm_padded_columns": (c_int64, (c_int64, c_int64)),
     "chatglm_linear": (c_int, (_WEIGHT, c_void_p, c_int64, c_void_p, c_void_p, c_int)),
     "chatglm_quantize": (None, (c_void_p, c_int64, c_int64, c_int64, c_int64, c_void_p, c_void_p, c_int)),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -25,10 +26,21 @@ class CacheShape:
     heads: int
     d: int
     """Width of a head."""
+    bits: Literal[16, 8] = 16
+    """Of a key's or value's number: fp16, or int8 with a scale for each token of a head."""
+
+    @cached_property
+    def page_bytes(self) -> int:
+        """Bytes of a page; native.h says what is where."""
+        return self.layers * int(native().chatglm_page_bytes(self.described(0)))
+
+    def described(self, layer: int) -> HeadsStruct:
+        """A layer as the compiled kernels want it."""
+        return HeadsStruct(layer, self.heads, self.d, self.bits)
 
 
 class Pages:
-    """The keys and values of one sequence, fp16 [layers, 2, heads, 64, d] a page."""
+    """The keys and values of one sequence."""
 
     def __init__(self, shape: CacheShape) -> None:
         self.shape, self.length = shape, 0
@@ -50,19 +62,19 @@ class Pages:
 
     def put(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Store the first tokens of a layer: key and value, [heads, tokens, d]."""
-        size = page_tokens()
-        for number in range(-(-key.shape[1] // size)):
-            part = slice(number * size, min((number + 1) * size, key.shape[1]))
-            self._pages[number][layer, 0, :, : part.stop - part.start] = key[:, part]
-            self._pages[number][layer, 1, :, : part.stop - part.start] = value[:, part]
+        num_tokens = key.shape[1]
+        qkv = torch.stack((torch.zeros_like(key), key, value)).float().permute(2, 1, 0, 3)  # [tokens, heads, 3, d]
+        unturned = torch.ones(num_tokens, 2, self.shape.d // 4)
+        rows = RowBatch([(self, place, place + 1) for place in range(num_tokens)])
+        rows.store(layer, qkv.flatten(1).contiguous(), unturned, torch.zeros_like(unturned))
 
     def _fit(self) -> None:
         wanted = -(-self.length // page_tokens())
         if wanted == len(self._pages):
             return
         del self._pages[wanted:]
-        shape = (self.shape.layers, 2, self.shape.heads, page_tokens(), self.shape.d)
-        self._pages += [empty_huge(shape, torch.float16) for _ in range(wanted - len(self._pages))]
+        missing = wanted - len(self._pages)
+        self._pages += [empty_huge((self.shape.page_bytes,), torch.uint8) for _ in range(missing)]
         self.table = torch.tensor([page.data_ptr() for page in self._pages], dtype=torch.int64)
 
 
@@ -113,7 +125,7 @@ class RowBatch:
         """Some of the rows, and a layer, as the compiled kernels want them."""
         tensors = (self._tables, self._place, self._visible)
         rows = RowsStruct(count, *(tensor.data_ptr() + first * tensor.itemsize for tensor in tensors))
-        return rows, HeadsStruct(layer, self.shape.heads, self.shape.d)
+        return rows, self.shape.described(layer)
 
 
 @cache

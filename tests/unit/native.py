@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from torch import Tensor
 
 from chatglm_slim_llm.kernels.library import library, native
+from chatglm_slim_llm.kernels.pages import Pages
 
 needs_library = pytest.mark.skipif(library() is None, reason="the compiled kernels are not built")
 
@@ -42,3 +44,18 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def stored(pages: Pages, layer: int) -> Tensor:
+    """What lies in the pages, as native.h describes it: fp32 [2, heads, tokens, d]."""
+    shape = pages.shape
+    parts = torch.stack(pages._pages).view(
+        -1, shape.layers, 2, shape.heads, shape.page_bytes // shape.layers // 2 // shape.heads
+    )
+    part = parts[:, layer]  # [pages, 2, heads, bytes]
+    if shape.bits == 16:
+        numbers = part.view(torch.float16).unflatten(-1, (64, shape.d)).float()
+    else:
+        levels, scales = part[..., :-256], part[..., -256:].contiguous().view(torch.float32)
+        numbers = levels.view(torch.int8).unflatten(-1, (64, -1))[..., : shape.d] * scales[..., None]
+    return numbers.movedim(0, 2).flatten(2, 3)

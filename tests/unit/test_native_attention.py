@@ -10,12 +10,14 @@ from torch import Tensor
 
 from chatglm_slim_llm.kernels.pages import CacheShape, Pages, RowBatch
 from chatglm_slim_llm.network.rotary import apply_rotary, rotary_table
-from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from tests.unit.native import instruction_set, needs_library, stored, threads  # noqa: F401  # a fixture
 
 pytestmark = needs_library
 
 LAYER = 1
 FUNCTIONS = ["attend", "attend_context"]
+BITS = [16, 8]
+"""Of the numbers that are kept."""
 SHAPES = [  # heads, d, tokens, rows
     (1, 8, 1, 1),
     (3, 8, 65, 40),
@@ -36,15 +38,24 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def filled(heads: int, d: int, num_tokens: int, scale: float = 1.0) -> tuple[Pages, Tensor, Tensor]:
-    """A sequence of random keys and values [heads, tokens, d], and NaN where nothing has been stored yet."""
-    pages = Pages(CacheShape(layers=3, heads=heads, d=d))
-    pages.grow(num_tokens)
+def filled(heads: int, d: int, num_tokens: int, scale: float = 1.0, bits: int = 16) -> tuple[Pages, Tensor, Tensor]:
+    """A sequence of random keys and values [heads, tokens, d] as they are kept, NaN where nothing is stored yet."""
+    pages = Pages(CacheShape(layers=3, heads=heads, d=d, bits=bits))
     whole = -(-num_tokens // 64) * 64
+    pages.grow(whole)
     pages.put(LAYER, *torch.full((2, heads, whole, d), float("nan")))
-    key, value = (torch.randn(2, heads, num_tokens, d) * scale).half()
+    pages.shrink(whole - num_tokens)
+    key, value = (torch.randn(2, heads, num_tokens, d) * scale).clamp(-65504, 65504)
     pages.put(LAYER, key, value)
-    return pages, key, value
+    return pages, kept(key, bits), kept(value, bits)
+
+
+def kept(numbers: Tensor, bits: int) -> Tensor:
+    """What is left of numbers [..., d]: halves, or multiples of a 127th of the largest among d."""
+    if bits == 16:
+        return numbers.half()
+    most = numbers.abs().amax(-1, keepdim=True)
+    return (numbers * (127 / most)).round() * (most / 127)
 
 
 def expected(query: Tensor, key: Tensor, value: Tensor, visible: list[int]) -> Tensor:
@@ -65,30 +76,33 @@ def batch_of(pages: Pages, visible: list[int]) -> RowBatch:
     return RowBatch([(pages, seen - 1, seen) for seen in visible])
 
 
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("heads", "d", "tokens", "rows"), SHAPES)
-def test_attention_is_float64s_over_what_each_row_sees(instruction_set, function, heads, d, tokens, rows):  # noqa: F811
-    pages, key, value = filled(heads, d, tokens)
+def test_attention_is_float64s_over_what_each_row_sees(instruction_set, function, bits, heads, d, tokens, rows):  # noqa: F811
+    pages, key, value = filled(heads, d, tokens, bits=bits)
     visible = some_visible(tokens, rows)
     query = torch.randn(rows, heads * d) * 2
     found = getattr(batch_of(pages, visible), function)(LAYER, query)
     torch.testing.assert_close(found.double(), expected(query, key, value, visible), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_rows_may_see_any_number_of_tokens_in_any_order(instruction_set, function):  # noqa: F811
-    pages, key, value = filled(2, 16, 300)
+def test_rows_may_see_any_number_of_tokens_in_any_order(instruction_set, function, bits):  # noqa: F811
+    pages, key, value = filled(2, 16, 300, bits=bits)
     visible = [1, 300, 64, 65, 128, 1, 2, 299, 63, 192, 7, 7, 7, 7, 256]
     query = torch.randn(len(visible), 32)
     found = getattr(batch_of(pages, visible), function)(LAYER, query)
     torch.testing.assert_close(found.double(), expected(query, key, value, visible), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("heads", "d"), [(1, 128), (4, 128), (3, 20)])
 @pytest.mark.parametrize("step", [1, 3, 7, 16])
-def test_a_row_does_not_depend_on_its_company_or_on_threads(instruction_set, function, heads, d, step):  # noqa: F811
-    pages, _, _ = filled(heads, d, 210)
+def test_a_row_does_not_depend_on_its_company_or_on_threads(instruction_set, function, bits, heads, d, step):  # noqa: F811
+    pages, _, _ = filled(heads, d, 210, bits=bits)
     visible = some_visible(210, 60)
     query = torch.randn(60, heads * d)
     together = getattr(batch_of(pages, visible), function)(LAYER, query)
@@ -99,8 +113,9 @@ def test_a_row_does_not_depend_on_its_company_or_on_threads(instruction_set, fun
         assert torch.equal(found, together[first : first + step])
 
 
-def test_decoding_rows_of_many_sequences_are_those_of_each_alone(instruction_set):  # noqa: F811
-    sequences = [filled(3, 128, tokens) for tokens in (1, 64, 65, 200)]
+@pytest.mark.parametrize("bits", BITS)
+def test_decoding_rows_of_many_sequences_are_those_of_each_alone(instruction_set, bits):  # noqa: F811
+    sequences = [filled(3, 128, tokens, bits=bits) for tokens in (1, 64, 65, 200)]
     order = [0, 1, 1, 3, 3, 3, 2, 0]
     visible = [1, 63, 64, 198, 199, 200, 65, 1]
     query = torch.randn(len(order), 3 * 128)
@@ -112,12 +127,11 @@ def test_decoding_rows_of_many_sequences_are_those_of_each_alone(instruction_set
         torch.testing.assert_close(together[row : row + 1].double(), truth, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("scale", [200.0, 20_000.0])
-def test_large_scores_and_values_neither_overflow_nor_lose_the_largest(instruction_set, function, scale):  # noqa: F811
-    pages, key, value = filled(2, 128, 200, scale)
-    key, value = key.clamp(-65504, 65504), value.clamp(-65504, 65504)
-    pages.put(LAYER, key, value)
+def test_large_scores_and_values_neither_overflow_nor_lose_the_largest(instruction_set, function, bits, scale):  # noqa: F811
+    pages, key, value = filled(2, 128, 200, scale, bits)
     visible = [1, 2, 64, 65, 200]
     query = torch.randn(5, 256) * 100
     found = getattr(batch_of(pages, visible), function)(LAYER, query)
@@ -141,11 +155,12 @@ def test_weights_are_the_exponential_to_two_ten_millionths(instruction_set, func
     assert found[0] == 0.5
 
 
+@pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize(
     ("heads", "d", "first", "rows"), [(1, 8, 0, 1), (3, 20, 60, 9), (2, 64, 63, 2), (32, 128, 40, 40)]
 )
-def test_store_turns_queries_and_keys_as_apply_rotary_does(instruction_set, heads, d, first, rows):  # noqa: F811
-    pages = Pages(CacheShape(layers=3, heads=heads, d=d))
+def test_store_turns_queries_and_keys_as_apply_rotary_does(instruction_set, bits, heads, d, first, rows):  # noqa: F811
+    pages = Pages(CacheShape(layers=3, heads=heads, d=d, bits=bits))
     pages.grow(first + rows)
     qkv = torch.randn(rows, heads * 3 * d)
     positions = torch.stack((torch.arange(first, first + rows), torch.arange(rows) % 3))  # [2, rows]
@@ -155,18 +170,53 @@ def test_store_turns_queries_and_keys_as_apply_rotary_does(instruction_set, head
 
     q, k, v = qkv.view(1, rows, heads, 3 * d).chunk(3, dim=-1)
     assert torch.equal(query, apply_rotary(q, cos, sin).flatten(2)[0])
-    stored = torch.cat(pages._pages, dim=-2)[LAYER, :, :, first : first + rows]  # [2, heads, rows, d]
-    assert torch.equal(stored[0], apply_rotary(k, cos, sin)[0].transpose(0, 1).half())
-    assert torch.equal(stored[1], v[0].transpose(0, 1).half())
+    keys, values = stored(pages, LAYER)[:, :, first : first + rows]  # [heads, rows, d]
+    assert torch.equal(keys, kept(apply_rotary(k, cos, sin)[0].transpose(0, 1), bits).float())
+    assert torch.equal(values, kept(v[0].transpose(0, 1), bits).float())
 
 
-def test_store_leaves_other_layers_and_other_tokens_alone(instruction_set):  # noqa: F811
-    pages, _, _ = filled(2, 20, 64)
-    before = pages._pages[0].clone()
+@pytest.mark.parametrize("bits", BITS)
+def test_store_leaves_other_layers_and_other_tokens_alone(instruction_set, bits):  # noqa: F811
+    pages, _, _ = filled(2, 20, 64, bits=bits)
+    before = [pages._pages[0].clone(), *(stored(pages, layer).nan_to_num() for layer in range(3))]
     batch_of(pages, [6]).store(LAYER, torch.randn(1, 120), torch.ones(1, 10), torch.zeros(1, 10))
-    after = pages._pages[0]
-    changed = (before.view(torch.int16) != after.view(torch.int16)).flatten(-1).any(-1)  # [layers, 2, heads, 64]
+    after = [pages._pages[0], *(stored(pages, layer).nan_to_num() for layer in range(3))]
+    numbers = bits // 8 * 20 + (bits == 8) * 4  # bytes of a token in one part of one head
+    assert 0 < int((before[0] != after[0]).sum()) <= 2 * 2 * numbers
+    changed = torch.stack([(one != other).any(-1) for one, other in zip(before[1:], after[1:], strict=True)])
     assert {tuple(place) for place in changed.nonzero().tolist()} == {(1, k, h, 5) for k in (0, 1) for h in (0, 1)}
+
+
+@pytest.mark.parametrize("d", [8, 20, 128])
+def test_int8_keeps_each_token_of_a_head_to_half_a_step_of_its_own(instruction_set, d):  # noqa: F811
+    key = torch.randn(2, 70, d) * torch.logspace(-20, 20, 70)[:, None]
+    key[0, 3], key[1, 5, 0] = 0, 1e4  # nothing at all; one number that stands out
+    pages = Pages(CacheShape(layers=2, heads=2, d=d, bits=8))
+    pages.grow(70)
+    pages.put(LAYER, key, -key)
+    for numbers, found in zip((key, -key), stored(pages, LAYER)[:, :, :70], strict=True):
+        step = numbers.abs().amax(-1, keepdim=True).double() / 127
+        assert ((found.double() - numbers.double()).abs() <= step * 0.50001).all()
+    assert not stored(pages, LAYER)[0, 0, 3].any()
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("d", "place"), [(128, 0), (128, 127), (20, 19)])
+def test_what_is_no_number_is_not_kept_as_one(instruction_set, bits, spoilt, d, place):  # noqa: F811
+    pages = Pages(CacheShape(layers=2, heads=2, d=d, bits=bits))
+    pages.grow(66)
+    both = torch.randn(2, 2, 66, d)
+    both[:, 1, 40, place] = spoilt
+    pages.put(LAYER, *both)
+    lost = ~stored(pages, LAYER)[:, :, :66].isfinite().all(-1)  # [2, heads, tokens]
+    assert {tuple(where) for where in lost.nonzero().tolist()} == {(0, 1, 40), (1, 1, 40)}
+
+
+def test_int8_takes_about_half_the_memory():
+    half, byte = (CacheShape(layers=28, heads=32, d=128, bits=bits).page_bytes for bits in BITS)
+    assert half == 28 * 2 * 32 * 64 * 128 * 2
+    assert byte == 28 * 2 * 32 * 64 * (128 + 4)
 
 
 def test_rows_keep_their_sequence_and_what_they_know_of_it(instruction_set):  # noqa: F811

@@ -16,8 +16,6 @@ namespace chatglm { namespace CHATGLM_ISA {
 constexpr float kOutlier = 5.0f;
 // Powers of two between these, times the scale of a group of weights, are normal fp32 numbers.
 constexpr float kSmallestPower = 0x1p-100f, kLargestPower = 0x1p100f;
-// Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
-constexpr float kTiny = 1e-30f;
 
 // Columns that a tile is multiplied with at a time; the unpacked weights for them (8 KiB a panel) stay in the L1 cache.
 constexpr int64_t kBlockColumns = 512;

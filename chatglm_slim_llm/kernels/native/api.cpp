@@ -63,12 +63,13 @@ API const char *chatglm_instruction_set(const char *wanted) {
 }
 
 // Raised with every change of a function or a layout; the Python side takes only a library of its own version.
-API int64_t chatglm_version() { return 4; }
+API int64_t chatglm_version() { return 5; }
 
 // Threads that OpenMP would give this thread by itself; torch's number if both use one OpenMP.
 API int chatglm_max_threads() { return omp_get_max_threads(); }
 
 API int64_t chatglm_page_tokens() { return kPageTokens; }
+API int64_t chatglm_page_bytes(const Heads *at) { return at->page_bytes(); }
 API int64_t chatglm_padded_columns(int64_t k, int64_t group) { return padded_columns(k, group); }
 
 API int chatglm_linear(const Weight *w, const float *x, int64_t rows, const float *bias, float *y, int threads) {

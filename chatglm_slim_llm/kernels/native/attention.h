@@ -1,5 +1,8 @@
 // Attention over keys and values that lie in pages: rotate and store them, then softmax(q k / sqrt(d)) v.
 //
+// Kept in int8, the keys of a token share one scale in each head, and so do its values. The scale multiplies what comes
+// of them, a score or a weight, so that a vector of 16 costs one conversion more than in fp16 and half the bytes.
+//
 // Scores and sums are fp32. Keys are visited page by page in their order, with a softmax that corrects what it has
 // summed whenever a larger score appears, so a row's result depends on its own keys only: not on the other rows of the
 // call, not on the threads.
@@ -11,28 +14,53 @@
 
 namespace chatglm { namespace CHATGLM_ISA {
 
-// Turns the pairs (i, i + d / 4) in both halves of a head. Products are rounded one by one, as torch does.
-template <typename T>
-static void turn(const float *x, const float *cos, const float *sin, int64_t quarter, T *out) {
-    for (int64_t half = 0; half < 2; half++, x += 2 * quarter, out += 2 * quarter, cos += quarter, sin += quarter)
+// work(i, numbers i and on, how many of them) from end to end of a vector.
+template <typename Work>
+ALWAYS_INLINE void each(const float *x, int64_t d, const Work &work) {
+    for (int64_t i = 0; i < d; i += 16) work(i, get(x + i, d - i), d - i);
+}
+
+// The same with the pairs (i, i + d / 4) in both halves turned. Products are rounded one by one, as torch does.
+template <typename Work>
+ALWAYS_INLINE void each_turned(const float *x, const float *cos, const float *sin, int64_t d, const Work &work) {
+    const int64_t quarter = d / 4;
+    for (int64_t half = 0; half < d; half += d / 2, x += d / 2, cos += quarter, sin += quarter)
         for (int64_t i = 0; i < quarter; i += 16) {
             const int64_t n = quarter - i;
             const F first = get(x + i, n), second = get(x + quarter + i, n), c = get(cos + i, n), s = get(sin + i, n);
-            put(out + i, sub(mul(first, c), mul(second, s)), n);
-            put(out + quarter + i, add(mul(second, c), mul(first, s)), n);
+            work(half + i, sub(mul(first, c), mul(second, s)), n);
+            work(half + quarter + i, add(mul(second, c), mul(first, s)), n);
         }
+}
+
+// Stores what one of those goes through.
+template <typename Each>
+ALWAYS_INLINE void keep(const Each &each, const Kept<uint16_t> &kept, int64_t slot) {
+    each([&](int64_t i, F v, int64_t n) { put(kept.of(slot) + i, v, n); });
+}
+
+// What is no finite number spoils the scale, and so all that comes of the token.
+template <typename Each>
+ALWAYS_INLINE void keep(const Each &each, const Kept<int8_t> &kept, int64_t slot) {
+    F top = zero(), spoilt = zero();
+    each([&](int64_t, F v, int64_t) { top = max(top, abs(v)), spoilt = fma(v, zero(), spoilt); });
+    const float most = largest(top), steps = most > kTiny ? 127 / most : 0;
+    kept.scales()[slot] = most / 127 + sum(spoilt);
+    each([&](int64_t i, F v, int64_t n) { put(kept.of(slot) + i, mul(v, splat(steps)), n); });
 }
 
 // One head of one row: i = row * heads + head.
 static void store_head(const Rows &rows, const Heads &at, const float *qkv, const float *cos, const float *sin,
                        float *query, int64_t i) {
     const int64_t d = at.d, row = i / at.heads, head = i % at.heads, slot = rows.place[row] % kPageTokens;
-    const float *q = qkv + i * 3 * d, *v = q + 2 * d, *c = cos + row * (d / 2), *s = sin + row * (d / 2);
-    uint16_t *page = rows.tables[row][rows.place[row] / kPageTokens];
-    uint16_t *value = in_page(page, at, 1, head) + slot * d;
-    turn(q, c, s, d / 4, query + i * d);
-    turn(q + d, c, s, d / 4, in_page(page, at, 0, head) + slot * d);
-    for (int64_t j = 0; j < d; j += 16) put(value + j, get(v + j, d - j), d - j);
+    const float *q = qkv + i * 3 * d, *c = cos + row * (d / 2), *s = sin + row * (d / 2);
+    char *page = rows.tables[row][rows.place[row] / kPageTokens];
+    each_turned(q, c, s, d, [&](int64_t j, F v, int64_t n) { put(query + i * d + j, v, n); });
+    as_kept(at, [&](auto number) {
+        const auto part = [&](int64_t which) { return in_page<decltype(number)>(page, at, which, head); };
+        keep([&](const auto &work) { each_turned(q + d, c, s, d, work); }, part(0), slot);
+        keep([&](const auto &work) { each(q + 2 * d, d, work); }, part(1), slot);
+    });
 }
 
 static void store(const Rows &rows, const Heads &at, const float *qkv, const float *cos, const float *sin, float *query,

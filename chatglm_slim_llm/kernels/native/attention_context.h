@@ -132,17 +132,20 @@ static void attend_lanes(const Block &block, int64_t rows, int64_t start, const 
 
 // Puts a page of one head on the desk, and fetches the next one meanwhile. Tokens from `tokens` on have not been
 // written yet; they become zeros.
-static void convert_page(uint16_t *page, uint16_t *next, int64_t tokens, int64_t head, const Heads &at,
-                         const Desk &desk) {
+template <typename Number>
+static void convert_page(char *page, char *next, int64_t tokens, int64_t head, const Heads &at, const Desk &desk) {
     const int64_t depth = depth_of(at);
-    const uint16_t *key = in_page(page, at, 0, head), *value = in_page(page, at, 1, head);
-    for (int64_t t = 0; t < kPageTokens; t++, key += at.d, value += at.d) {
-        fetch(in_page(next, at, 0, head) + t * at.d, at.d);
-        fetch(in_page(next, at, 1, head) + t * at.d, at.d);
+    const Kept<Number> keys = in_page<Number>(page, at, 0, head), values = in_page<Number>(page, at, 1, head);
+    const Kept<Number> next_keys = in_page<Number>(next, at, 0, head), next_values = in_page<Number>(next, at, 1, head);
+    for (int64_t t = 0; t < kPageTokens; t++) {
+        fetch(next_keys.of(t), at.d);
+        fetch(next_values.of(t), at.d);
+        const Number *key = keys.of(t), *value = values.of(t);
+        const F key_step = splat(keys.step(t)), value_step = splat(values.step(t));
         for (int64_t i = 0; i < depth; i += 16) {
             const bool there = t < tokens;
-            store(desk.keys + t * depth + i, there ? get(key + i, at.d - i) : zero());
-            store(desk.values + i * kPageTokens + t * 16, there ? get(value + i, at.d - i) : zero());
+            store(desk.keys + t * depth + i, there ? mul(get(key + i, at.d - i), key_step) : zero());
+            store(desk.values + i * kPageTokens + t * 16, there ? mul(get(value + i, at.d - i), value_step) : zero());
         }
     }
 }
@@ -180,8 +183,10 @@ static void attend_task(const Rows &rows, int64_t first, int64_t count, const He
     for (int64_t r = 0; r < count; r += kLanes)
         begin_block(rows, first + r, at_most(count - r, kLanes), at, head, query, desk.blocks[r / kLanes]);
     for (int64_t start = 0; start < last; start += kPageTokens) {
-        uint16_t *const *page = rows.tables[first] + start / kPageTokens;
-        convert_page(page[0], page[start + kPageTokens < last], last - start, head, at, desk);
+        char *const *page = rows.tables[first] + start / kPageTokens;
+        as_kept(at, [&](auto number) {
+            convert_page<decltype(number)>(page[0], page[start + kPageTokens < last], last - start, head, at, desk);
+        });
         for (int64_t r = 0; r < count; r += kLanes) attend_lanes(desk.blocks[r / kLanes], count - r, start, at, desk);
     }
     for (int64_t r = 0; r < count; r += kLanes)

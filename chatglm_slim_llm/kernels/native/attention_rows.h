@@ -15,8 +15,8 @@ struct Seen {
     float largest, total;
 };
 
-// How far ahead keys and values are fetched: 4 KiB.
-constexpr int64_t kPageAhead = 2048;
+// How many bytes ahead keys and values are fetched.
+constexpr int64_t kPageAhead = 4096;
 
 // One head of some rows of one sequence: each row's query [d] and result [d], `stride` apart from the next row's.
 struct HeadRows {
@@ -27,27 +27,28 @@ struct HeadRows {
 
 // scores[r][t] = query of row r . key of token t, four at a time, so that it takes fewer steps to sum across lanes.
 // The tokens are rounded up to whole steps; who reads the scores ignores the last ones.
-template <int D, int R>
-static void score_page(const HeadRows &rows, const uint16_t *keys, int64_t tokens, float (*scores)[kPageTokens]) {
+template <int D, int R, typename Number>
+static void score_page(const HeadRows &rows, const Kept<Number> &kept, int64_t tokens, float (*scores)[kPageTokens]) {
     constexpr int T = 4 / R;
-    const int64_t d = D ? D : rows.d;
+    const int64_t d = D ? D : rows.d, stride = D ? D : kept.stride;
+    const Number *keys = kept.numbers;
     F q[R][D / 16 + 1];
     for (int r = 0; r < R; r++)
         for (int i = 0; i < D / 16; i++) q[r][i] = load(rows.query + r * rows.stride + 16 * i);
-    for (int64_t t = 0; t < tokens; t += T, keys += T * d) {
-        fetch(keys + kPageAhead, T * d);
+    for (int64_t t = 0; t < tokens; t += T, keys += T * stride) {
+        fetch(keys + kPageAhead / (int64_t)sizeof(Number), T * stride);
         F sums[4] = {zero(), zero(), zero(), zero()};
         for (int i = 0; i < D / 16; i++)
 #pragma GCC unroll 8
             for (int j = 0; j < T; j++) {
-                const F key = load_half(keys + j * d + 16 * i);
+                const F key = get(keys + j * stride + 16 * i, 16);
 #pragma GCC unroll 8
                 for (int r = 0; r < R; r++) sums[r * T + j] = fma(q[r][i], key, sums[r * T + j]);
             }
         for (int64_t i = D; i < d; i += 16)
 #pragma GCC unroll 8
             for (int j = 0; j < T; j++) {
-                const F key = get(keys + j * d + i, d - i);
+                const F key = get(keys + j * stride + i, d - i);
 #pragma GCC unroll 8
                 for (int r = 0; r < R; r++)
                     sums[r * T + j] = fma(get(rows.query + r * rows.stride + i, d - i), key, sums[r * T + j]);
@@ -77,19 +78,19 @@ static float weigh_page(float *scores, int64_t tokens, float scale, Seen &seen) 
 }
 
 // out = out * shrink + sum over the tokens of weight * value, for N vectors of a head, or for its last n < 16 columns.
-template <int R, int N>
-static void add_columns(const HeadRows &rows, const uint16_t *values, int64_t tokens, int64_t column, int64_t n,
+template <int R, int N, typename Number>
+static void add_columns(const HeadRows &rows, const Kept<Number> &kept, int64_t tokens, int64_t column, int64_t n,
                         const float (*weights)[kPageTokens], const float *shrink) {
-    values += column;
+    const Number *values = kept.numbers + column;
     float *out = rows.out + column;
     F sum[R][N];
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++)
 #pragma GCC unroll 8
         for (int i = 0; i < N; i++) sum[r][i] = mul(get(out + r * rows.stride + 16 * i, n), splat(shrink[r]));
-    for (int64_t t = 0; t < tokens; t++, values += rows.d) {
+    for (int64_t t = 0; t < tokens; t++, values += kept.stride) {
         F value[N];
-        fetch(values + kPageAhead, 16 * N);
+        fetch(values + kPageAhead / (int64_t)sizeof(Number), 16 * N);
 #pragma GCC unroll 8
         for (int i = 0; i < N; i++) value[i] = get(values + 16 * i, n);
 #pragma GCC unroll 8
@@ -103,8 +104,8 @@ static void add_columns(const HeadRows &rows, const uint16_t *values, int64_t to
         for (int i = 0; i < N; i++) put(out + r * rows.stride + 16 * i, sum[r][i], n);
 }
 
-template <int R>
-static void add_values(const HeadRows &rows, const uint16_t *values, int64_t tokens,
+template <int R, typename Number>
+static void add_values(const HeadRows &rows, const Kept<Number> &values, int64_t tokens,
                        const float (*weights)[kPageTokens], const float *shrink) {
     constexpr int N = kHeadVectors / (R < 2 ? 1 : 2);
     int64_t i = 0;
@@ -159,29 +160,36 @@ struct Run {
 };
 
 // Some heads of the page that begins at token `start`; seen [heads][kRun].
-template <int D>
+template <int D, typename Number>
 static void attend_page(const Run &run, int64_t start, int64_t first, int64_t end, Seen (*seen)[kRun]) {
     float weights[kPageHeads][kRun][kPageTokens], shrink[kPageHeads][kRun];
-    uint16_t *page = run.rows.tables[run.row][start / kPageTokens];
-    for (int64_t head = first; head < end; head++)
+    char *page = run.rows.tables[run.row][start / kPageTokens];
+    for (int64_t head = first; head < end; head++) {
+        const Kept<Number> keys = in_page<Number>(page, run.at, 0, head);
         run.by_rows(start, [&](auto alike, int64_t r, int64_t tokens) {
             constexpr int R = decltype(alike)::value;
             float(*w)[kPageTokens] = weights[head - first] + r;
-            score_page<D, R>(run.of(head, r), in_page(page, run.at, 0, head), tokens, w);
-            for (int i = 0; i < R; i++)
+            score_page<D, R>(run.of(head, r), keys, tokens, w);
+            for (int i = 0; i < R; i++) {
+                keys.scale(w[i]);
                 shrink[head - first][r + i] =
                     weigh_page(w[i], tokens, 1 / sqrtf((float)run.at.d), seen[head - first][r + i]);
+            }
         });
-    for (int64_t head = first; head < end; head++)
+    }
+    for (int64_t head = first; head < end; head++) {
+        const Kept<Number> values = in_page<Number>(page, run.at, 1, head);
         run.by_rows(start, [&](auto alike, int64_t r, int64_t tokens) {
             constexpr int R = decltype(alike)::value;
-            add_values<R>(run.of(head, r), in_page(page, run.at, 1, head), tokens, weights[head - first] + r,
-                          shrink[head - first] + r);
+            float(*w)[kPageTokens] = weights[head - first] + r;
+            for (int i = 0; i < R; i++) values.scale(w[i]);
+            add_values<R>(run.of(head, r), values, tokens, w, shrink[head - first] + r);
         });
+    }
 }
 
 // At most kRunHeads heads of a run, page by page: all but the first rows find a page in the cache.
-template <int D>
+template <int D, typename Number>
 static void attend_run(const Run &run, int64_t first, int64_t end) {
     Seen seen[kRunHeads][kRun];
     const int64_t d = run.at.d, last = run.last();
@@ -192,7 +200,7 @@ static void attend_run(const Run &run, int64_t first, int64_t end) {
         }
     for (int64_t start = 0; start < last; start += kPageTokens)
         for (int64_t head = first; head < end; head += kPageHeads)
-            attend_page<D>(run, start, head, at_most(head + kPageHeads, end), seen + (head - first));
+            attend_page<D, Number>(run, start, head, at_most(head + kPageHeads, end), seen + (head - first));
     for (int64_t head = first; head < end; head++)
         for (int64_t r = 0; r < run.count; r++)
             for (int64_t i = 0; i < d; i++) run.of(head, r).out[i] /= seen[head - first][r].total;
@@ -222,7 +230,12 @@ public:
     void attend(int64_t piece) const {
         const int64_t first = piece / rows.count * heads, row = piece % rows.count, count = run_at(rows, row);
         const Run run = {rows, at, row, count, query, out};
-        if (count) (at.d == 128 ? attend_run<128> : attend_run<0>)(run, first, at_most(first + heads, at.heads));
+        if (!count) return;
+        as_kept(at, [&](auto number) {
+            using Number = decltype(number);
+            const auto work = at.d == 128 ? attend_run<128, Number> : attend_run<0, Number>;
+            work(run, first, at_most(first + heads, at.heads));
+        });
     }
 };
 

@@ -49,6 +49,9 @@ struct BlockWeights {
 // number for all but the smallest weights.
 constexpr int64_t kScaleSteps = 64;
 
+// Numbers below this are zero to any sum they could be part of, and their reciprocal would overflow.
+constexpr float kTiny = 1e-30f;
+
 // Activations are quantised to int8 with one scale for so many columns of a row. A few large values then cost
 // their own group only, not the row.
 static inline int64_t activation_group(int64_t weight_group) { return weight_group == 32 ? 32 : 128; }
@@ -57,20 +60,27 @@ static inline int64_t padded_columns(int64_t k, int64_t weight_group) {
     return (k + g - 1) / g * g;
 }
 
-// Keys and values lie in pages of kPageTokens tokens, fp16 [layers][2][heads][kPageTokens][d]: keys, then values.
+// Keys and values lie in pages of kPageTokens tokens, [layers][2][heads]: keys, then values. What a head has there is
+//
+//   bits 16    fp16 [kPageTokens][d]
+//   bits 8     int8 [kPageTokens][d, in whole vectors of 16], then a scale for each token, float [kPageTokens]
 constexpr int64_t kPageTokens = 64;
 
 // The rows of one forward pass, of any number of sequences. Row r is token place[r] of its sequence, whose pages are
 // tables[r][0], tables[r][1], ...; it sees the tokens 0 .. visible[r] - 1, itself among them.
 struct Rows {
     int64_t count;
-    uint16_t *const *const *tables;
+    char *const *const *tables;
     const int64_t *place, *visible;
 };
 
-// One attention layer: which it is, and its shape. d is a multiple of 4.
+// One attention layer: which it is, its shape, and how its keys and values are kept. d is a multiple of 4.
 struct Heads {
-    int64_t layer, heads, d;
+    int64_t layer, heads, d, bits;
+
+    int64_t stride() const { return bits == 8 ? (d + 15) / 16 * 16 : d; }
+    int64_t part_bytes() const { return kPageTokens * (bits == 8 ? stride() + (int64_t)sizeof(float) : 2 * d); }
+    int64_t page_bytes() const { return 2 * heads * part_bytes(); }  // one layer's share of a page
 };
 
 struct Kernels {
