@@ -12,13 +12,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from chatglm_slim_llm.errors import ConfigError
 
 Quantization = Literal["fp16", "int8", "int4"]
 QUANTIZATION_BITS: dict[Quantization, int] = {"fp16": 0, "int8": 8, "int4": 4}
 """Bits of an integer weight at each level; 0: weights are not integers."""
+KVCacheDtype = Literal["auto", "fp16", "int8"]
 
 DEMO_MODEL = "demo"
 DEFAULT_HUB_ID = "silver/chatglm-6b-slim"
@@ -39,6 +40,9 @@ class LoadOptions:
     """Bits of the linear layers; a checkpoint that is already quantised keeps its own level."""
     device: str = "auto"
     """``auto`` takes CUDA, then Apple's MPS, then the CPU."""
+    kv_cache_dtype: KVCacheDtype = "auto"
+    """How keys and values of the context are kept: ``int8`` takes half the memory of ``fp16``, and needs the compiled
+    kernels. ``auto`` is int8 beside weights of int4, where those kernels run."""
 
     def __post_init__(self) -> None:
         if not self.model.strip():
@@ -50,6 +54,10 @@ class LoadOptions:
             )
         if not _DEVICE.fullmatch(self.device):
             raise ConfigError(f"device {self.device!r} is unknown; choose auto, cpu, cuda, cuda:N or mps", key="device")
+        if self.kv_cache_dtype not in get_args(KVCacheDtype):
+            raise ConfigError(
+                f"kv_cache_dtype {self.kv_cache_dtype!r} is unknown; choose auto, fp16 or int8", key="kv_cache_dtype"
+            )
 
     @property
     def plugin(self) -> str:
@@ -62,19 +70,22 @@ class LoadOptions:
         model: str | None = None,
         quantization: str | None = None,
         device: str | None = None,
+        kv_cache_dtype: str | None = None,
         *,
         environ: Mapping[str, str] = os.environ,
     ) -> LoadOptions:
-        """Fill what is ``None`` from ``CHATGLM_SLIM_MODEL``, ``…_QUANTIZATION``, ``…_DEVICE``, then from the defaults.
+        """Fill what is ``None`` from the environment, then from the defaults.
+
+        The variables are ``CHATGLM_SLIM_MODEL``, ``…_QUANTIZATION``, ``…_DEVICE`` and ``…_KV_CACHE_DTYPE``.
 
         Raises:
             ConfigError: a value is not usable; ``.source`` names the variable it came from.
         """
-        given = {"model": model, "quantization": quantization, "device": device}
+        given = {"model": model, "quantization": quantization, "device": device, "kv_cache_dtype": kv_cache_dtype}
         from_environ = {key: environ.get(f"CHATGLM_SLIM_{key.upper()}") or None for key in given}
         values = {key: value or from_environ[key] for key, value in given.items()}
         try:
-            return cls(**{key: cast(Quantization, value) for key, value in values.items() if value is not None})
+            return cls(**{key: cast(Any, value) for key, value in values.items() if value is not None})
         except ConfigError as error:
             if given[error.key] is None and from_environ[error.key] is not None:
                 variable = f"CHATGLM_SLIM_{error.key.upper()}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any
@@ -29,16 +29,17 @@ _FOR_ONE_CALL = (*CALL_OPTIONS, *WISH_OPTIONS, "model", "timeout", "stream")
 _UNSET = ("max_tokens", "seed")
 
 
-def load_options(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Model, level and device, from the arguments, the environment or the defaults."""
-    names = ("model", "quantization", "device")
+def load_options(kwargs: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """What `LoadOptions` has of these names, from the arguments, the environment or the defaults."""
+    names = [field.name for field in fields(LoadOptions) if field.name in names]
     given = {name: value for name in names if (value := kwargs.get(name)) is not None}
     if isinstance(given.get("model"), os.PathLike):
         given["model"] = os.fspath(given["model"])
     for name, value in given.items():
         if not isinstance(value, str) or not value.strip():
             raise ConfigError(f"{name} is {value!r}; it must be a text that is not empty", key=name)
-    return asdict(LoadOptions.resolve(**given))
+    resolved = LoadOptions.resolve(**given)
+    return {name: getattr(resolved, name) for name in names}
 
 
 def call_options(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict
 
-from chatglm_slim_llm.config import GenerationOptions
+from chatglm_slim_llm.config import GenerationOptions, KVCacheDtype
 from chatglm_slim_llm.llm_options import CALL_OPTIONS, call_options, check_numbers, stop_list
 from chatglm_slim_llm.local_weights import LocalWeights
 
@@ -15,6 +15,9 @@ from chatglm_slim_llm.local_weights import LocalWeights
 class LocalModel(LocalWeights):
     """The part of a LangChain model that knows which checkpoint answers, and how it picks its tokens."""
 
+    kv_cache_dtype: KVCacheDtype = "auto"
+    """How keys and values of the context are kept: ``int8`` takes half the memory of ``fp16``, and needs the compiled
+    kernels. ``auto`` is int8 beside weights of int4, where those kernels run."""
     temperature: float = GenerationOptions.temperature
     """Above 1 flattens the distribution, below 1 sharpens it; 0 means greedy."""
     top_p: float = GenerationOptions.top_p
@@ -70,5 +73,5 @@ class LocalModel(LocalWeights):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """What a reply depends on."""
-        names = ("model", "quantization", *CALL_OPTIONS, "stop", "fix_punctuation")
+        names = ("model", "quantization", "kv_cache_dtype", *CALL_OPTIONS, "stop", "fix_punctuation")
         return {name: getattr(self, name) for name in names}

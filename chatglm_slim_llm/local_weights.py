@@ -6,6 +6,7 @@ first use, once, in whatever thread that happens.
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
@@ -38,7 +39,7 @@ class LocalWeights(BaseModel):
 
         def __init__(self, **kwargs: Any) -> None:
             kwargs = {name: value for name, value in kwargs.items() if name not in IGNORED_OPTIONS}
-            options = load_options(kwargs)
+            options = load_options(kwargs, type(self).model_fields)
             try:
                 super().__init__(**kwargs | options)
             except ValidationError as error:
@@ -69,14 +70,21 @@ class LocalWeights(BaseModel):
         running = self._weights.running
         return self.model == DEMO_MODEL if running is None else running.loaded.is_demo
 
+    def load_options(self) -> LoadOptions:
+        """Which weights this object runs, and how."""
+        own = type(self).model_fields
+        return LoadOptions(
+            **{field.name: getattr(self, field.name) for field in fields(LoadOptions) if field.name in own}
+        )
+
     def _load(self, progress: Progress | None = None, model: str | None = None) -> Running:
         return self._weights_of(model).get(allow_download=self.allow_download, progress=progress)
 
     def _weights_of(self, model: str | None) -> Weights:
         """The handle of this object's model, or of the one that a call names instead."""
-        options = LoadOptions(model=self.model, quantization=self.quantization, device=self.device)
+        options = self.load_options()
         if model is not None and model != self.model:
-            other = LoadOptions(model=model, quantization=self.quantization, device=self.device)
+            other = replace(options, model=model)
             if self._other_weights is None or self._other_weights.options != other:
                 self._other_weights = None  # two more models may not fit into memory side by side
                 self._other_weights = share(other)

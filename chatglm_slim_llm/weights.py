@@ -65,15 +65,19 @@ class Weights:
     def _load(self, allow_download: bool, progress: Progress | None) -> Running:
         from chatglm_slim_llm.checkpoint import load, resolve_folder
         from chatglm_slim_llm.engine import Engine
+        from chatglm_slim_llm.network import forward_for
 
         _spare_the_collector()
         options = self.options
         folder = resolve_folder(options.model, allow_download=allow_download, progress=progress)
         with _loading:  # two loads at a time would only fight for memory and disk
             key = (str(folder.resolve()), _fingerprint(folder), options.quantization, options.device)
-            if (running := _loaded.get(key)) is None:
-                loaded = load(options, allow_download=allow_download, progress=progress)
-                running = _loaded[key] = Running(Engine(loaded.model, loaded.tokenizer), loaded)
+            if (loaded := _loaded.get(key)) is None:
+                loaded = _loaded[key] = load(options, allow_download=allow_download, progress=progress)
+            if (running := _running.get((*key, options.kv_cache_dtype))) is None:
+                forward = forward_for(loaded.model, options.kv_cache_dtype)
+                running = Running(Engine(loaded.model, loaded.tokenizer, forward=forward), loaded)
+                _running[*key, options.kv_cache_dtype] = running
         return running
 
     def get_tokenizer(self, *, allow_download: bool) -> ChatGLMTokenizer:
@@ -129,5 +133,7 @@ def _fingerprint(folder: Path) -> str:
 
 _sharing, _loading = threading.Lock(), threading.Lock()
 _handles: WeakValueDictionary[LoadOptions, Weights] = WeakValueDictionary()
-_loaded: WeakValueDictionary[tuple[str, str, str, str], Running] = WeakValueDictionary()
+_loaded: WeakValueDictionary[tuple[str, str, str, str], Loaded] = WeakValueDictionary()
 """By folder, so that two names of one checkpoint share it too."""
+_running: WeakValueDictionary[tuple[str, str, str, str, str], Running] = WeakValueDictionary()
+"""The same, and by how keys and values are kept."""

@@ -55,7 +55,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(args: argparse.Namespace) -> int:
     """Find passages, and answer from them."""
     question = read_prompt(args.question, _USAGE)
-    options = LoadOptions.resolve(args.model, args.quantization, args.device)
+    options = LoadOptions.resolve(args.model, args.quantization, args.device, args.kv_cache_dtype)
     with opened_finder(args) as finder:  # said before a model is downloaded or loaded
         from chatglm_slim_llm.retrieval.chains import AnswerChain, options_for
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from chatglm_slim_llm.errors import ConfigError
 
-_LEVELS = ("fp16", "int8", "int4")
+_LEVELS, _CACHES = ("fp16", "int8", "int4"), ("auto", "fp16", "int8")
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -28,6 +28,9 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     parser.add_argument("--layers", type=_count, help="fewer layers of that shape, for a quick run (with 6b only)")
     parser.add_argument("--level", choices=_LEVELS, default="int4", help="how the weights are stored (int4)")
+    parser.add_argument(
+        "--kv-cache-dtype", choices=_CACHES, default="auto", help="how keys and values are kept (auto: int8 at int4)"
+    )
     parser.add_argument("--prompt", type=_count, default=128, help="tokens of the prompt (128)")
     parser.add_argument("--new", type=_count, default=32, help="tokens of the reply (32)")
     parser.add_argument("--batch", type=_count, default=1, help="sequences that decode together (1)")
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
     model, start_s = load_shape(args.shape, args.level, args.layers)
-    workload = Workload(prompt=args.prompt, new=args.new, batch=args.batch)
+    workload = Workload(prompt=args.prompt, new=args.new, batch=args.batch, kv_cache_dtype=args.kv_cache_dtype)
     with ThreadPoolExecutor(1) as engine:  # as in use: memory comes and goes otherwise in a program's first thread
         figures = engine.submit(measure, model, workload, args.level).result()
     figures = {"shape": args.shape, "layers": model.config.num_layers, "start_s": start_s} | figures
@@ -64,7 +67,7 @@ def as_text(figures: dict[str, Any]) -> str:
     f = figures
     lines = [
         f"{f['shape']} at {f['level']}, {f['layers']} layers, {f['weights_gb']:.2f} GB of weights, "
-        f"{f['threads']} threads, {f['kernels']} kernels",
+        f"{f['threads']} threads, {f['kernels']} kernels, {f['kv_cache_dtype']} keys and values",
         f"  prefill        {f['prefill_tokens_per_s']:8.1f} tokens/s   ({f['batch']} x {f['prompt']} tokens)",
         f"  first token    {f['ttft_s']:8.2f} s",
         f"  decode         {f['decode_tokens_per_s']:8.1f} tokens/s   ({f['batch']} at a time)",

@@ -85,7 +85,7 @@ class _Continue(argparse.Action):
 def run(args: argparse.Namespace) -> int:
     """Answer the message on the command line and on stdin."""
     prompt = read_prompt([*args.first_words, *args.message])
-    options = LoadOptions.resolve(args.model, args.quantization, args.device)
+    options = LoadOptions.resolve(args.model, args.quantization, args.device, args.kv_cache_dtype)
     given = {name: value for name in _SAMPLING if (value := getattr(args, name)) is not None}
     GenerationOptions(**given | {"stop": tuple(given.get("stop", ()))})  # raises before seconds are spent on loading
     from chatglm_slim_llm.cli.past import past_of

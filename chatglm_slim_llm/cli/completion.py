@@ -9,7 +9,11 @@ from pathlib import Path
 _SHELLS = ("bash", "zsh", "fish")
 _FILES = {"FILE", "PATH"}
 _FOLDERS = {"FOLDER", "SRC", "DST"}
-_WORDS = {"quantization": ("fp16", "int8", "int4"), "device": ("auto", "cpu", "cuda", "mps")}
+_WORDS = {
+    "quantization": ("fp16", "int8", "int4"),
+    "device": ("auto", "cpu", "cuda", "mps"),
+    "kv_cache_dtype": ("auto", "fp16", "int8"),
+}
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

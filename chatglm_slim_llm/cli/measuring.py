@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from chatglm_slim_llm.checkpoint import load
 from chatglm_slim_llm.checkpoint.filling import Filling
 from chatglm_slim_llm.checkpoint.packing import Packing, allocate, can_pack
-from chatglm_slim_llm.config import QUANTIZATION_BITS, LoadOptions, Quantization
+from chatglm_slim_llm.config import QUANTIZATION_BITS, KVCacheDtype, LoadOptions, Quantization
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, RowBatch, instruction_set, library
 from chatglm_slim_llm.network import BatchedForward, ChatGLMConfig, Network, SequentialForward, forward_for
@@ -38,6 +38,8 @@ class Workload:
     """Tokens that each sequence makes; 2 or more."""
     batch: int
     """Sequences that share the steps of decoding."""
+    kv_cache_dtype: KVCacheDtype = "auto"
+    """How their keys and values are kept."""
 
 
 @torch.inference_mode()
@@ -48,7 +50,7 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
         Times in seconds, rates per second, memory in GB of 10^9 bytes; fractions of what the machine can do are
         None where there are no compiled kernels to ask it.
     """
-    forward: Any = forward_for(model)
+    forward: Any = forward_for(model, workload.kv_cache_dtype)
     figures: dict[str, Any] = _run(forward, model.lm_head, _prompts(model, workload), workload)
     peak_bytes = peak_memory_bytes()
     figures["peak_memory_gb"] = None if peak_bytes is None else peak_bytes / 1e9
@@ -61,10 +63,17 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
         "batch": workload.batch,
         "threads": torch.get_num_threads(),
         "kernels": instruction_set() if isinstance(forward, BatchedForward) else "torch",
+        "kv_cache_dtype": _kept_as(forward, model),
         "machine": platform.processor() or platform.machine(),
         "weights_gb": sum(_size_bytes(layer) for layer in layers) / 1e9,
     }
     return about | figures
+
+
+def _kept_as(forward: BatchedForward | SequentialForward, model: Network) -> str:
+    if isinstance(forward, BatchedForward):
+        return "int8" if forward.kv_cache_bits == 8 else "fp16"
+    return str(model.dtype).removeprefix("torch.")
 
 
 def layers_of(model: Network) -> list[nn.Module]:

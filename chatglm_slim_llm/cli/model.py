@@ -20,6 +20,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     load.add_argument("--quantization", metavar="LEVEL", help="fp16, int8 or int4 (default: fp16)")
     load.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    load.add_argument("--kv-cache-dtype", metavar="TYPE", help="keys and values: auto, fp16 or int8 (default: auto)")
 
 
 def bring_model(options: LoadOptions, *, is_agreed: bool) -> None:

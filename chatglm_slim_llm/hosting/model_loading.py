@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from langchain_core.language_models.chat_models import BaseChatModel
 
 from chatglm_slim_llm.aside import begin, each_as, finished, waiting
@@ -44,7 +46,7 @@ def make_llm(options: LoadOptions, progress: Progress) -> BaseChatModel:
 
 def _ours(options: LoadOptions) -> BaseChatModel:
     spec = plugin("models", _OURS)
-    return _checked(spec.make(model=options.model, quantization=options.quantization, device=options.device), spec)
+    return _checked(spec.make(**asdict(options)), spec)
 
 
 def _of_plugin(name: str, progress: Progress) -> BaseChatModel:

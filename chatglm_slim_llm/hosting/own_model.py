@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
-from chatglm_slim_llm.config import GenerationOptions, LoadOptions
+from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.engine import check_format
 from chatglm_slim_llm.engine.fitting import fit_prompt
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError, PromptTooLongError
@@ -33,8 +33,7 @@ class OwnModel:
     def __init__(self, llm: ChatGLMSlim, progress: Progress) -> None:
         self._llm = llm
         llm.load(progress)
-        options = LoadOptions(model=llm.model, quantization=llm.quantization, device=llm.device)
-        self._running: Running = share(options).get(allow_download=False)
+        self._running: Running = share(llm.load_options()).get(allow_download=False)
         self.quantization: str = self._running.loaded.level
         self.device = str(self._running.loaded.device)
         self.context = int(self._running.engine.model.config.max_sequence_length)

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 from llm.models import EmbeddingModel
 
-from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.llm_plugin.boundary import keep, llm_errors
 
 
@@ -32,7 +31,7 @@ class SlimEmbedding(EmbeddingModel):
 
             chosen: dict[str, Any] = {} if self._model is None else {"model": self._model}
             embeddings = ChatGLMSlimEmbeddings(allow_download=False, **chosen)
-            keep(LoadOptions(model=embeddings.model, quantization=embeddings.quantization, device=embeddings.device))
+            keep(embeddings.load_options())
             yield from embeddings.embed_documents(cast("list[str]", list(items)))
 
     def __str__(self) -> str:

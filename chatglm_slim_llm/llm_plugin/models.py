@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, cast
 import llm
 from llm.parts import StreamEvent
 
-from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.llm_plugin.boundary import keep, llm_errors
 from chatglm_slim_llm.llm_plugin.events import Events
@@ -103,7 +102,7 @@ def _prepare(prompt: llm.Prompt, model: str | None) -> _Call:
     assert isinstance(prompt.options, SlimOptions)
     chosen = {} if model is None else {"model": model}
     slim = ChatGLMSlim(allow_download=False, **prompt.options.given() | chosen)
-    keep(LoadOptions(model=slim.model, quantization=slim.quantization, device=slim.device))
+    keep(slim.load_options())
     return _Call(slim, to_langchain(prompt), _wish(prompt))
 
 

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from chatglm_slim_llm.config import GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 
-_LOADING = ("model", "quantization", "device")
+_LOADING = ("model", "quantization", "device", "kv_cache_dtype")
 
 
 class SlimOptions(llm.Options):
@@ -39,6 +39,11 @@ class SlimOptions(llm.Options):
     )
     device: str | None = Field(
         default=None, description="auto, cpu, cuda, cuda:N or mps (default: CHATGLM_SLIM_DEVICE or auto)"
+    )
+    kv_cache_dtype: str | None = Field(
+        default=None,
+        description="auto, fp16 or int8, for the context's keys and values "
+        "(default: CHATGLM_SLIM_KV_CACHE_DTYPE or auto)",
     )
 
     @field_validator("stop", mode="before")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from torch import Tensor
@@ -52,10 +52,11 @@ class BatchedForward:
 
     max_rows = 16
 
-    def __init__(self, model: AnyModel) -> None:
+    def __init__(self, model: AnyModel, *, kv_cache_bits: Literal[16, 8] = 16) -> None:
         config = model.config
         self._model = model
-        self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size)
+        self.kv_cache_bits = kv_cache_bits
+        self._shape = CacheShape(config.num_layers, config.num_attention_heads, config.head_size, kv_cache_bits)
         self.blocks = self._native_blocks()
         """What a step runs; prompts go through the model's own blocks."""
 

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from chatglm_slim_llm.config import KVCacheDtype
+from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.network.batched import BatchedForward
 from chatglm_slim_llm.network.forward import C, Forward
 from chatglm_slim_llm.network.positions import Layout
@@ -79,9 +81,22 @@ class SequentialForward:
         return scores
 
 
-def forward_for(model: AnyModel) -> BatchedForward | SequentialForward:
-    """The fastest way to run this model here."""
-    return BatchedForward(model) if BatchedForward.supports(model) else SequentialForward(model)
+def forward_for(model: AnyModel, kv_cache_dtype: KVCacheDtype = "auto") -> BatchedForward | SequentialForward:
+    """The fastest way to run this model here.
+
+    Raises:
+        ConfigError: keys and values are to be int8, but the compiled kernels cannot run this model.
+    """
+    if BatchedForward.supports(model):
+        is_int8 = kv_cache_dtype == "int8" or (kv_cache_dtype == "auto" and model.config.quantization_bit == 4)
+        return BatchedForward(model, kv_cache_bits=8 if is_int8 else 16)
+    if kv_cache_dtype == "int8":
+        raise ConfigError(
+            f"kv_cache_dtype is int8, but keys and values of 8 bits need the compiled kernels, which do not run this "
+            f"model on {model.device}; take auto or fp16, or see `chatglm-slim doctor`",
+            key="kv_cache_dtype",
+        )
+    return SequentialForward(model)
 
 
 def decode_steps(

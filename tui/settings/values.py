@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "load.model": "CHATGLM_SLIM_MODEL",
     "load.quantization": "CHATGLM_SLIM_QUANTIZATION",
     "load.device": "CHATGLM_SLIM_DEVICE",
+    "load.kv_cache_dtype": "CHATGLM_SLIM_KV_CACHE_DTYPE",
 }
 """The variable that a setting may come from."""
 
