@@ -1,4 +1,4 @@
-"""What quantisation costs in quality: weights, activations and the table of tokens, each alone and together.
+"""What quantisation costs in quality: weights, activations, the table of tokens, keys and values, alone and together.
 
     python -m benchmarks.quality [MODEL] [--text FILE] [--tokens 1024] [--only blocks inputs ...] [--out FILE]
 
@@ -8,7 +8,8 @@ comes with Python (``pydoc_data.topics``). A GGUF file's weights are mostly quan
 blocks to Q4_1 first made the int4 figures up to three times as large and changed their order hardly at all.
 
 Weights are quantised and brought back to fp32, and so are the inputs of each linear, so the figures hold for any
-kernel that computes exactly with such numbers; ``native`` runs the compiled kernels themselves. Everything is
+kernel that computes exactly with such numbers; ``native`` runs the compiled kernels themselves. Keys and values are
+quantised on their way into the attention, "token" with one scale for each token of a head. Everything is
 compared with the same model in fp32:
 
     error        relative error of a linear's output, fed with the fp32 model's inputs: median and 99th percentile
@@ -36,7 +37,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
-from benchmarks.quality_rules import INPUTS, WEIGHTS
+from benchmarks.quality_rules import CACHES, INPUTS, WEIGHTS
 from chatglm_slim_llm.kernels import PackedEmbedding, PackedFormat, PackedLinear, library
 
 NATIVE = "compiled kernels"
@@ -56,17 +57,19 @@ SHORTLISTS = {f"int8 row, {size} exact": PackedFormat(8, shortlist=size) for siz
 
 @dataclass(frozen=True)
 class Setting:
-    """How the linears of the blocks, their inputs and the table (embedding and head) are stored."""
+    """How the linears of the blocks, their inputs, the table (embedding and head), keys and values are stored."""
 
     blocks: str = "fp32"
     inputs: str = "fp32"
     table: str = "fp32"
+    cache: str = "fp32"
 
 
 SETTINGS: dict[str, list[Setting]] = {
     "blocks": [Setting(blocks=name) for name in WEIGHTS],
     "inputs": [Setting(inputs=name) for name in INPUTS],
     "table": [Setting(table=name) for name in WEIGHTS if "signed" not in name and "searched" not in name],
+    "cache": [Setting(cache=name) for name in CACHES],
     "levels": [
         Setting("int8 row", "int8 g128", "int8 row"),
         Setting("int8 row", "int8 g128, two terms from 5 rms", "int8 row"),
@@ -143,7 +146,8 @@ class Comparison:
 
     def measure(self, setting: Setting) -> dict[str, object]:
         """One row of the report."""
-        with self._swapped(setting) if setting.inputs == NATIVE else self._changed(setting):
+        swapped = self._swapped(setting) if setting.inputs == NATIVE else self._changed(setting)
+        with swapped, _kept(CACHES.get(setting.cache, _same)):
             row = asdict(setting) | self._results()
             return row if setting.blocks == setting.inputs == "fp32" else row | self._errors()
 
@@ -230,6 +234,21 @@ def _hooked(modules: Iterable[nn.Module], hooks: Iterable[Callable[..., object]]
             handle.remove()
 
 
+@contextmanager
+def _kept(rule: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Attention over keys and values [batch, heads, tokens, d] that the rule went over."""
+    attention = F.scaled_dot_product_attention
+
+    def over_kept(query: Tensor, key: Tensor, value: Tensor, *args: object, **options: object) -> Tensor:
+        return attention(query, rule(key), rule(value), *args, **options)
+
+    F.scaled_dot_product_attention = over_kept
+    try:
+        yield
+    finally:
+        F.scaled_dot_product_attention = attention
+
+
 def _same(x: Tensor) -> Tensor:
     return x
 
@@ -284,6 +303,7 @@ _COLUMNS = {
     "blocks": "blocks",
     "inputs": "inputs",
     "table": "table",
+    "cache": "keys, values",
     "error_median": "error",
     "error_p99": "error, 99 %",
     "kl_millinats": "KL (mnat)",
@@ -303,7 +323,7 @@ def save(path: Path, subject: Subject, rows: list[dict[str, object]]) -> None:
     known = json.loads(path.read_text()) if path.exists() else []
     about = {"model": subject.name, "text": subject.text, "tokens": subject.num_tokens()}
     new = [about | row | {"date": date.today().isoformat()} for row in rows]
-    key = ("model", "text", "blocks", "inputs", "table")
+    key = ("model", "text", "blocks", "inputs", "table", "cache")
     merged = {tuple(row[k] for k in key): row for row in (*known, *new)}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("[\n" + ",\n".join(json.dumps(row) for row in merged.values()) + "\n]\n")

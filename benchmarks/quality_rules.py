@@ -1,4 +1,7 @@
-"""Ways to quantise weights and activations, each brought back to fp32 at once; `benchmarks.quality` compares them."""
+"""Ways to quantise weights, activations, keys and values, each brought back to fp32 at once.
+
+`benchmarks.quality` compares them.
+"""
 
 from __future__ import annotations
 
@@ -133,6 +136,12 @@ WEIGHTS: dict[str, Rule] = {
     "int4 g32 signed (q4_0)": signed(32),
     "int4 g32 searched": searched(32),
     "int4 g32 weighted": searched(32, weighted=True),
+}
+CACHES: dict[str, Rule] = {
+    "fp16": half,
+    "int8 token": int8_inputs(),
+    "int8 g32": int8_inputs(32),
+    "int4 g32": absmax(4, 32),
 }
 INPUTS: dict[str, Rule] = {"int8 token": int8_inputs(), "int8 g128": int8_inputs(128), "int8 g32": int8_inputs(32)}
 INPUTS["int8 g128, powers of two"] = int8_by_powers(128)

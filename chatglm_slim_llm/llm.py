@@ -36,9 +36,10 @@ __all__ = ["ChatGLMSlim", "PromptOverflowError", "ReplyTimeoutError"]
 class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
     """A ChatGLM-6B(-Slim) checkpoint, or the small demo model, answering in this process.
 
-    ``ChatGLMSlim()`` is the demo. Model, level and device that are not given come from ``CHATGLM_SLIM_MODEL``,
-    ``CHATGLM_SLIM_QUANTIZATION`` and ``CHATGLM_SLIM_DEVICE``. Sampling options can be given for one call as well:
-    ``llm.invoke("你好", temperature=0, stop=["\\n"])``. One object may be used from any number of threads.
+    ``ChatGLMSlim()`` is the demo. Model, level, device and ``kv_cache_dtype`` that are not given come from
+    ``CHATGLM_SLIM_MODEL``, ``…_QUANTIZATION``, ``…_DEVICE`` and ``…_KV_CACHE_DTYPE``. Sampling options can be given
+    for one call as well: ``llm.invoke("你好", temperature=0, stop=["\\n"])``. One object may be used from any number
+    of threads.
 
     Raises:
         ConfigError: an option is unknown or has a value that cannot be used.

@@ -52,15 +52,17 @@ def memory_needs(config: Mapping[str, Any], *, compiled: bool = True) -> dict[Qu
     """Bytes of memory that a checkpoint with this config takes at each level that it can be loaded at.
 
     The linear layers have 2, 1 or half a byte a weight. Embedding and head share 2, or with the compiled kernels 1
-    beside quantised layers. A conversation of full length has two fp16 numbers for each token, layer and column.
+    beside quantised layers. A conversation of full length has two numbers for each token, layer and column, of 2
+    bytes, or with the compiled kernels 1 beside int4 layers.
     """
     hidden, layers = int(config["hidden_size"]), int(config["num_layers"])
     inner = int(config.get("inner_hidden_size") or 4 * hidden)
     linear = layers * (4 * hidden * hidden + 2 * hidden * inner)
-    conversation = 4 * layers * hidden * int(config.get("max_sequence_length") or 2048)
+    kept = 2 * layers * hidden * int(config.get("max_sequence_length") or 2048)
     needs: dict[Quantization, int] = {}
     for level, bytes_each in _levels(config).items():
         table = int(config["vocab_size"]) * hidden * (1 if compiled and level != "fp16" else 2)
+        conversation = kept * (1 if compiled and level == "int4" else 2)
         needs[level] = round(linear * bytes_each) + table + conversation + _WORKING_BYTES
     return needs
 

@@ -59,3 +59,11 @@ def stored(pages: Pages, layer: int) -> Tensor:
         levels, scales = part[..., :-256], part[..., -256:].contiguous().view(torch.float32)
         numbers = levels.view(torch.int8).unflatten(-1, (64, -1))[..., : shape.d] * scales[..., None]
     return numbers.movedim(0, 2).flatten(2, 3)
+
+
+def kept(numbers: Tensor, bits: int) -> Tensor:
+    """What is left of numbers [..., d]: halves, or multiples of a 127th of the largest among d."""
+    if bits == 16:
+        return numbers.half()
+    most = numbers.abs().amax(-1, keepdim=True)
+    return (numbers * (127 / most)).round() * (most / 127)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,19 @@ import torch
 
 from chatglm_slim_llm.checkpoint import load_model
 from chatglm_slim_llm.checkpoint.loading import load_packed_model
+from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.kernels import PackedFormat, PackedLinear, replace_linears
 from chatglm_slim_llm.model import BatchedForward, ChatGLMForConditionalGeneration, SequentialForward, forward_for
 from chatglm_slim_llm.network import batched as batched_module
-from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from chatglm_slim_llm.network import layers as layers_module
+from tests.unit.native import instruction_set, kept, needs_library, threads  # noqa: F401  # a fixture
 from tests.unit.test_model import small_config
 
 pytestmark = needs_library
 
 DEMO = Path(__file__).parents[2] / "chatglm_slim_llm" / "demo"
 PROMPTS = [[9, 8, 67, 70], [5, 70 - 3, 70], list(range(10, 64)) * 3 + [67, 70]]
+BITS = pytest.mark.parametrize("bits", [16, 8])
 REPLY = [11, 12, 13, 14, 15, 16, 17]
 
 
@@ -64,6 +68,42 @@ def test_the_fastest_forward_is_chosen(model):
     assert isinstance(forward_for(transposed), SequentialForward)
 
 
+def test_keys_and_values_are_int8_on_demand_and_beside_weights_of_int4():
+    def bits(model, *dtype) -> int:
+        context, _ = read(forward_for(model, *dtype), [500, 600, 700, 5987, 5990])
+        return context.pages.shape.bits
+
+    models = [load_model(DEMO), *(load_packed_model(DEMO, quantization=level) for level in ("int8", "int4"))]
+    assert [bits(model) for model in models] == [16, 16, 8]
+    assert [bits(model, "int8") for model in models] == [8, 8, 8]
+    assert [bits(model, "fp16") for model in models] == [16, 16, 16]
+
+
+def test_int8_keys_and_values_are_refused_where_torch_runs_the_model():
+    with pytest.raises(ConfigError, match=r"kv_cache_dtype is int8, but .* need the compiled kernels") as caught:
+        forward_for(half_model().float(), "int8")
+    assert caught.value.key == "kv_cache_dtype"
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=len)
+@pytest.mark.parametrize("changes", [{}, {"position_variant": "v1.0"}, {"pre_seq_len": 70}], ids=str)
+def test_int8_scores_are_those_of_attention_over_rounded_keys_and_values(instruction_set, prompt, changes, monkeypatch):  # noqa: F811
+    model = half_model(**changes)
+    for name, parameter in model.named_parameters():
+        if "prefix" in name:
+            parameter.data = parameter.half().float()  # as the kernels get it
+    found = scores_of(BatchedForward(model, kv_cache_bits=8), prompt, REPLY)
+    unrounded = scores_of(SequentialForward(model.float()), prompt, REPLY)
+    attend = layers_module.attend
+
+    def attend_to_kept(query, key, value, mask, **options):
+        return attend(query, kept(key, 8), kept(value, 8), mask, **options)
+
+    monkeypatch.setattr(layers_module, "attend", attend_to_kept)
+    rounded = scores_of(SequentialForward(model), prompt, REPLY)
+    assert (found - rounded).norm() < 0.05 * (unrounded - rounded).norm()
+
+
 @pytest.mark.parametrize("prompt", PROMPTS, ids=len)
 @pytest.mark.parametrize("changes", [{}, {"position_variant": "v1.0"}, {"pre_seq_len": 70}], ids=str)
 def test_scores_equal_those_of_the_plain_forward_pass(instruction_set, prompt, changes):  # noqa: F811
@@ -72,15 +112,17 @@ def test_scores_equal_those_of_the_plain_forward_pass(instruction_set, prompt, c
     torch.testing.assert_close(scores_of(BatchedForward(model), prompt, REPLY), expected, rtol=1e-3, atol=5e-3)
 
 
-def test_several_tokens_in_a_step_score_as_one_by_one(instruction_set, model):  # noqa: F811
-    forward = BatchedForward(model)
+@BITS
+def test_several_tokens_in_a_step_score_as_one_by_one(instruction_set, model, bits):  # noqa: F811
+    forward = BatchedForward(model, kv_cache_bits=bits)
     expected = scores_of(forward, PROMPTS[0], REPLY)
     context, first = read(forward, PROMPTS[0])
     assert torch.equal(torch.cat([first[None], *forward.step([context], [REPLY])]), expected)
 
 
-def test_company_changes_no_bit_of_a_sequence(instruction_set, model):  # noqa: F811
-    forward = BatchedForward(model)
+@BITS
+def test_company_changes_no_bit_of_a_sequence(instruction_set, model, bits):  # noqa: F811
+    forward = BatchedForward(model, kv_cache_bits=bits)
     alone = [scores_of(forward, prompt, REPLY) for prompt in PROMPTS]
     contexts = [read(forward, prompt)[0] for prompt in PROMPTS]
     cuts = [[0, 1, 3, 7], [0, 3, 4, 7], [0, 4, 5, 7]]  # how many tokens each sequence takes a step
@@ -90,17 +132,18 @@ def test_company_changes_no_bit_of_a_sequence(instruction_set, model):  # noqa: 
         assert torch.equal(torch.cat([step[number] for step in steps]), expected[1:])
 
 
-def test_the_size_of_the_pieces_and_the_threads_change_no_bit_of_a_prompt(instruction_set, model, monkeypatch):  # noqa: F811
-    forward = BatchedForward(model)
+@BITS
+def test_the_size_of_the_pieces_and_the_threads_change_no_bit_of_a_prompt(instruction_set, model, bits, monkeypatch):  # noqa: F811
+    forward = BatchedForward(model, kv_cache_bits=bits)
     expected = scores_of(forward, PROMPTS[2], REPLY)
     monkeypatch.setattr(batched_module, "_PIECE_ROWS", 7)
     with threads(1):
         assert torch.equal(scores_of(forward, PROMPTS[2], REPLY), expected)
 
 
-@pytest.mark.parametrize("forward_type", [BatchedForward, SequentialForward])
-def test_forgotten_tokens_leave_no_trace(forward_type, model):
-    forward = forward_type(model)
+@pytest.mark.parametrize("make", [BatchedForward, partial(BatchedForward, kv_cache_bits=8), SequentialForward])
+def test_forgotten_tokens_leave_no_trace(make, model):
+    forward = make(model)
     expected = scores_of(forward, PROMPTS[2], REPLY)
     context, _ = read(forward, PROMPTS[2])
     forward.step([context], [[40] * 70])  # more than a page

@@ -216,10 +216,10 @@ def test_a_history_of_a_newer_version_is_a_problem(environ, tmp_path):
 
 
 def test_the_6b_model_needs_what_its_table_says():
-    """5.64 billion weights in linear layers, 0.53 of embeddings, 0.94 GB for 2,048 tokens, and room to work."""
+    """5.64 billion weights in linear layers, 0.53 of embeddings, 0.94 GB for 2,048 tokens (int8: 0.47), and more."""
     needs = memory_needs(SLIM_6B)
-    assert {level: round(size / 1e9, 1) for level, size in needs.items()} == {"fp16": 13.8, "int8": 7.6, "int4": 4.9}
-    assert memory_needs(SLIM_6B, compiled=False)["int4"] - needs["int4"] == 130_528 * 4096
+    assert {level: round(size / 1e9, 1) for level, size in needs.items()} == {"fp16": 13.8, "int8": 7.6, "int4": 4.4}
+    assert memory_needs(SLIM_6B, compiled=False)["int4"] - needs["int4"] == 130_528 * 4096 + 2 * 28 * 4096 * 2048
     assert list(memory_needs(SLIM_6B | {"quantization_bit": 4})) == ["int4"]
 
 

@@ -13,8 +13,9 @@ from chatglm_slim_llm.errors import ConfigError
 
 def test_an_argument_wins_over_the_environment_and_that_over_the_default():
     environ = {"CHATGLM_SLIM_MODEL": "owner/name", "CHATGLM_SLIM_QUANTIZATION": "int4"}
+    environ["CHATGLM_SLIM_KV_CACHE_DTYPE"] = "int8"
     options = LoadOptions.resolve(quantization="int8", environ=environ)
-    assert options == LoadOptions(model="owner/name", quantization="int8", device="auto")
+    assert options == LoadOptions(model="owner/name", quantization="int8", device="auto", kv_cache_dtype="int8")
 
 
 def test_an_empty_variable_is_as_if_it_were_not_set():
@@ -29,7 +30,14 @@ def test_a_bad_variable_is_named_as_the_source():
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("model", " "), ("quantization", "fp8"), ("quantization", 4), ("device", "gpu"), ("device", "cuda:")],
+    [
+        ("model", " "),
+        ("quantization", "fp8"),
+        ("quantization", 4),
+        ("device", "gpu"),
+        ("device", "cuda:"),
+        ("kv_cache_dtype", "int4"),
+    ],
 )
 def test_bad_arguments_are_refused_with_their_key(key, value):
     with pytest.raises(ConfigError) as caught:

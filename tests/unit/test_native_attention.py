@@ -10,7 +10,7 @@ from torch import Tensor
 
 from chatglm_slim_llm.kernels.pages import CacheShape, Pages, RowBatch
 from chatglm_slim_llm.network.rotary import apply_rotary, rotary_table
-from tests.unit.native import instruction_set, needs_library, stored, threads  # noqa: F401  # a fixture
+from tests.unit.native import instruction_set, kept, needs_library, stored, threads  # noqa: F401  # a fixture
 
 pytestmark = needs_library
 
@@ -48,14 +48,6 @@ def filled(heads: int, d: int, num_tokens: int, scale: float = 1.0, bits: int = 
     key, value = (torch.randn(2, heads, num_tokens, d) * scale).clamp(-65504, 65504)
     pages.put(LAYER, key, value)
     return pages, kept(key, bits), kept(value, bits)
-
-
-def kept(numbers: Tensor, bits: int) -> Tensor:
-    """What is left of numbers [..., d]: halves, or multiples of a 127th of the largest among d."""
-    if bits == 16:
-        return numbers.half()
-    most = numbers.abs().amax(-1, keepdim=True)
-    return (numbers * (127 / most)).round() * (most / 127)
 
 
 def expected(query: Tensor, key: Tensor, value: Tensor, visible: list[int]) -> Tensor:

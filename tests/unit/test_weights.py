@@ -8,6 +8,7 @@ import pickle
 import shutil
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_two_names_of_one_folder_share_the_model(tmp_path: Path) -> None:
     one, other = share(options()), share(options(tmp_path / "link"))
     assert one is not other
     assert one.get(allow_download=False) is other.get(allow_download=False)
+
+
+def test_other_keys_and_values_take_another_engine_on_the_same_weights() -> None:
+    handles = [share(replace(options(), kv_cache_dtype=dtype)) for dtype in ("auto", "fp16", "auto")]
+    auto, fp16, again = (handle.get(allow_download=False) for handle in handles)
+    assert again is auto
+    assert fp16.engine is not auto.engine
+    assert fp16.loaded is auto.loaded
 
 
 def test_the_model_leaves_memory_with_the_last_handle() -> None:

@@ -25,4 +25,4 @@ def explanations() -> dict[str, str]:
 
 def label(key: str) -> str:
     """What a setting is called, in English."""
-    return key.partition(".")[2].replace("_", " ").capitalize()
+    return key.partition(".")[2].replace("_", " ").capitalize().replace("Kv ", "KV ")
