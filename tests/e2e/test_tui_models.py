@@ -172,7 +172,7 @@ async def test_a_choice_can_be_clicked(home):
 
 
 def test_memory_follows_from_the_config_as_measured():
-    """Peaks at 2,048 tokens, measured (README): 14.4, 7.6 and 4.5 GB."""
+    """Peaks at 2,048 tokens, measured (docs/performance.md): 14.4, 7.6 and 4.5 GB."""
     needs = memory_needs({"hidden_size": 4096, "num_layers": 28, "vocab_size": 130528})
     assert {level: round(needed / 1e9, 1) for level, needed in needs.items()} == pytest.approx(
         {"fp16": 14.4, "int8": 7.6, "int4": 4.5}, abs=0.7
