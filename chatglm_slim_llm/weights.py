@@ -55,6 +55,7 @@ class Weights:
         Raises:
             CheckpointError: there is no such checkpoint, or it cannot be read or downloaded.
             QuantizationError: the checkpoint is quantised to another level than asked for.
+            ConfigError: keys and values are to be int8, but the compiled kernels cannot run this model.
         """
         if self._running is None:
             with self._lock:
@@ -74,10 +75,10 @@ class Weights:
             key = (str(folder.resolve()), _fingerprint(folder), options.quantization, options.device)
             if (loaded := _loaded.get(key)) is None:
                 loaded = _loaded[key] = load(options, allow_download=allow_download, progress=progress)
-            if (running := _running.get((*key, options.kv_cache_dtype))) is None:
-                forward = forward_for(loaded.model, options.kv_cache_dtype)
+            forward = forward_for(loaded.model, options.kv_cache_dtype)
+            if (running := _running.get((*key, forward.kv_cache_bits))) is None:
                 running = Running(Engine(loaded.model, loaded.tokenizer, forward=forward), loaded)
-                _running[*key, options.kv_cache_dtype] = running
+                _running[*key, forward.kv_cache_bits] = running
         return running
 
     def get_tokenizer(self, *, allow_download: bool) -> ChatGLMTokenizer:
@@ -135,5 +136,5 @@ _sharing, _loading = threading.Lock(), threading.Lock()
 _handles: WeakValueDictionary[LoadOptions, Weights] = WeakValueDictionary()
 _loaded: WeakValueDictionary[tuple[str, str, str, str], Loaded] = WeakValueDictionary()
 """By folder, so that two names of one checkpoint share it too."""
-_running: WeakValueDictionary[tuple[str, str, str, str, str], Running] = WeakValueDictionary()
+_running: WeakValueDictionary[tuple[str, str, str, str, int | None], Running] = WeakValueDictionary()
 """The same, and by how keys and values are kept."""

@@ -38,6 +38,8 @@ class SequentialForward:
     """
 
     max_rows = 1
+    kv_cache_bits = None
+    """Keys and values have the model's own precision."""
 
     def __init__(self, model: AnyModel) -> None:
         self._model = model

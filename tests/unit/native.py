@@ -66,4 +66,4 @@ def kept(numbers: Tensor, bits: int) -> Tensor:
     if bits == 16:
         return numbers.half()
     most = numbers.abs().amax(-1, keepdim=True)
-    return (numbers * (127 / most)).round() * (most / 127)
+    return (numbers * (torch.full_like(most, 127) / most)).round() * (most / 127)  # 127 / most multiplies by 1 / most

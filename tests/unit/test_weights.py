@@ -10,13 +10,15 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 import chatglm_slim_llm.checkpoint as checkpoint
-from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.config import LoadOptions, Quantization
 from chatglm_slim_llm.errors import CheckpointNotFoundError
 from chatglm_slim_llm.weights import share
+from tests.unit.native import needs_library
 
 TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
 
@@ -53,12 +55,16 @@ def test_two_names_of_one_folder_share_the_model(tmp_path: Path) -> None:
     assert one.get(allow_download=False) is other.get(allow_download=False)
 
 
-def test_other_keys_and_values_take_another_engine_on_the_same_weights() -> None:
-    handles = [share(replace(options(), kv_cache_dtype=dtype)) for dtype in ("auto", "fp16", "auto")]
-    auto, fp16, again = (handle.get(allow_download=False) for handle in handles)
-    assert again is auto
-    assert fp16.engine is not auto.engine
-    assert fp16.loaded is auto.loaded
+@needs_library
+@pytest.mark.parametrize(("level", "same"), [("fp16", "fp16"), ("int4", "int8")])
+def test_only_keys_and_values_that_differ_take_another_engine_on_the_same_weights(level: str, same: str) -> None:
+    demo = LoadOptions(model="demo", quantization=cast(Quantization, level), device="cpu")
+    handles = {dtype: share(replace(demo, kv_cache_dtype=dtype)) for dtype in ("auto", "fp16", "int8")}
+    running = {dtype: handle.get(allow_download=False) for dtype, handle in handles.items()}
+    other = {"fp16", "int8"} - {same}
+    assert running[same].engine is running["auto"].engine
+    assert running[other.pop()].engine is not running["auto"].engine
+    assert len({id(each.loaded) for each in running.values()}) == 1
 
 
 def test_the_model_leaves_memory_with_the_last_handle() -> None:
