@@ -20,6 +20,8 @@ Quantization = Literal["fp16", "int8", "int4"]
 QUANTIZATION_BITS: dict[Quantization, int] = {"fp16": 0, "int8": 8, "int4": 4}
 """Bits of an integer weight at each level; 0: weights are not integers."""
 KVCacheDtype = Literal["auto", "fp16", "int8"]
+KV_CACHE_BITS: dict[KVCacheDtype, Literal[16, 8] | None] = {"auto": None, "fp16": 16, "int8": 8}
+"""Bits of a number of keys and values; None: what fits the weights."""
 
 DEMO_MODEL = "demo"
 DEFAULT_HUB_ID = "silver/chatglm-6b-slim"

@@ -29,9 +29,14 @@ _FOR_ONE_CALL = (*CALL_OPTIONS, *WISH_OPTIONS, "model", "timeout", "stream")
 _UNSET = ("max_tokens", "seed")
 
 
-def load_options(kwargs: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """What `LoadOptions` has of these names, from the arguments, the environment or the defaults."""
-    names = [field.name for field in fields(LoadOptions) if field.name in names]
+def load_names(cls: type[BaseModel]) -> list[str]:
+    """The fields of a class that say which weights it runs, and how."""
+    return [field.name for field in fields(LoadOptions) if field.name in cls.model_fields]
+
+
+def load_options(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> dict[str, Any]:
+    """What a class knows of `LoadOptions`, from the arguments, the environment or the defaults."""
+    names = load_names(cls)
     given = {name: value for name in names if (value := kwargs.get(name)) is not None}
     if isinstance(given.get("model"), os.PathLike):
         given["model"] = os.fspath(given["model"])

@@ -6,13 +6,13 @@ first use, once, in whatever thread that happens.
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions, Quantization
-from chatglm_slim_llm.llm_options import IGNORED_OPTIONS, config_error, load_options
+from chatglm_slim_llm.llm_options import IGNORED_OPTIONS, config_error, load_names, load_options
 from chatglm_slim_llm.weights import Running, Weights, share
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LocalWeights(BaseModel):
 
         def __init__(self, **kwargs: Any) -> None:
             kwargs = {name: value for name, value in kwargs.items() if name not in IGNORED_OPTIONS}
-            options = load_options(kwargs, type(self).model_fields)
+            options = load_options(kwargs, type(self))
             try:
                 super().__init__(**kwargs | options)
             except ValidationError as error:
@@ -72,10 +72,7 @@ class LocalWeights(BaseModel):
 
     def load_options(self) -> LoadOptions:
         """Which weights this object runs, and how."""
-        own = type(self).model_fields
-        return LoadOptions(
-            **{field.name: getattr(self, field.name) for field in fields(LoadOptions) if field.name in own}
-        )
+        return LoadOptions(**{name: getattr(self, name) for name in load_names(type(self))})
 
     def _load(self, progress: Progress | None = None, model: str | None = None) -> Running:
         return self._weights_of(model).get(allow_download=self.allow_download, progress=progress)

@@ -10,10 +10,11 @@ import gc
 import threading
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakValueDictionary
 
-from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.config import KV_CACHE_BITS, KVCacheDtype, LoadOptions
+from chatglm_slim_llm.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.checkpoint import Loaded, Progress
     from chatglm_slim_llm.engine import Engine
     from chatglm_slim_llm.network import ChatGLMTokenizer
+    from chatglm_slim_llm.network.network import AnyModel
 
 
 @dataclass(frozen=True)
@@ -75,10 +77,12 @@ class Weights:
             key = (str(folder.resolve()), _fingerprint(folder), options.quantization, options.device)
             if (loaded := _loaded.get(key)) is None:
                 loaded = _loaded[key] = load(options, allow_download=allow_download, progress=progress)
-            forward = forward_for(loaded.model, options.kv_cache_dtype)
-            if (running := _running.get((*key, forward.kv_cache_bits))) is None:
+            bits = kept_bits(loaded.model, options.kv_cache_dtype)
+            key_and_bits = (*key, bits)
+            if (running := _running.get(key_and_bits)) is None:
+                forward = forward_for(loaded.model, bits)
                 running = Running(Engine(loaded.model, loaded.tokenizer, forward=forward), loaded)
-                _running[*key, forward.kv_cache_bits] = running
+                _running[key_and_bits] = running
         return running
 
     def get_tokenizer(self, *, allow_download: bool) -> ChatGLMTokenizer:
@@ -113,6 +117,23 @@ def share(options: LoadOptions) -> Weights:
         if (weights := _handles.get(options)) is None:
             weights = _handles[options] = Weights(options)
         return weights
+
+
+def kept_bits(model: AnyModel, kv_cache_dtype: KVCacheDtype) -> Literal[16, 8] | None:
+    """How keys and values of a loaded model are kept; None: in the model's own precision.
+
+    Raises:
+        ConfigError: they are to be int8, but the compiled kernels cannot run this model.
+    """
+    from chatglm_slim_llm.network import kv_cache_bits
+
+    try:
+        return kv_cache_bits(model, KV_CACHE_BITS[kv_cache_dtype])
+    except ValueError as error:
+        raise ConfigError(
+            f"kv_cache_dtype is {kv_cache_dtype}, but {error}; take auto or fp16, or see `chatglm-slim doctor`",
+            key="kv_cache_dtype",
+        ) from error
 
 
 @cache

@@ -19,7 +19,7 @@ from chatglm_slim_llm.cli.documents import (
     printable,
     where,
 )
-from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice
+from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice, options_of
 from chatglm_slim_llm.cli.progress import ProgressLine
 from chatglm_slim_llm.config import LoadOptions
 
@@ -55,7 +55,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def run(args: argparse.Namespace) -> int:
     """Find passages, and answer from them."""
     question = read_prompt(args.question, _USAGE)
-    options = LoadOptions.resolve(args.model, args.quantization, args.device, args.kv_cache_dtype)
+    options = options_of(args)
     with opened_finder(args) as finder:  # said before a model is downloaded or loaded
         from chatglm_slim_llm.retrieval.chains import AnswerChain, options_for
 

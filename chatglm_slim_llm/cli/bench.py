@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, get_args
 
+from chatglm_slim_llm.config import KVCacheDtype, Quantization
 from chatglm_slim_llm.errors import ConfigError
-
-_LEVELS, _CACHES = ("fp16", "int8", "int4"), ("auto", "fp16", "int8")
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -27,9 +26,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="6b: the sizes of ChatGLM-6B-Slim with random weights, nothing is downloaded; or a checkpoint",
     )
     parser.add_argument("--layers", type=_count, help="fewer layers of that shape, for a quick run (with 6b only)")
-    parser.add_argument("--level", choices=_LEVELS, default="int4", help="how the weights are stored (int4)")
     parser.add_argument(
-        "--kv-cache-dtype", choices=_CACHES, default="auto", help="how keys and values are kept (auto: int8 at int4)"
+        "--level", choices=get_args(Quantization), default="int4", help="how the weights are stored (int4)"
+    )
+    parser.add_argument(
+        "--kv-cache-dtype",
+        choices=get_args(KVCacheDtype),
+        default="auto",
+        help="how keys and values are kept (auto: int8 at int4)",
     )
     parser.add_argument("--prompt", type=_count, default=128, help="tokens of the prompt (128)")
     parser.add_argument("--new", type=_count, default=32, help="tokens of the reply (32)")

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.cli.documents import printable
-from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice
+from chatglm_slim_llm.cli.model import add_model_options, bring_model, demo_notice, options_of
 from chatglm_slim_llm.cli.progress import ProgressLine
-from chatglm_slim_llm.config import DEMO_MODEL, GenerationOptions, LoadOptions
+from chatglm_slim_llm.config import DEMO_MODEL, GenerationOptions
 from chatglm_slim_llm.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class _Continue(argparse.Action):
 def run(args: argparse.Namespace) -> int:
     """Answer the message on the command line and on stdin."""
     prompt = read_prompt([*args.first_words, *args.message])
-    options = LoadOptions.resolve(args.model, args.quantization, args.device, args.kv_cache_dtype)
+    options = options_of(args)
     given = {name: value for name in _SAMPLING if (value := getattr(args, name)) is not None}
     GenerationOptions(**given | {"stop": tuple(given.get("stop", ()))})  # raises before seconds are spent on loading
     from chatglm_slim_llm.cli.past import past_of

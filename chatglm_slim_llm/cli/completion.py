@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
+
+from chatglm_slim_llm.config import KVCacheDtype, Quantization
 
 _SHELLS = ("bash", "zsh", "fish")
 _FILES = {"FILE", "PATH"}
 _FOLDERS = {"FOLDER", "SRC", "DST"}
 _WORDS = {
-    "quantization": ("fp16", "int8", "int4"),
+    "quantization": get_args(Quantization),
     "device": ("auto", "cpu", "cuda", "mps"),
-    "kv_cache_dtype": ("auto", "fp16", "int8"),
+    "kv_cache_dtype": get_args(KVCacheDtype),
 }
 
 

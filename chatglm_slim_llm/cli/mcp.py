@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from chatglm_slim_llm.cli import INTERRUPTED
-from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.cli.model import add_how_to_load, options_of
 from chatglm_slim_llm.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )  # fmt: skip
     load = parser.add_argument_group("model that answers questions")
     load.add_argument("--model", help="'demo', a checkpoint folder, or a hub id (default: $CHATGLM_SLIM_MODEL or demo)")
-    load.add_argument("--quantization", metavar="LEVEL", help="fp16, int8 or int4 (default: fp16)")
-    load.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    load.add_argument("--kv-cache-dtype", metavar="TYPE", help="keys and values: auto, fp16 or int8 (default: auto)")
+    add_how_to_load(load)
     load.add_argument("--yes", action="store_true", help="download a model that is not on this machine, unasked")
     parser.set_defaults(run=run)
 
@@ -66,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from chatglm_slim_llm.mcp.bases import Bases
     from chatglm_slim_llm.mcp.server import KnowledgeServer
 
-    options = LoadOptions.resolve(args.model, args.quantization, args.device, args.kv_cache_dtype)
+    options = options_of(args)
     answers = Answers(ProcessAssistant(options), options.model, may_download=args.yes)
     served = KnowledgeServer(Bases(args.kb), None if args.no_ask else answers)
     status = asyncio.run(_until_signal(_serve(args, served)))

@@ -22,6 +22,7 @@ from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, RowBatch, instruction_set, library
 from chatglm_slim_llm.network import BatchedForward, ChatGLMConfig, Network, SequentialForward, forward_for
 from chatglm_slim_llm.network.batched import Context, pieces_of
+from chatglm_slim_llm.weights import kept_bits
 
 _ROUNDS = 5
 """Repetitions of what takes a fraction of a second; the median counts."""
@@ -50,7 +51,7 @@ def measure(model: Network, workload: Workload, level: str) -> dict[str, Any]:
         Times in seconds, rates per second, memory in GB of 10^9 bytes; fractions of what the machine can do are
         None where there are no compiled kernels to ask it.
     """
-    forward: Any = forward_for(model, workload.kv_cache_dtype)
+    forward: Any = forward_for(model, kept_bits(model, workload.kv_cache_dtype))
     figures: dict[str, Any] = _run(forward, model.lm_head, _prompts(model, workload), workload)
     peak_bytes = peak_memory_bytes()
     figures["peak_memory_gb"] = None if peak_bytes is None else peak_bytes / 1e9

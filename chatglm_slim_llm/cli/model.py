@@ -12,15 +12,29 @@ from chatglm_slim_llm.plugins import plugin
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that ``LoadOptions.resolve`` and ``bring_model`` want to know."""
+    """Add the options that ``options_of`` and ``bring_model`` want to know."""
     parser.add_argument("--yes", action="store_true", help="download a model that is not on this machine, unasked")
     load = parser.add_argument_group("model")
     load.add_argument(
         "--model", help="'demo', a checkpoint folder, a hub id, or plugin:NAME (default: $CHATGLM_SLIM_MODEL or demo)"
     )
-    load.add_argument("--quantization", metavar="LEVEL", help="fp16, int8 or int4 (default: fp16)")
-    load.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
-    load.add_argument("--kv-cache-dtype", metavar="TYPE", help="keys and values: auto, fp16 or int8 (default: auto)")
+    add_how_to_load(load)
+
+
+def add_how_to_load(group: argparse._ArgumentGroup) -> None:
+    """Add what ``options_of`` wants to know beside the model."""
+    group.add_argument("--quantization", metavar="LEVEL", help="fp16, int8 or int4 (default: fp16)")
+    group.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps (default: auto)")
+    group.add_argument("--kv-cache-dtype", metavar="TYPE", help="keys and values: auto, fp16 or int8 (default: auto)")
+
+
+def options_of(args: argparse.Namespace) -> LoadOptions:
+    """What was said about the model, else the environment or the defaults.
+
+    Raises:
+        ConfigError: a value is not usable.
+    """
+    return LoadOptions.resolve(args.model, args.quantization, args.device, args.kv_cache_dtype)
 
 
 def bring_model(options: LoadOptions, *, is_agreed: bool) -> None:

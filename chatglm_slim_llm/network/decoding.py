@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from chatglm_slim_llm.config import KVCacheDtype
-from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.network.batched import BatchedForward
 from chatglm_slim_llm.network.forward import C, Forward
 from chatglm_slim_llm.network.positions import Layout
@@ -38,8 +36,6 @@ class SequentialForward:
     """
 
     max_rows = 1
-    kv_cache_bits = None
-    """Keys and values have the model's own precision."""
 
     def __init__(self, model: AnyModel) -> None:
         self._model = model
@@ -83,22 +79,33 @@ class SequentialForward:
         return scores
 
 
-def forward_for(model: AnyModel, kv_cache_dtype: KVCacheDtype = "auto") -> BatchedForward | SequentialForward:
-    """The fastest way to run this model here.
+def kv_cache_bits(model: AnyModel, wanted: Literal[16, 8] | None = None) -> Literal[16, 8] | None:
+    """How keys and values are kept here; None: torch runs the model, in the model's own precision.
+
+    Args:
+        model: in eval mode.
+        wanted: fp16 or int8; int8 beside weights of int4, else fp16, if missing.
 
     Raises:
-        ConfigError: keys and values are to be int8, but the compiled kernels cannot run this model.
+        ValueError: they are to be int8, but the compiled kernels cannot run this model.
     """
     if BatchedForward.supports(model):
-        is_int8 = kv_cache_dtype == "int8" or (kv_cache_dtype == "auto" and model.config.quantization_bit == 4)
-        return BatchedForward(model, kv_cache_bits=8 if is_int8 else 16)
-    if kv_cache_dtype == "int8":
-        raise ConfigError(
-            f"kv_cache_dtype is int8, but keys and values of 8 bits need the compiled kernels, which do not run this "
-            f"model on {model.device}; take auto or fp16, or see `chatglm-slim doctor`",
-            key="kv_cache_dtype",
+        return wanted or (8 if model.config.quantization_bit == 4 else 16)
+    if wanted == 8:
+        raise ValueError(
+            f"keys and values of 8 bits need the compiled kernels, which do not run this model on {model.device}"
         )
-    return SequentialForward(model)
+    return None
+
+
+def forward_for(model: AnyModel, wanted: Literal[16, 8] | None = None) -> BatchedForward | SequentialForward:
+    """The fastest way to run this model here, with keys and values as `kv_cache_bits` says.
+
+    Raises:
+        ValueError: they are to be int8, but the compiled kernels cannot run this model.
+    """
+    bits = kv_cache_bits(model, wanted)
+    return SequentialForward(model) if bits is None else BatchedForward(model, kv_cache_bits=bits)
 
 
 def decode_steps(

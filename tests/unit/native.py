@@ -26,15 +26,6 @@ def available_sets() -> list[str]:
     return found
 
 
-@pytest.fixture(params=available_sets())
-def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Runs a test once with each instruction set."""
-    before = native().chatglm_instruction_set(None)
-    native().chatglm_instruction_set(request.param.encode())
-    yield request.param
-    native().chatglm_instruction_set(before)
-
-
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Run with so many threads."""

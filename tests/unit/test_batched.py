@@ -16,7 +16,8 @@ from chatglm_slim_llm.kernels import PackedFormat, PackedLinear, replace_linears
 from chatglm_slim_llm.model import BatchedForward, ChatGLMForConditionalGeneration, SequentialForward, forward_for
 from chatglm_slim_llm.network import batched as batched_module
 from chatglm_slim_llm.network import layers as layers_module
-from tests.unit.native import instruction_set, kept, needs_library, threads  # noqa: F401  # a fixture
+from chatglm_slim_llm.weights import kept_bits
+from tests.unit.native import kept, needs_library, threads
 from tests.unit.test_model import small_config
 
 pytestmark = needs_library
@@ -69,25 +70,27 @@ def test_the_fastest_forward_is_chosen(model):
 
 
 def test_keys_and_values_are_int8_on_demand_and_beside_weights_of_int4():
-    def bits(model, *dtype) -> int:
-        context, _ = read(forward_for(model, *dtype), [500, 600, 700, 5987, 5990])
+    def bits(model, *wanted) -> int:
+        context, _ = read(forward_for(model, *wanted), [500, 600, 700, 5987, 5990])
         return context.pages.shape.bits
 
     models = [load_model(DEMO), *(load_packed_model(DEMO, quantization=level) for level in ("int8", "int4"))]
     assert [bits(model) for model in models] == [16, 16, 8]
-    assert [bits(model, "int8") for model in models] == [8, 8, 8]
-    assert [bits(model, "fp16") for model in models] == [16, 16, 16]
+    assert [bits(model, 8) for model in models] == [8, 8, 8]
+    assert [bits(model, 16) for model in models] == [16, 16, 16]
 
 
 def test_int8_keys_and_values_are_refused_where_torch_runs_the_model():
+    with pytest.raises(ValueError, match="8 bits need the compiled kernels"):
+        forward_for(half_model().float(), 8)
     with pytest.raises(ConfigError, match=r"kv_cache_dtype is int8, but .* need the compiled kernels") as caught:
-        forward_for(half_model().float(), "int8")
+        kept_bits(half_model().float(), "int8")
     assert caught.value.key == "kv_cache_dtype"
 
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=len)
 @pytest.mark.parametrize("changes", [{}, {"position_variant": "v1.0"}, {"pre_seq_len": 70}], ids=str)
-def test_int8_scores_are_those_of_attention_over_rounded_keys_and_values(instruction_set, prompt, changes, monkeypatch):  # noqa: F811
+def test_int8_scores_are_those_of_attention_over_rounded_keys_and_values(instruction_set, prompt, changes, monkeypatch):
     model = half_model(**changes)
     for name, parameter in model.named_parameters():
         if "prefix" in name:
@@ -106,14 +109,14 @@ def test_int8_scores_are_those_of_attention_over_rounded_keys_and_values(instruc
 
 @pytest.mark.parametrize("prompt", PROMPTS, ids=len)
 @pytest.mark.parametrize("changes", [{}, {"position_variant": "v1.0"}, {"pre_seq_len": 70}], ids=str)
-def test_scores_equal_those_of_the_plain_forward_pass(instruction_set, prompt, changes):  # noqa: F811
+def test_scores_equal_those_of_the_plain_forward_pass(instruction_set, prompt, changes):
     model = half_model(**changes)
     expected = scores_of(SequentialForward(model), prompt, REPLY)
     torch.testing.assert_close(scores_of(BatchedForward(model), prompt, REPLY), expected, rtol=1e-3, atol=5e-3)
 
 
 @BITS
-def test_several_tokens_in_a_step_score_as_one_by_one(instruction_set, model, bits):  # noqa: F811
+def test_several_tokens_in_a_step_score_as_one_by_one(instruction_set, model, bits):
     forward = BatchedForward(model, kv_cache_bits=bits)
     expected = scores_of(forward, PROMPTS[0], REPLY)
     context, first = read(forward, PROMPTS[0])
@@ -121,7 +124,7 @@ def test_several_tokens_in_a_step_score_as_one_by_one(instruction_set, model, bi
 
 
 @BITS
-def test_company_changes_no_bit_of_a_sequence(instruction_set, model, bits):  # noqa: F811
+def test_company_changes_no_bit_of_a_sequence(instruction_set, model, bits):
     forward = BatchedForward(model, kv_cache_bits=bits)
     alone = [scores_of(forward, prompt, REPLY) for prompt in PROMPTS]
     contexts = [read(forward, prompt)[0] for prompt in PROMPTS]
@@ -133,7 +136,7 @@ def test_company_changes_no_bit_of_a_sequence(instruction_set, model, bits):  # 
 
 
 @BITS
-def test_the_size_of_the_pieces_and_the_threads_change_no_bit_of_a_prompt(instruction_set, model, bits, monkeypatch):  # noqa: F811
+def test_the_size_of_the_pieces_and_the_threads_change_no_bit_of_a_prompt(instruction_set, model, bits, monkeypatch):
     forward = BatchedForward(model, kv_cache_bits=bits)
     expected = scores_of(forward, PROMPTS[2], REPLY)
     monkeypatch.setattr(batched_module, "_PIECE_ROWS", 7)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from chatglm_slim_llm.kernels.pages import CacheShape, Pages, RowBatch
 from chatglm_slim_llm.network.rotary import apply_rotary, rotary_table
-from tests.unit.native import instruction_set, kept, needs_library, stored, threads  # noqa: F401  # a fixture
+from tests.unit.native import kept, needs_library, stored, threads
 
 pytestmark = needs_library
 
@@ -71,7 +71,7 @@ def batch_of(pages: Pages, visible: list[int]) -> RowBatch:
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("heads", "d", "tokens", "rows"), SHAPES)
-def test_attention_is_float64s_over_what_each_row_sees(instruction_set, function, bits, heads, d, tokens, rows):  # noqa: F811
+def test_attention_is_float64s_over_what_each_row_sees(instruction_set, function, bits, heads, d, tokens, rows):
     pages, key, value = filled(heads, d, tokens, bits=bits)
     visible = some_visible(tokens, rows)
     query = torch.randn(rows, heads * d) * 2
@@ -81,7 +81,7 @@ def test_attention_is_float64s_over_what_each_row_sees(instruction_set, function
 
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_rows_may_see_any_number_of_tokens_in_any_order(instruction_set, function, bits):  # noqa: F811
+def test_rows_may_see_any_number_of_tokens_in_any_order(instruction_set, function, bits):
     pages, key, value = filled(2, 16, 300, bits=bits)
     visible = [1, 300, 64, 65, 128, 1, 2, 299, 63, 192, 7, 7, 7, 7, 256]
     query = torch.randn(len(visible), 32)
@@ -93,7 +93,7 @@ def test_rows_may_see_any_number_of_tokens_in_any_order(instruction_set, functio
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize(("heads", "d"), [(1, 128), (4, 128), (3, 20)])
 @pytest.mark.parametrize("step", [1, 3, 7, 16])
-def test_a_row_does_not_depend_on_its_company_or_on_threads(instruction_set, function, bits, heads, d, step):  # noqa: F811
+def test_a_row_does_not_depend_on_its_company_or_on_threads(instruction_set, function, bits, heads, d, step):
     pages, _, _ = filled(heads, d, 210, bits=bits)
     visible = some_visible(210, 60)
     query = torch.randn(60, heads * d)
@@ -106,7 +106,7 @@ def test_a_row_does_not_depend_on_its_company_or_on_threads(instruction_set, fun
 
 
 @pytest.mark.parametrize("bits", BITS)
-def test_decoding_rows_of_many_sequences_are_those_of_each_alone(instruction_set, bits):  # noqa: F811
+def test_decoding_rows_of_many_sequences_are_those_of_each_alone(instruction_set, bits):
     sequences = [filled(3, 128, tokens, bits=bits) for tokens in (1, 64, 65, 200)]
     order = [0, 1, 1, 3, 3, 3, 2, 0]
     visible = [1, 63, 64, 198, 199, 200, 65, 1]
@@ -122,7 +122,7 @@ def test_decoding_rows_of_many_sequences_are_those_of_each_alone(instruction_set
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("scale", [200.0, 20_000.0])
-def test_large_scores_and_values_neither_overflow_nor_lose_the_largest(instruction_set, function, bits, scale):  # noqa: F811
+def test_large_scores_and_values_neither_overflow_nor_lose_the_largest(instruction_set, function, bits, scale):
     pages, key, value = filled(2, 128, 200, scale, bits)
     visible = [1, 2, 64, 65, 200]
     query = torch.randn(5, 256) * 100
@@ -133,7 +133,7 @@ def test_large_scores_and_values_neither_overflow_nor_lose_the_largest(instructi
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_weights_are_the_exponential_to_two_ten_millionths(instruction_set, function):  # noqa: F811
+def test_weights_are_the_exponential_to_two_ten_millionths(instruction_set, function):
     pages = Pages(CacheShape(layers=2, heads=1, d=4))
     pages.grow(2)
     key, value = torch.zeros(2, 1, 2, 4)
@@ -151,7 +151,7 @@ def test_weights_are_the_exponential_to_two_ten_millionths(instruction_set, func
 @pytest.mark.parametrize(
     ("heads", "d", "first", "rows"), [(1, 8, 0, 1), (3, 20, 60, 9), (2, 64, 63, 2), (32, 128, 40, 40)]
 )
-def test_store_turns_queries_and_keys_as_apply_rotary_does(instruction_set, bits, heads, d, first, rows):  # noqa: F811
+def test_store_turns_queries_and_keys_as_apply_rotary_does(instruction_set, bits, heads, d, first, rows):
     pages = Pages(CacheShape(layers=3, heads=heads, d=d, bits=bits))
     pages.grow(first + rows)
     qkv = torch.randn(rows, heads * 3 * d)
@@ -168,7 +168,7 @@ def test_store_turns_queries_and_keys_as_apply_rotary_does(instruction_set, bits
 
 
 @pytest.mark.parametrize("bits", BITS)
-def test_store_leaves_other_layers_and_other_tokens_alone(instruction_set, bits):  # noqa: F811
+def test_store_leaves_other_layers_and_other_tokens_alone(instruction_set, bits):
     pages, _, _ = filled(2, 20, 64, bits=bits)
     before = [pages._pages[0].clone(), *(stored(pages, layer).nan_to_num() for layer in range(3))]
     batch_of(pages, [6]).store(LAYER, torch.randn(1, 120), torch.ones(1, 10), torch.zeros(1, 10))
@@ -180,7 +180,7 @@ def test_store_leaves_other_layers_and_other_tokens_alone(instruction_set, bits)
 
 
 @pytest.mark.parametrize("d", [8, 20, 128])
-def test_int8_keeps_each_token_of_a_head_to_half_a_step_of_its_own(instruction_set, d):  # noqa: F811
+def test_int8_keeps_each_token_of_a_head_to_half_a_step_of_its_own(instruction_set, d):
     key = torch.randn(2, 70, d) * torch.logspace(-20, 20, 70)[:, None]
     key[0, 3], key[1, 5, 0] = 0, 1e4  # nothing at all; one number that stands out
     pages = Pages(CacheShape(layers=2, heads=2, d=d, bits=8))
@@ -195,7 +195,7 @@ def test_int8_keeps_each_token_of_a_head_to_half_a_step_of_its_own(instruction_s
 @pytest.mark.parametrize("bits", BITS)
 @pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize(("d", "place"), [(128, 0), (128, 127), (20, 19)])
-def test_what_is_no_number_is_not_kept_as_one(instruction_set, bits, spoilt, d, place):  # noqa: F811
+def test_what_is_no_number_is_not_kept_as_one(instruction_set, bits, spoilt, d, place):
     pages = Pages(CacheShape(layers=2, heads=2, d=d, bits=bits))
     pages.grow(66)
     both = torch.randn(2, 2, 66, d)
@@ -211,7 +211,7 @@ def test_int8_takes_about_half_the_memory():
     assert byte == 28 * 2 * 32 * 64 * (128 + 4)
 
 
-def test_rows_keep_their_sequence_and_what_they_know_of_it(instruction_set):  # noqa: F811
+def test_rows_keep_their_sequence_and_what_they_know_of_it(instruction_set):
     pages, key, value = filled(2, 16, 64)
     query = torch.randn(1, 32)
     batch = batch_of(pages, [64])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from chatglm_slim_llm.kernels import BlockParts, Blocks, CacheShape, Linear, PackedFormat, PackedLinear, Pages, RowBatch
 from chatglm_slim_llm.kernels.elementwise import gelu, layer_norm, scale_add
-from tests.unit.native import instruction_set, needs_library, stored, threads  # noqa: F401  # a fixture
+from tests.unit.native import needs_library, stored, threads
 
 pytestmark = needs_library
 
@@ -80,7 +80,7 @@ def one_by_one(parts: list[BlockParts], batch: RowBatch, hidden: Tensor, cos: Te
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("num_threads", [1, 2, 7])
 @pytest.mark.parametrize("bits", [16, 8])
-def test_one_call_gives_every_bit_of_the_kernels_in_turn(instruction_set, form, bias, num_threads, bits):  # noqa: F811
+def test_one_call_gives_every_bit_of_the_kernels_in_turn(instruction_set, form, bias, num_threads, bits):
     parts = some_parts(form, bias=bias)
     for owners in ([0], [0, 0, 0], [0, 1, 2, 2, 1], [0] * 9, [0, 1, 1, 1, 2, 2, 0, 0, 0, 1], [0, 0, 1, 2] * 4):
         angles = torch.randn(len(owners), 2, D // 4)
@@ -93,7 +93,7 @@ def test_one_call_gives_every_bit_of_the_kernels_in_turn(instruction_set, form, 
 
 
 @pytest.mark.parametrize("bits", [16, 8])
-def test_keys_and_values_are_kept_in_every_layer(instruction_set, bits):  # noqa: F811
+def test_keys_and_values_are_kept_in_every_layer(instruction_set, bits):
     parts = some_parts(HALF)
     angles, hidden = torch.randn(2, 2, D // 4), torch.randn(2, WIDTH)
     ours, theirs = sequences([63], bits)[0], sequences([63], bits)[0]
@@ -106,7 +106,7 @@ def test_keys_and_values_are_kept_in_every_layer(instruction_set, bits):  # noqa
 
 
 @pytest.mark.parametrize("form", [HALF, PackedFormat(4, 128)], ids=str)
-def test_more_rows_than_a_product_takes_at_once_are_those_of_the_kernels_too(instruction_set, form):  # noqa: F811
+def test_more_rows_than_a_product_takes_at_once_are_those_of_the_kernels_too(instruction_set, form):
     parts, owners = some_parts(form), [0] * 600
     angles, hidden = torch.randn(600, 2, D // 4), torch.randn(600, WIDTH)
     ours, theirs = sequences([5]), sequences([5])
@@ -115,7 +115,7 @@ def test_more_rows_than_a_product_takes_at_once_are_those_of_the_kernels_too(ins
     assert torch.equal(hidden, expected)
 
 
-def test_layer_norms_of_16_bits_are_widened(instruction_set):  # noqa: F811
+def test_layer_norms_of_16_bits_are_widened(instruction_set):
     parts = some_parts(PackedFormat(4, 128))
     for block in parts:
         block.input_norm.half()
@@ -131,7 +131,7 @@ def test_layer_norms_of_16_bits_are_widened(instruction_set):  # noqa: F811
 
 @pytest.mark.parametrize("form", [HALF, PackedFormat(4, 128)], ids=str)
 @pytest.mark.parametrize("change", ["data", "parameter", "layers"])
-def test_weights_that_their_layers_have_given_up_are_still_there(instruction_set, form, change):  # noqa: F811
+def test_weights_that_their_layers_have_given_up_are_still_there(instruction_set, form, change):
     parts = some_parts(form)
     angles, hidden = torch.randn(1, 2, D // 4), torch.randn(1, WIDTH)
     expected = one_by_one(parts, rows_of([0], sequences([9])), hidden.clone(), angles.cos(), angles.sin())

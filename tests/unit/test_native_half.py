@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from chatglm_slim_llm.kernels import Linear
 from chatglm_slim_llm.kernels.packed import HALF, NativeWeight, native_linear
-from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from tests.unit.native import needs_library, threads
 
 pytestmark = needs_library
 
@@ -23,7 +23,7 @@ def product(weight: Tensor, x: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 @pytest.mark.parametrize(("n", "k"), SHAPES)
-def test_a_product_equals_the_same_product_in_float64(instruction_set, n, k):  # noqa: F811
+def test_a_product_equals_the_same_product_in_float64(instruction_set, n, k):
     torch.manual_seed(n * k)
     weight, bias = torch.randn(n, k).half(), torch.randn(n)
     for rows in ROWS:
@@ -33,7 +33,7 @@ def test_a_product_equals_the_same_product_in_float64(instruction_set, n, k):  #
         assert ((product(weight, x, bias) - expected).abs() <= 1e-6 * size).all()
 
 
-def test_subnormal_and_largest_weights_keep_their_values(instruction_set):  # noqa: F811
+def test_subnormal_and_largest_weights_keep_their_values(instruction_set):
     numbers = torch.arange(2**16).to(torch.uint16).view(torch.float16)
     weight = numbers[numbers.isfinite()][:, None].contiguous()
     for rows in (1, 20):  # straight from memory, and widened before
@@ -42,7 +42,7 @@ def test_subnormal_and_largest_weights_keep_their_values(instruction_set):  # no
 
 
 @pytest.mark.parametrize(("n", "k"), [(70, 1100), (9, 513), (131, 48)])
-def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set, n, k):  # noqa: F811
+def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set, n, k):
     weight, bias, x = torch.randn(n, k).half(), torch.randn(n), torch.randn(260, k)
     together = product(weight, x, bias)
     with threads(1):
@@ -53,14 +53,14 @@ def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_t
             assert torch.equal(product(weight, x[here], bias), together[here])
 
 
-def test_a_row_is_the_same_among_2048_as_alone(instruction_set):  # noqa: F811
+def test_a_row_is_the_same_among_2048_as_alone(instruction_set):
     weight, x = torch.randn(40, 200).half(), torch.randn(2048, 200)
     together = product(weight, x)
     for row in (0, 95, 96, 1000, 2047):
         assert torch.equal(product(weight, x[row : row + 1]), together[row : row + 1])
 
 
-def test_a_bad_number_in_one_row_does_not_reach_the_others(instruction_set):  # noqa: F811
+def test_a_bad_number_in_one_row_does_not_reach_the_others(instruction_set):
     weight, x = torch.randn(20, 50).half(), torch.randn(30, 50)
     expected = product(weight, x)
     x[7, 3], x[20, 49] = float("nan"), float("inf")

@@ -16,7 +16,7 @@ from chatglm_slim_llm.kernels.packed import (
     pack_scale,
 )
 from chatglm_slim_llm.kernels.quantization import quantize_weight, unpack
-from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from tests.unit.native import needs_library, threads
 
 pytestmark = needs_library
 
@@ -79,7 +79,7 @@ def quantize_activations(x: Tensor, form: PackedFormat) -> Tensor:
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize(("n", "k"), SHAPES)
-def test_a_product_equals_the_same_sum_in_float64(instruction_set, form, n, k):  # noqa: F811
+def test_a_product_equals_the_same_sum_in_float64(instruction_set, form, n, k):
     torch.manual_seed(n * k)
     layer, weight = random_weight(n, k, form)
     for rows in (1, 2, 3, 5, 8, 12, 13, 31):
@@ -90,7 +90,7 @@ def test_a_product_equals_the_same_sum_in_float64(instruction_set, form, n, k): 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize("rows", [577, 2048])
-def test_many_rows_in_several_blocks_equal_the_sum_in_float64(instruction_set, form, rows):  # noqa: F811
+def test_many_rows_in_several_blocks_equal_the_sum_in_float64(instruction_set, form, rows):
     layer, weight = random_weight(40, 260, form)
     x = torch.randn(rows, 260)
     expected = quantize_activations(x, form) @ weight.T + layer.bias.double()
@@ -98,7 +98,7 @@ def test_many_rows_in_several_blocks_equal_the_sum_in_float64(instruction_set, f
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set, form):  # noqa: F811
+def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set, form):
     layer, _ = random_weight(70, 1100, form)
     x = torch.randn(600, 1100)
     together = layer(x)
@@ -109,7 +109,7 @@ def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_t
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_rows_of_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_set, form):  # noqa: F811
+def test_rows_of_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_set, form):
     layer, weight = random_weight(32, 256, form)
     layer.bias.zero_()
     x = torch.zeros(4, 256)
@@ -125,7 +125,7 @@ EXTREMES = (0.0, 1e-32, 1.1e-30, 1e-29, 1e-28, 1e-10, 1.0, 1e28, 1e32, 1e33, 1e3
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_extreme_rows_of_a_tile_are_what_they_are_alone(instruction_set, form):  # noqa: F811
+def test_extreme_rows_of_a_tile_are_what_they_are_alone(instruction_set, form):
     layer, weight = random_weight(48, 600, form)
     layer.bias.zero_()
     magnitudes = torch.tensor(EXTREMES)
@@ -139,7 +139,7 @@ def test_extreme_rows_of_a_tile_are_what_they_are_alone(instruction_set, form): 
         torch.testing.assert_close(y[row].double(), expected, rtol=1e-4, atol=bound)
 
 
-def test_extreme_scales_of_weights_and_activations_meet_in_a_tile_as_they_do_alone(instruction_set):  # noqa: F811
+def test_extreme_scales_of_weights_and_activations_meet_in_a_tile_as_they_do_alone(instruction_set):
     layer, _ = random_weight(48, 256, PackedFormat(4, 128))
     fp16 = torch.tensor([6e-8, -6e-8, 6.1e-5, 65504.0, -65504.0, 0.0, 1.0, 0.001]).half()
     pack_scale(fp16.repeat(12).view(48, 2), layer.weight_scale, layer.weight_group_scale)
@@ -149,7 +149,7 @@ def test_extreme_scales_of_weights_and_activations_meet_in_a_tile_as_they_do_alo
         assert torch.equal(layer(x)[row], layer(alone[None])[0]), f"2^{powers[row]:.0f}"
 
 
-def test_more_threads_than_panels_make_every_panel_once(instruction_set):  # noqa: F811
+def test_more_threads_than_panels_make_every_panel_once(instruction_set):
     layer, weight = random_weight(17, 200, PackedFormat(4, 128))
     for rows in (1, 40):
         x = torch.randn(rows, 200)
@@ -161,7 +161,7 @@ def test_more_threads_than_panels_make_every_panel_once(instruction_set):  # noq
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize("rows", [2, 40])
-def test_a_scale_of_zero_makes_nothing_of_any_weight(instruction_set, form, rows):  # noqa: F811
+def test_a_scale_of_zero_makes_nothing_of_any_weight(instruction_set, form, rows):
     layer, _ = random_weight(20, 256, form)
     layer.weight_scale.zero_()
     x = torch.randn(rows, 256) * torch.logspace(-20, 20, rows)[:, None]
@@ -170,7 +170,7 @@ def test_a_scale_of_zero_makes_nothing_of_any_weight(instruction_set, form, rows
 
 @pytest.mark.parametrize("form", [PackedFormat(8)], ids=str)
 @pytest.mark.parametrize("rows", [1, 7, 40])
-def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_set, form, rows):  # noqa: F811
+def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_set, form, rows):
     torch.manual_seed(rows)
     layer, weight = random_weight(48, 512, form)
     x = torch.randn(rows, 512) * 0.01
@@ -189,7 +189,7 @@ def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(instruction_set, form, number):  # noqa: F811
+def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(instruction_set, form, number):
     layer, _ = random_weight(20, 300, form)
     x = torch.randn(3, 300)
     expected = layer(x)
@@ -200,7 +200,7 @@ def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(in
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_no_number_beside_a_value_that_stands_out_spoils_its_own_row_only(instruction_set, number):  # noqa: F811
+def test_what_is_no_number_beside_a_value_that_stands_out_spoils_its_own_row_only(instruction_set, number):
     layer, _ = random_weight(48, 256, PackedFormat(8))
     x = torch.randn(7, 256) * 0.01
     x[0, 5] = 10.0
@@ -213,7 +213,7 @@ def test_what_is_no_number_beside_a_value_that_stands_out_spoils_its_own_row_onl
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_extreme_parts_anywhere_in_many_rows_leave_the_others_as_they_are(instruction_set, form):  # noqa: F811
+def test_extreme_parts_anywhere_in_many_rows_leave_the_others_as_they_are(instruction_set, form):
     """Parts of 512 columns by 4 rows that need 16 bits or scales of their own, first, last, alone and side by side."""
     torch.manual_seed(0)
     layer, weight = random_weight(64, 1200, form)
@@ -237,7 +237,7 @@ def test_extreme_parts_anywhere_in_many_rows_leave_the_others_as_they_are(instru
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize(("rows", "row"), [(1, 0), (21, 0), (21, 9), (21, 20)])
-def test_what_is_no_number_is_found_in_every_column(instruction_set, form, rows, row):  # noqa: F811
+def test_what_is_no_number_is_found_in_every_column(instruction_set, form, rows, row):
     layer, _ = random_weight(52, 1100, form)
     x = torch.randn(rows, 1100)
     expected = layer(x)
@@ -256,7 +256,7 @@ def test_no_rows_give_no_rows():
     assert layer(torch.empty(2, 0, 128)).shape == (2, 0, 16)
 
 
-def test_a_layer_packed_from_the_originals_integers_multiplies_what_they_stand_for(instruction_set):  # noqa: F811
+def test_a_layer_packed_from_the_originals_integers_multiplies_what_they_stand_for(instruction_set):
     for bits in (8, 4):
         weight = torch.randn(48, 200).half()
         packed, scale = quantize_weight(weight, bits)
@@ -271,7 +271,7 @@ def test_a_layer_packed_from_the_originals_integers_multiplies_what_they_stand_f
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_an_embedding_row_is_the_weights_row(instruction_set, form):  # noqa: F811
+def test_an_embedding_row_is_the_weights_row(instruction_set, form):
     layer, weight = random_weight(37, 150, form)
     ids = torch.tensor([[0, 36, 5], [16, 15, 36]])
     torch.testing.assert_close(PackedEmbedding(layer)(ids).double(), weight[ids], rtol=1e-6, atol=0)

@@ -19,7 +19,7 @@ from chatglm_slim_llm.kernels.packed import (
     quantize_rows,
 )
 from chatglm_slim_llm.kernels.quantization import quantize_levels
-from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from tests.unit.native import needs_library, threads
 from tests.unit.test_native_linear import kept_scales
 
 pytestmark = needs_library
@@ -45,7 +45,7 @@ def odd_rows() -> Tensor:
 
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("rows", [odd_rows(), torch.randn(64, 1000).half(), torch.zeros(3, 34).half()])
-def test_one_scale_a_row_gives_the_bits_of_the_original_format(instruction_set, bits, rows):  # noqa: F811
+def test_one_scale_a_row_gives_the_bits_of_the_original_format(instruction_set, bits, rows):
     levels, scale = quantize_rows(rows, PackedFormat(bits))
     expected_levels, expected_scale = quantize_levels(rows, bits)
     assert torch.equal(scale, expected_scale)
@@ -53,7 +53,7 @@ def test_one_scale_a_row_gives_the_bits_of_the_original_format(instruction_set, 
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-def test_every_half_as_a_rows_largest_weight_gets_the_original_scale(instruction_set, bits):  # noqa: F811
+def test_every_half_as_a_rows_largest_weight_gets_the_original_scale(instruction_set, bits):
     largest = torch.arange(0x7C00).to(torch.int16).view(torch.float16)
     rows = torch.stack([largest, -largest / 3, largest / 7], dim=1)
     rows = torch.cat([rows, rows[:, :1] * torch.tensor(0.5).half()], dim=1).contiguous()
@@ -91,7 +91,7 @@ def weighted_error(group: Tensor, scale: Tensor, levels: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("form", GROUPED, ids=str)
 @pytest.mark.parametrize("rows", [odd_rows(), torch.randn(40, 300).half() * 0.02], ids=["odd", "normal"])
-def test_a_group_takes_the_scale_with_the_least_weighted_error(instruction_set, form, rows):  # noqa: F811
+def test_a_group_takes_the_scale_with_the_least_weighted_error(instruction_set, form, rows):
     levels, scale = quantize_rows(rows, form)
     for index, group in enumerate(rows.split(form.group, dim=1)):
         found = levels[:, index * form.group : (index + 1) * form.group]
@@ -104,7 +104,7 @@ def test_a_group_takes_the_scale_with_the_least_weighted_error(instruction_set, 
 
 
 @pytest.mark.parametrize("form", GROUPED, ids=str)
-def test_the_search_saves_a_quarter_of_the_squared_error_on_normal_weights(instruction_set, form):  # noqa: F811
+def test_the_search_saves_a_quarter_of_the_squared_error_on_normal_weights(instruction_set, form):
     group = (torch.randn(4000, form.group) * 0.02).half()
     levels, scale = quantize_rows(group, form)
     plain = (group.abs().amax(dim=1).float() / 7).half().double()
@@ -113,7 +113,7 @@ def test_the_search_saves_a_quarter_of_the_squared_error_on_normal_weights(instr
 
 
 @pytest.mark.parametrize("form", GROUPED, ids=str)
-def test_what_has_been_quantised_before_keeps_its_values(instruction_set, form):  # noqa: F811
+def test_what_has_been_quantised_before_keeps_its_values(instruction_set, form):
     levels = torch.randint(-7, 8, (30, 3, form.group))
     levels[..., 0] = torch.tensor([7, -7, -8])
     scales = torch.randint(1, 128, (30, 3, 1)) / 1024  # seven bits: every product is an fp16 number
@@ -123,7 +123,7 @@ def test_what_has_been_quantised_before_keeps_its_values(instruction_set, form):
 
 
 @pytest.mark.parametrize("form", GROUPED, ids=str)
-def test_a_group_of_zeros_has_scale_zero(instruction_set, form):  # noqa: F811
+def test_a_group_of_zeros_has_scale_zero(instruction_set, form):
     rows = torch.randn(4, 3 * form.group).half()
     rows[:, form.group : 2 * form.group] = 0
     levels, scale = quantize_rows(rows, form)
@@ -133,7 +133,7 @@ def test_a_group_of_zeros_has_scale_zero(instruction_set, form):  # noqa: F811
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_every_instruction_set_and_number_of_threads_finds_the_same_levels(instruction_set, form):  # noqa: F811
+def test_every_instruction_set_and_number_of_threads_finds_the_same_levels(instruction_set, form):
     rows = torch.cat([odd_rows(), torch.randn(64, 64, generator=torch.Generator().manual_seed(1)).half()])
     levels, scale = quantize_rows(rows, form)
     native().chatglm_instruction_set(b"portable")
@@ -144,7 +144,7 @@ def test_every_instruction_set_and_number_of_threads_finds_the_same_levels(instr
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
-def test_infinity_and_nan_stay_within_the_levels(instruction_set, form):  # noqa: F811
+def test_infinity_and_nan_stay_within_the_levels(instruction_set, form):
     rows = torch.randn(6, 130).half()
     rows[0, 3], rows[1, 129], rows[2, 0] = float("nan"), float("inf"), float("-inf")
     rows[3] = float("nan")
@@ -171,7 +171,7 @@ def panels_of(levels: Tensor, form: PackedFormat, size: torch.Size) -> Tensor:
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize(("n", "k"), [(16, 128), *SHAPES])
-def test_panels_hold_every_level_in_its_place_and_zeros_around(instruction_set, form, n, k):  # noqa: F811
+def test_panels_hold_every_level_in_its_place_and_zeros_around(instruction_set, form, n, k):
     bound = 2 ** (form.bits - 1)
     levels = torch.randint(-bound, bound, (n, k), dtype=torch.int8)
     out = torch.full(form.shapes(n, k)[0], 77, dtype=torch.uint8)
@@ -181,7 +181,7 @@ def test_panels_hold_every_level_in_its_place_and_zeros_around(instruction_set, 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
 @pytest.mark.parametrize(("n", "k"), SHAPES)
-def test_rows_come_back_as_level_times_scale(instruction_set, form, n, k):  # noqa: F811
+def test_rows_come_back_as_level_times_scale(instruction_set, form, n, k):
     levels, scale = quantize_rows(torch.randn(n, k).half(), form)
     shape, scale_shape = form.shapes(n, k)
     group_scale = torch.empty(form.group_shape(n, k), dtype=torch.int8) if form.group else None
@@ -196,7 +196,7 @@ def test_rows_come_back_as_level_times_scale(instruction_set, form, n, k):  # no
 
 
 @pytest.mark.parametrize("largest", [65504.0, 1.0, 0.003, 6e-5, 0.0])
-def test_a_groups_scale_is_kept_to_half_a_step_of_its_rows_largest(instruction_set, largest):  # noqa: F811
+def test_a_groups_scale_is_kept_to_half_a_step_of_its_rows_largest(instruction_set, largest):
     scale = (torch.randn(40, 7) * largest / 3).clamp(-largest, largest).half()
     scale[3], scale[5, 2:] = 0, 0
     form, levels = PackedFormat(4, 32), torch.ones(40, 7 * 32, dtype=torch.int8)

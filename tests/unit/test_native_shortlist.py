@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from chatglm_slim_llm.cli.measuring import _read_bytes
 from chatglm_slim_llm.kernels.packed import PackedEmbedding, PackedFormat, PackedLinear, pack_rows, pack_scale
-from tests.unit.native import instruction_set, needs_library, threads  # noqa: F401  # a fixture
+from tests.unit.native import needs_library, threads
 from tests.unit.test_native_linear import quantize_activations
 
 pytestmark = needs_library
@@ -59,7 +59,7 @@ def assert_shortlists_are_exact(found: Tensor, rough: Tensor, exact: Tensor, siz
 
 
 @pytest.mark.parametrize("rows", [1, 9, 10])
-def test_all_scores_are_exact_for_who_asks(instruction_set, rows):  # noqa: F811
+def test_all_scores_are_exact_for_who_asks(instruction_set, rows):
     levels, scale = random_rows(500, 300)
     layer = layer_of(levels, scale, PackedFormat(8, shortlist=20))
     x = torch.randn(rows, 300)
@@ -72,7 +72,7 @@ def test_all_scores_are_exact_for_who_asks(instruction_set, rows):  # noqa: F811
 
 @pytest.mark.parametrize(("n", "k"), SHAPES)
 @pytest.mark.parametrize("size", [1, 7, 40])
-def test_the_largest_scores_are_exact_and_the_others_rough(instruction_set, n, k, size):  # noqa: F811
+def test_the_largest_scores_are_exact_and_the_others_rough(instruction_set, n, k, size):
     torch.manual_seed(n * k)
     levels, scale = random_rows(n, k)
     layer = layer_of(levels, scale, PackedFormat(8, shortlist=size))
@@ -81,7 +81,7 @@ def test_the_largest_scores_are_exact_and_the_others_rough(instruction_set, n, k
         assert_shortlists_are_exact(layer(x), *both_scores(levels, scale, x), size)
 
 
-def test_a_bias_is_part_of_what_decides(instruction_set):  # noqa: F811
+def test_a_bias_is_part_of_what_decides(instruction_set):
     levels, scale = random_rows(300, 200)
     bias = torch.randn(300) * 20
     x = torch.randn(3, 200)
@@ -91,7 +91,7 @@ def test_a_bias_is_part_of_what_decides(instruction_set):  # noqa: F811
 
 
 @pytest.mark.parametrize("offset", [-3000.0, -20.0, 3000.0])
-def test_scores_of_one_sign_are_told_apart(instruction_set, offset):  # noqa: F811
+def test_scores_of_one_sign_are_told_apart(instruction_set, offset):
     levels, scale = random_rows(2000, 128)
     x = torch.randn(2, 128)
     bias = torch.full((2000,), offset)
@@ -101,7 +101,7 @@ def test_scores_of_one_sign_are_told_apart(instruction_set, offset):  # noqa: F8
 
 
 @pytest.mark.parametrize("size", [100, 101, 10**9])
-def test_a_shortlist_of_everything_is_the_plain_int8_layer(instruction_set, size):  # noqa: F811
+def test_a_shortlist_of_everything_is_the_plain_int8_layer(instruction_set, size):
     levels, scale = random_rows(100, 300)
     x = torch.randn(5, 300)
     expected = layer_of(levels, scale, INT8)(x)
@@ -110,7 +110,7 @@ def test_a_shortlist_of_everything_is_the_plain_int8_layer(instruction_set, size
 
 
 @pytest.mark.parametrize("rows", [1, 30])
-def test_ties_at_the_end_of_the_shortlist_are_all_on_it(instruction_set, rows):  # noqa: F811
+def test_ties_at_the_end_of_the_shortlist_are_all_on_it(instruction_set, rows):
     levels, scale = random_rows(1, 256)
     levels, scale = levels.repeat(500, 1), scale.abs().repeat(500)
     levels[100:400] = 0  # the first and the last hundred are alike, and the best where x points their way
@@ -134,7 +134,7 @@ def test_the_true_best_token_is_always_found_and_its_score_exact():
         torch.testing.assert_close(found.gather(1, best).double(), exact.gather(1, best), rtol=1e-5, atol=0)
 
 
-def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set):  # noqa: F811
+def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set):
     levels, scale = random_rows(1500, 700)
     layer = layer_of(levels, scale, PackedFormat(8, shortlist=33))
     x = torch.randn(600, 700)
@@ -147,7 +147,7 @@ def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_t
 
 
 @pytest.mark.parametrize("rows", [1, 7, 40])
-def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_set, rows):  # noqa: F811
+def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_set, rows):
     levels, scale = random_rows(200, 512)
     x = torch.randn(rows, 512) * 0.01
     layer = layer_of(levels, scale, PackedFormat(8, shortlist=20))
@@ -158,7 +158,7 @@ def test_a_value_far_above_its_group_does_not_round_the_others_away(instruction_
     assert torch.equal(found[1::2], ordinary[1::2]), "other rows keep every bit"
 
 
-def test_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_set):  # noqa: F811
+def test_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_set):
     levels, scale = random_rows(64, 256)
     x = torch.zeros(4, 256)
     x[1], x[2], x[3, 7] = 1e-38, 1e30, 65504.0
@@ -169,7 +169,7 @@ def test_zeros_and_tiny_and_huge_numbers_stay_what_they_are(instruction_set):  #
         assert_shortlists_are_exact(found[row : row + 1], *both_scores(levels, scale, part), 9)
 
 
-def test_levels_and_scales_at_their_limits(instruction_set):  # noqa: F811
+def test_levels_and_scales_at_their_limits(instruction_set):
     """Sixteen times the largest scale is more than fp16 holds, and 255 * 127 * 128 is the largest sum of a group."""
     levels = torch.tensor([-128, 127, -1, 0, 15, -113], dtype=torch.int8)[:, None].expand(6, 384).contiguous()
     scale = torch.tensor([65504.0, 65504.0, 6e-8, 0.0, 1.0, -1.0]).half()
@@ -180,7 +180,7 @@ def test_levels_and_scales_at_their_limits(instruction_set):  # noqa: F811
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(instruction_set, number):  # noqa: F811
+def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(instruction_set, number):
     levels, scale = random_rows(50, 300)
     layer = layer_of(levels, scale, PackedFormat(8, shortlist=5))
     x = torch.randn(3, 300)
@@ -192,7 +192,7 @@ def test_what_is_no_number_is_none_in_every_output_of_its_row_and_in_no_other(in
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_a_score_that_is_no_number_leaves_the_others_numbers(instruction_set, number):  # noqa: F811
+def test_a_score_that_is_no_number_leaves_the_others_numbers(instruction_set, number):
     levels, scale = random_rows(50, 128)
     bias = torch.zeros(50)
     bias[7] = number
@@ -207,7 +207,7 @@ def test_a_score_that_is_no_number_leaves_the_others_numbers(instruction_set, nu
     torch.testing.assert_close(found[:, others].gather(1, best).double(), exact.gather(1, best), rtol=1e-5, atol=0)
 
 
-def test_scores_that_are_all_infinite_stay_so(instruction_set):  # noqa: F811
+def test_scores_that_are_all_infinite_stay_so(instruction_set):
     levels, scale = random_rows(50, 128)
     for number in (float("inf"), -float("inf")):
         layer = layer_of(levels, scale, PackedFormat(8, shortlist=5), torch.full((50,), number))
@@ -215,7 +215,7 @@ def test_scores_that_are_all_infinite_stay_so(instruction_set):  # noqa: F811
 
 
 @pytest.mark.parametrize(("n", "k"), SHAPES)
-def test_planes_hold_every_nibble_in_its_place_and_zeros_around(instruction_set, n, k):  # noqa: F811
+def test_planes_hold_every_nibble_in_its_place_and_zeros_around(instruction_set, n, k):
     levels, _ = random_rows(n, k)
     form = PackedFormat(8, shortlist=1)
     (panels, size), low_shape = form.shapes(n, k)[0], form.low_shape(n, k)
@@ -230,7 +230,7 @@ def test_planes_hold_every_nibble_in_its_place_and_zeros_around(instruction_set,
 
 
 @pytest.mark.parametrize(("n", "k"), SHAPES)
-def test_an_embedding_row_is_exact(instruction_set, n, k):  # noqa: F811
+def test_an_embedding_row_is_exact(instruction_set, n, k):
     levels, scale = random_rows(n, k)
     ids = torch.tensor([[0, n - 1], [n // 2, n // 2]])
     rows = PackedEmbedding(layer_of(levels, scale, PackedFormat(8, shortlist=1)))(ids)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from chatglm_slim_llm.model import ChatGLMForConditionalGeneration, read_states
 from chatglm_slim_llm.network import states as states_module
-from tests.unit.native import instruction_set, needs_library  # noqa: F401  # a fixture
+from tests.unit.native import needs_library
 from tests.unit.test_batched import PROMPTS, half_model
 
 
@@ -32,7 +32,7 @@ def plain_states(model: ChatGLMForConditionalGeneration, prompt: Sequence[int]) 
 
 @needs_library
 @pytest.mark.parametrize("changes", [{}, {"position_variant": "v1.0"}, {"pre_seq_len": 70}], ids=str)
-def test_states_equal_those_of_the_plain_forward_pass(instruction_set: Any, changes: dict[str, Any]) -> None:  # noqa: F811
+def test_states_equal_those_of_the_plain_forward_pass(instruction_set: Any, changes: dict[str, Any]) -> None:
     model = half_model(**changes)
     for prompt, states in zip(PROMPTS, finish(read_states(model, PROMPTS)), strict=True):
         torch.testing.assert_close(states, plain_states(model, prompt), rtol=1e-3, atol=5e-3)

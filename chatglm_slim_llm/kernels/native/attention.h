@@ -34,19 +34,19 @@ ALWAYS_INLINE void each_turned(const float *x, const float *cos, const float *si
 }
 
 // Stores what one of those goes through.
-template <typename Each>
-ALWAYS_INLINE void keep(const Each &each, const Kept<uint16_t> &kept, int64_t slot) {
-    each([&](int64_t i, F v, int64_t n) { put(kept.of(slot) + i, v, n); });
+template <typename Through>
+ALWAYS_INLINE void keep(const Through &through, const Kept<uint16_t> &kept, int64_t slot) {
+    through([&](int64_t i, F v, int64_t n) { put(kept.of(slot) + i, v, n); });
 }
 
 // What is no finite number spoils the scale, and so all that comes of the token.
-template <typename Each>
-ALWAYS_INLINE void keep(const Each &each, const Kept<int8_t> &kept, int64_t slot) {
+template <typename Through>
+ALWAYS_INLINE void keep(const Through &through, const Kept<int8_t> &kept, int64_t slot) {
     F top = zero(), spoilt = zero();
-    each([&](int64_t, F v, int64_t) { top = max(top, abs(v)), spoilt = fma(v, zero(), spoilt); });
+    through([&](int64_t, F v, int64_t) { top = max(top, abs(v)), spoilt = fma(v, zero(), spoilt); });
     const float most = largest(top), steps = most > kTiny ? 127 / most : 0;
     kept.scales()[slot] = most / 127 + sum(spoilt);
-    each([&](int64_t i, F v, int64_t n) { put(kept.of(slot) + i, mul(v, splat(steps)), n); });
+    through([&](int64_t i, F v, int64_t n) { put(kept.of(slot) + i, mul(v, splat(steps)), n); });
 }
 
 // One head of one row: i = row * heads + head.

@@ -28,7 +28,7 @@ struct Desk {
     Block blocks[kBlocksOfTask];
 };
 
-static int64_t depth_of(const Heads &at) { return (at.d + 15) / 16 * 16; }
+static int64_t depth_of(const Heads &at) { return whole_vectors(at.d); }
 
 static int64_t desk_floats(const Heads &at) {
     const int64_t depth = depth_of(at);

@@ -60,6 +60,8 @@ static inline int64_t padded_columns(int64_t k, int64_t weight_group) {
     return (k + g - 1) / g * g;
 }
 
+static inline int64_t whole_vectors(int64_t d) { return (d + 15) / 16 * 16; }
+
 // Keys and values lie in pages of kPageTokens tokens, [layers][2][heads]: keys, then values. What a head has there is
 //
 //   bits 16    fp16 [kPageTokens][d]
@@ -78,7 +80,7 @@ struct Rows {
 struct Heads {
     int64_t layer, heads, d, bits;
 
-    int64_t stride() const { return bits == 8 ? (d + 15) / 16 * 16 : d; }
+    int64_t stride() const { return bits == 8 ? whole_vectors(d) : d; }
     int64_t part_bytes() const { return kPageTokens * (bits == 8 ? stride() + (int64_t)sizeof(float) : 2 * d); }
     int64_t page_bytes() const { return 2 * heads * part_bytes(); }  // one layer's share of a page
 };
