@@ -25,7 +25,7 @@ from torch import Tensor
 from chatglm_slim_llm.cli.measuring import load_shape
 from chatglm_slim_llm.engine.scheduler import Scheduler
 from chatglm_slim_llm.engine.speculation import Tally
-from chatglm_slim_llm.model import BatchedForward
+from chatglm_slim_llm.model import forward_for
 
 PROMPT, SPAN, REPLY = 512, 64, 80
 """Tokens of the prompt, of the span that is copied, and of the whole answer around it."""
@@ -77,7 +77,7 @@ def reply_rate(scheduler: Scheduler[object], prompt: list[int], reply: Sequence[
 def measure(layers: int | None, level: str, rounds: int) -> dict[str, object]:
     """All figures."""
     model, _ = load_shape("6b", level, layers)  # type: ignore[arg-type]
-    forward, eos = BatchedForward(model), model.config.eos_token_id
+    forward, eos = forward_for(model), model.config.eos_token_id
     plain, guessing = (Scheduler(forward, eos, speculate=speculate) for speculate in (False, True))
     prompts = [prompt_ids(model, 32, seed) for seed in range(8)]
     quoting = prompt_ids(model, PROMPT, 99)

@@ -43,10 +43,7 @@ class Log:
 @contextmanager
 def watched(llm: ChatGLMSlim, pause_s: float) -> Iterator[Log]:
     """Look over the model's shoulder, and let each step take longer by a pause."""
-    llm.load()
-    running = llm._weights.running
-    assert running is not None
-    forward: Any = running.engine._scheduler._forward
+    forward: Any = llm._load().engine._scheduler._forward
     log, prefill, step = Log(), forward.prefill, forward.step
 
     def watched_prefill(prompt_ids: Sequence[int], *, exact: bool = False) -> Any:
@@ -161,8 +158,7 @@ def measure(model: str, level: str, streams: int, rounds: int, pause_s: float = 
     beside.join()
     late = [late_steps(result["log"], one) for result in results for one in result["cancelled"]]
     steps = [ended - began for result in results for began, ended, _ in result["log"].steps]
-    running = llm._weights.running
-    assert running is not None
+    running = llm._load()
     time.sleep(0.5)  # the last reader has just left
     return {
         "model": model,

@@ -67,26 +67,27 @@ class LocalWeights(BaseModel):
     @property
     def is_demo(self) -> bool:
         """Whether the small demo model answers."""
-        running = self._weights.running
-        return self.model == DEMO_MODEL if running is None else running.loaded.is_demo
+        loaded = self._weights.loaded
+        return self.model == DEMO_MODEL if loaded is None else loaded.is_demo
 
     def load_options(self) -> LoadOptions:
         """Which weights this object runs, and how."""
         return LoadOptions(**{name: getattr(self, name) for name in load_names(type(self))})
 
     def _load(self, progress: Progress | None = None, model: str | None = None) -> Running:
-        return self._weights_of(model).get(allow_download=self.allow_download, progress=progress)
+        kept = self.load_options().kv_cache_dtype
+        return self._weights_of(model).get(kept, allow_download=self.allow_download, progress=progress)
 
     def _weights_of(self, model: str | None) -> Weights:
         """The handle of this object's model, or of the one that a call names instead."""
         options = self.load_options()
         if model is not None and model != self.model:
             other = replace(options, model=model)
-            if self._other_weights is None or self._other_weights.options != other:
+            if self._other_weights is None or not self._other_weights.are_of(other):
                 self._other_weights = None  # two more models may not fit into memory side by side
                 self._other_weights = share(other)
             return self._other_weights
-        if self._weights.options != options:  # a field was set since
+        if not self._weights.are_of(options):  # a field was set since
             del self._weights
             self._weights = share(options)
         return self._weights

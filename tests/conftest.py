@@ -37,6 +37,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Torch does everything, as where there was no compiler."""
+    from chatglm_slim_llm.kernels import library
+
+    library.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setenv("CHATGLM_SLIM_KERNELS", "torch")
+        assert library() is None
+    yield
+    library.cache_clear()
+
+
 @pytest.fixture(scope="module")
 def one_encoder() -> Iterator[None]:
     """Knowledge bases share the default embedder, of which the model takes a second to read."""

@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--quantization", metavar="LEVEL", help="fp16 (default), int8 or int4")
     parser.add_argument("--device", help="auto (default), cpu, cuda, cuda:N or mps")
+    parser.add_argument("--kv-cache-dtype", metavar="TYPE", help="keys and values: auto (default), fp16 or int8")
     parser.add_argument("--language", choices=["auto", "en", "zh"], help="language of the interface")
     parser.add_argument("--theme", help="chatglm-dark (default), chatglm-light, chatglm-contrast, or another one")
     parser.add_argument("--accessible", action="store_true", help="plain, for screen readers: no boxes, no animation")
@@ -35,6 +36,7 @@ def settings_of(given: argparse.Namespace) -> dict[str, object]:
         "load.model": given.model,
         "load.quantization": given.quantization,
         "load.device": given.device,
+        "load.kv_cache_dtype": given.kv_cache_dtype,
         "interface.language": given.language,
         "interface.theme": given.theme,
         "interface.accessible": given.accessible or None,

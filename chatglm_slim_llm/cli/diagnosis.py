@@ -215,7 +215,8 @@ def _look_at_folder(finding: _Finding, model: str, folder: Path, options: LoadOp
         finding.problems.append(fault)
         return
     size_bytes = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-    needs = memory_needs(json.loads((folder / "config.json").read_bytes()), compiled=_has_kernels())
+    config = json.loads((folder / "config.json").read_bytes())
+    needs = memory_needs(config, compiled=_has_kernels(), kv_cache_dtype=options.kv_cache_dtype)
     shown = ", ".join(f"{level} {size_text(needed)}" for level, needed in needs.items())
     finding.rows[model] = f"ok, {size_text(size_bytes)} in {folder}; memory: {shown}"
     available = find_memory().available_bytes

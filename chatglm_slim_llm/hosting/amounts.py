@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from chatglm_slim_llm.config import Quantization
+from chatglm_slim_llm.config import KVCacheDtype, Quantization
 
 _LEVEL_BYTES: dict[Quantization, float] = {"fp16": 2.0, "int8": 1.0, "int4": 0.516}
 """A weight of a linear layer; at int4 every 128 share a scale of two bytes."""
@@ -48,12 +48,14 @@ class Pace:
         return max(done - start, 0) / (now_s - start_s) if now_s - start_s >= 0.5 else 0.0
 
 
-def memory_needs(config: Mapping[str, Any], *, compiled: bool = True) -> dict[Quantization, int]:
+def memory_needs(
+    config: Mapping[str, Any], *, compiled: bool = True, kv_cache_dtype: KVCacheDtype = "auto"
+) -> dict[Quantization, int]:
     """Bytes of memory that a checkpoint with this config takes at each level that it can be loaded at.
 
     The linear layers have 2, 1 or half a byte a weight. Embedding and head share 2, or with the compiled kernels 1
     beside quantised layers. A conversation of full length has two numbers for each token, layer and column, of 2
-    bytes, or with the compiled kernels 1 beside int4 layers.
+    bytes, or with the compiled kernels 1 where they are int8.
     """
     hidden, layers = int(config["hidden_size"]), int(config["num_layers"])
     inner = int(config.get("inner_hidden_size") or 4 * hidden)
@@ -62,7 +64,8 @@ def memory_needs(config: Mapping[str, Any], *, compiled: bool = True) -> dict[Qu
     needs: dict[Quantization, int] = {}
     for level, bytes_each in _levels(config).items():
         table = int(config["vocab_size"]) * hidden * (1 if compiled and level != "fp16" else 2)
-        conversation = kept * (1 if compiled and level == "int4" else 2)
+        is_int8 = kv_cache_dtype == "int8" or (kv_cache_dtype == "auto" and level == "int4")
+        conversation = kept * (1 if compiled and is_int8 else 2)
         needs[level] = round(linear * bytes_each) + table + conversation + _WORKING_BYTES
     return needs
 

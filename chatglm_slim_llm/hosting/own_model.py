@@ -33,7 +33,8 @@ class OwnModel:
     def __init__(self, llm: ChatGLMSlim, progress: Progress) -> None:
         self._llm = llm
         llm.load(progress)
-        self._running: Running = share(llm.load_options()).get(allow_download=False)
+        options = llm.load_options()
+        self._running: Running = share(options).get(options.kv_cache_dtype, allow_download=False)
         self.quantization: str = self._running.loaded.level
         self.device = str(self._running.loaded.device)
         self.context = int(self._running.engine.model.config.max_sequence_length)

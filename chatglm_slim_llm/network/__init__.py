@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from chatglm_slim_llm.network.batched import BatchedForward
 from chatglm_slim_llm.network.configuration_chatglm import ChatGLMConfig
-from chatglm_slim_llm.network.decoding import SequentialForward, decode_steps, forward_for, kv_cache_bits
+from chatglm_slim_llm.network.decoding import (
+    SequentialForward,
+    decode_steps,
+    forward_for,
+    kv_cache_bits,
+    want_kernels_on,
+)
 from chatglm_slim_llm.network.detokenize import StreamDecoder
 from chatglm_slim_llm.network.network import Network
 from chatglm_slim_llm.network.states import read_states
@@ -27,4 +33,5 @@ __all__ = [
     "kv_cache_bits",
     "process_response",
     "read_states",
+    "want_kernels_on",
 ]

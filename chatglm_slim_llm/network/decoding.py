@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
+from chatglm_slim_llm.kernels import library
 from chatglm_slim_llm.network.batched import BatchedForward
 from chatglm_slim_llm.network.forward import C, Forward
 from chatglm_slim_llm.network.positions import Layout
@@ -92,10 +93,22 @@ def kv_cache_bits(model: AnyModel, wanted: Literal[16, 8] | None = None) -> Lite
     if BatchedForward.supports(model):
         return wanted or (8 if model.config.quantization_bit == 4 else 16)
     if wanted == 8:
-        raise ValueError(
-            f"keys and values of 8 bits need the compiled kernels, which do not run this model on {model.device}"
-        )
+        raise _no_kernels(model.device)
     return None
+
+
+def want_kernels_on(device: torch.device) -> None:
+    """Make sure that some model at least could have keys and values of 8 bits there.
+
+    Raises:
+        ValueError: the compiled kernels are not in use, or are not for that device.
+    """
+    if device.type != "cpu" or library() is None:
+        raise _no_kernels(device)
+
+
+def _no_kernels(device: torch.device) -> ValueError:
+    return ValueError(f"keys and values of 8 bits need the compiled kernels, which do not run this model on {device}")
 
 
 def forward_for(model: AnyModel, wanted: Literal[16, 8] | None = None) -> BatchedForward | SequentialForward:

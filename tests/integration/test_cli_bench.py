@@ -24,13 +24,22 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @needs_library
-@pytest.mark.parametrize("level", ["int4", pytest.param("fp16", marks=pytest.mark.slow)])
-def test_the_demo_is_measured_and_every_figure_is_a_positive_number(level):
-    done = bench("--shape", "demo", "--level", level, "--prompt", "40", "--new", "5", "--batch", "2", "--json")
+@pytest.mark.parametrize(
+    ("level", "options", "kept"),
+    [
+        ("int4", [], "int8"),
+        pytest.param("int4", ["--kv-cache-dtype", "fp16"], "fp16", marks=pytest.mark.slow),
+        pytest.param("fp16", [], "fp16", marks=pytest.mark.slow),
+    ],
+)
+def test_the_demo_is_measured_and_every_figure_is_a_positive_number(level, options, kept):
+    workload = ["--level", level, *options, "--prompt", "40", "--new", "5", "--batch", "2"]
+    done = bench("--shape", "demo", *workload, "--json")
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures.keys() >= KEYS
     assert (figures["layers"], figures["level"], figures["batch"], figures["new"]) == (6, level, 2, 5)
+    assert figures["kv_cache_dtype"] == kept
     assert all(figures[key] > 0 for key in KEYS - {"other_share"} if not isinstance(figures[key], str))
     assert figures["decode_tokens_per_s"] == pytest.approx(2 / figures["step_s"])
 

@@ -121,6 +121,14 @@ def test_a_level_can_be_chosen(chat):
     assert (status, json.loads(out)["quantization"]) == (0, "int8")
 
 
+def test_keys_and_values_are_kept_as_said(chat, without_kernels):
+    greedy = ["你好", "--temperature", "0"]
+    status, out, err = chat(*greedy, "--kv-cache-dtype", "int8")
+    assert (status, out) == (2, "")
+    assert err.startswith("error: kv_cache_dtype is int8, but keys and values of 8 bits need the compiled kernels")
+    assert chat(*greedy, "--kv-cache-dtype", "fp16")[:2] == (0, f"{GREETING}\n")
+
+
 @pytest.mark.parametrize("option", [["--temperature", "-1"], ["--top-p", "2"], ["--max-tokens", "0"], ["--stop", ""]])
 def test_a_wrong_option_is_wrong_usage(chat, option):
     status, out, err = chat("你好", *option)

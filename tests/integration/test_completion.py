@@ -349,7 +349,7 @@ def test_a_cache_tells_apart_objects_with_other_options_and_checkpoints_with_oth
 def test_the_model_of_one_call_stays_loaded_beside_the_own(llm: ChatGLMSlimLLM) -> None:
     own = ChatGLMSlimLLM(model="demo", device="cpu", temperature=0)
     own.invoke("你好", model=TINY, max_tokens=1)
-    assert own._weights_of(TINY).running is not None
+    assert own._weights_of(TINY).loaded is not None
     assert own._weights_of(TINY) is own._other_weights
 
 

@@ -349,6 +349,14 @@ def test_weights_that_are_missing_are_said_so_from_in_there(home):
     assert assistant.pid is None
 
 
+def test_how_keys_and_values_are_kept_reaches_the_process(home, monkeypatch):
+    monkeypatch.setenv("CHATGLM_SLIM_KERNELS", "torch")
+    with closing(ProcessAssistant(LoadOptions(kv_cache_dtype="int8"))) as assistant:
+        with pytest.raises(ConfigError, match=r"^kv_cache_dtype is int8, but") as refused:
+            assistant.load(nothing)
+        assert refused.value.key == "kv_cache_dtype"
+
+
 def test_closing_gives_back_all_memory_and_stops_a_loading(home):
     assistant = ProcessAssistant(LoadOptions())
     pids = []

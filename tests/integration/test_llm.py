@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 
-from chatglm_slim_llm import ChatGLMSlim
+from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimLLM
 from chatglm_slim_llm.engine.sequence import READ_AHEAD
 from chatglm_slim_llm.errors import (
     CheckpointNotFoundError,
@@ -26,6 +26,7 @@ from chatglm_slim_llm.errors import (
     GenerationError,
     PromptTooLongError,
 )
+from tests.unit.native import needs_library
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 HELLO = "你好👋！我是小灯，很高兴见到你，欢迎问我任何问题。"  # what the original answers to 你好, post-processed
@@ -260,7 +261,7 @@ def test_two_objects_with_the_same_weights_share_them(llm: ChatGLMSlim) -> None:
 def test_weights_load_once_on_first_use_and_tell_how_far_they_are() -> None:
     llm = ChatGLMSlim(model=TINY, device="cpu", quantization="int8")
     assert llm.is_available()
-    assert llm._weights.running is None
+    assert llm._weights.loaded is None
     told: list[tuple[str, int, int]] = []
     llm.load(progress=lambda *state: told.append(state))
     assert told[-1][1] == told[-1][2] > 0
@@ -274,6 +275,28 @@ def test_another_level_set_on_the_object_loads_the_weights_again() -> None:
     assert llm.invoke("你好", max_tokens=1).response_metadata["quantization"] == "fp16"
     llm.quantization = "int8"
     assert llm.invoke("你好", max_tokens=1).response_metadata["quantization"] == "int8"
+
+
+@needs_library
+def test_keys_and_values_kept_otherwise_need_no_other_weights() -> None:
+    llm = ChatGLMSlim(model=TINY, device="cpu")
+    before = llm._load()
+    llm.kv_cache_dtype = "int8"
+    after = llm._load()
+    assert after.engine is not before.engine
+    assert after.loaded is before.loaded
+    named = ChatGLMSlim(model="demo", device="cpu", kv_cache_dtype="int8")._load(model=TINY)  # as one call may
+    assert named.engine is after.engine
+
+
+@pytest.mark.parametrize("cls", [ChatGLMSlim, ChatGLMSlimLLM])
+def test_keys_and_values_are_kept_as_the_environment_says(
+    cls: type[Any], without_kernels: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHATGLM_SLIM_KV_CACHE_DTYPE", "int8")
+    with pytest.raises(ConfigError, match=r"^kv_cache_dtype is int8, but"):
+        cls(model=TINY, device="cpu").invoke("你好")
+    assert cls(model=TINY, device="cpu", kv_cache_dtype="auto", temperature=0).invoke("你好")
 
 
 def test_a_copy_shares_the_weights_and_a_pickle_finds_them_again(llm: ChatGLMSlim) -> None:
@@ -431,7 +454,7 @@ def test_half_a_surrogate_pair_is_an_error(llm: ChatGLMSlim) -> None:
 def test_tokens_are_counted_with_the_models_own_vocabulary() -> None:
     llm = ChatGLMSlim(model=TINY, device="cpu", quantization="int8")
     assert llm.get_num_tokens("你好") == 2
-    assert llm._weights.running is None  # the weights are not needed for that
+    assert llm._weights.loaded is None  # the weights are not needed for that
     assert llm.get_num_tokens("<sop>") > 1
 
 
@@ -439,6 +462,7 @@ def test_cache_keys_tell_apart_what_replies_depend_on(llm: ChatGLMSlim) -> None:
     others = [
         {"model": "demo"},
         {"quantization": "int4"},
+        {"kv_cache_dtype": "fp16"},
         {"temperature": 1},
         {"top_p": 0.5},
         {"seed": 1},

@@ -20,9 +20,10 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from llm.migrations import migrate
 from llm.parts import AttachmentPart, ReasoningPart, StreamEvent, TextPart, ToolCallPart, ToolResultPart
 
-from chatglm_slim_llm import ChatGLMSlim
+from chatglm_slim_llm import ChatGLMSlim, checkpoint
 from chatglm_slim_llm.errors import CheckpointNotFoundError, PromptTooLongError
 from chatglm_slim_llm.llm_plugin.boundary import keep
+from tests.unit.native import needs_library
 from tests.unit.workers import wait_until
 
 TINY = Path(__file__).parents[1] / "data" / "reference" / "tiny_v11"
@@ -55,9 +56,7 @@ def find_price(item: str) -> str:
 
 
 def engine() -> Any:
-    running = ChatGLMSlim(model=str(TINY))._weights.running
-    assert running is not None
-    return running.engine
+    return ChatGLMSlim(model=str(TINY))._load().engine
 
 
 # --- one reply ---
@@ -109,10 +108,30 @@ def test_weights_stay_between_calls_though_nobody_holds_the_model(tmp_path: Path
     copy = str(shutil.copytree(TINY, tmp_path / "tiny"))  # which no other test may hold
     llm.get_model("chatglm").prompt("hello", model=copy, max_tokens=1).text()
     gc.collect()
-    assert ChatGLMSlim(model=copy)._weights.running is not None
+    assert ChatGLMSlim(model=copy)._weights.loaded is not None
     llm.get_model("chatglm").prompt("hello", model=str(TINY), max_tokens=1).text()
     gc.collect()
-    assert ChatGLMSlim(model=copy)._weights.running is None  # one checkpoint at a time
+    assert ChatGLMSlim(model=copy)._weights.loaded is None  # one checkpoint at a time
+
+
+@needs_library
+def test_embeddings_and_replies_share_the_weights_however_the_context_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CHATGLM_SLIM_MODEL", str(shutil.copytree(TINY, tmp_path / "tiny")))
+    loads, load = [], checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda *a, **k: (loads.append(1), load(*a, **k))[1])
+    for kv_cache_dtype in ("int8", "fp16"):
+        llm.get_model("chatglm").prompt("hello", max_tokens=1, kv_cache_dtype=kv_cache_dtype).text()
+        gc.collect()
+        llm.get_embedding_model("chatglm-embed").embed("hello")
+        gc.collect()
+    assert len(loads) == 1
+
+
+def test_how_the_context_is_kept_is_an_option(model: llm.Model, without_kernels: None) -> None:
+    with pytest.raises(llm.ModelError, match=r"^kv_cache_dtype is int8, but"):
+        model.prompt("你好", kv_cache_dtype="int8").text()
 
 
 # --- conversations ---

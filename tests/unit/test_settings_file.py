@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 from tui import settings
+from tui.arguments import parser, settings_of
 from tui.settings import LoadedSettings, Settings, hints, load, save
 from tui.settings.docs import TITLES, explanations
 from tui.settings.text import parsed, shown
@@ -39,6 +41,14 @@ def test_an_argument_wins_over_the_environment_which_wins_over_the_file(tmp_path
         "environment",
         "file",
     ]
+
+
+def test_the_commands_options_reach_the_settings():
+    said = parser().parse_args(
+        ["--model", "m", "--quantization", "int4", "--device", "cpu", "--kv-cache-dtype", "int8"]
+    )
+    loaded = load(Path("none.toml"), settings_of(said), {})
+    assert loaded.settings.load == LoadOptions(model="m", quantization="int4", device="cpu", kv_cache_dtype="int8")
 
 
 @pytest.mark.parametrize(("text", "expected"), [("1", True), ("true", True), ("off", False), ("0", False)])

@@ -15,8 +15,8 @@ from typing import cast
 import pytest
 
 import chatglm_slim_llm.checkpoint as checkpoint
-from chatglm_slim_llm.config import LoadOptions, Quantization
-from chatglm_slim_llm.errors import CheckpointNotFoundError
+from chatglm_slim_llm.config import KVCacheDtype, LoadOptions, Quantization
+from chatglm_slim_llm.errors import CheckpointNotFoundError, ConfigError
 from chatglm_slim_llm.weights import share
 from tests.unit.native import needs_library
 
@@ -30,6 +30,7 @@ def options(folder: Path = TINY) -> LoadOptions:
 def test_the_same_options_give_the_same_handle_while_somebody_holds_it() -> None:
     first = share(options())
     assert share(options()) is first
+    assert share(replace(options(), kv_cache_dtype="int8")) is first  # the same weights
     assert share(LoadOptions(model=str(TINY), device="cpu", quantization="int8")) is not first
     assert copy.deepcopy(first) is first
     assert pickle.loads(pickle.dumps(first)) is first
@@ -58,13 +59,30 @@ def test_two_names_of_one_folder_share_the_model(tmp_path: Path) -> None:
 @needs_library
 @pytest.mark.parametrize(("level", "same"), [("fp16", "fp16"), ("int4", "int8")])
 def test_only_keys_and_values_that_differ_take_another_engine_on_the_same_weights(level: str, same: str) -> None:
-    demo = LoadOptions(model="demo", quantization=cast(Quantization, level), device="cpu")
-    handles = {dtype: share(replace(demo, kv_cache_dtype=dtype)) for dtype in ("auto", "fp16", "int8")}
-    running = {dtype: handle.get(allow_download=False) for dtype, handle in handles.items()}
-    other = {"fp16", "int8"} - {same}
-    assert running[same].engine is running["auto"].engine
-    assert running[other.pop()].engine is not running["auto"].engine
+    demo = share(LoadOptions(model="demo", quantization=cast(Quantization, level), device="cpu"))
+    dtypes: tuple[KVCacheDtype, ...] = ("auto", "fp16", "int8")
+    running = {dtype: demo.get(dtype, allow_download=False) for dtype in dtypes}
+    assert running["fp16" if same == "fp16" else "int8"] is running["auto"]
+    assert running["int8" if same == "fp16" else "fp16"].engine is not running["auto"].engine
     assert len({id(each.loaded) for each in running.values()}) == 1
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_int8_keys_and_values_are_refused_before_anything_is_read_where_torch_runs_the_model(
+    is_loaded: bool, without_kernels: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads, load = [], checkpoint.load
+    monkeypatch.setattr(checkpoint, "load", lambda *a, **k: (loads.append(1), load(*a, **k))[1])
+    handle = share(options())
+    if is_loaded:
+        handle.get(allow_download=False)
+    loads.clear()
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"^kv_cache_dtype is int8, but .*; take auto or fp16, or see") as refused:
+            handle.get("int8", allow_download=False)
+        assert refused.value.key == "kv_cache_dtype"
+    assert not loads
+    assert handle.get("fp16", allow_download=False) is handle.get(allow_download=False)
 
 
 def test_the_model_leaves_memory_with_the_last_handle() -> None:
@@ -92,7 +110,7 @@ def test_a_checkpoint_that_changed_is_not_mistaken_for_the_one_in_memory(tmp_pat
 def test_the_tokenizer_comes_without_the_weights() -> None:
     handle = share(options())
     tokenizer = handle.get_tokenizer(allow_download=False)
-    assert handle.running is None
+    assert handle.loaded is None
     assert handle.get_tokenizer(allow_download=False) is tokenizer
 
 
