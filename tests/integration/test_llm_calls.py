@@ -102,10 +102,16 @@ def test_what_every_chat_model_is_given_is_taken() -> None:
 
 def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim) -> None:
     steps: list[int] = []
-    hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda _m, args, _o: steps.append(len(args[0])))
+    pause_s = 0.02  # else a tiny model is done before readers on a busy machine have asked and read
+
+    def count(_module: Any, args: Any, _output: Any) -> None:
+        steps.append(len(args[0]))
+        time.sleep(pause_s)
+
+    hook = llm._load().loaded.model.lm_head.register_forward_hook(count)
     try:
         replies = llm.batch(["你好"] * 12)
-        together = len(steps)
+        together, pause_s = len(steps), 0
         steps.clear()
         llm.batch(["你好"] * 12, {"max_concurrency": 1})
     finally:
