@@ -44,7 +44,8 @@ class LoadOptions:
     """``auto`` takes CUDA, then Apple's MPS, then the CPU."""
     kv_cache_dtype: KVCacheDtype = "auto"
     """How keys and values of the context are kept: ``int8`` takes half the memory of ``fp16``, and needs the compiled
-    kernels. ``auto`` is int8 beside weights of int4, where those kernels run. Torch keeps them in its own precision."""
+    kernels. ``auto`` is int8 beside weights of int4, where those kernels run. Where torch runs the model, they have
+    the precision of the checkpoint, as a rule fp16."""
 
     def __post_init__(self) -> None:
         if not self.model.strip():

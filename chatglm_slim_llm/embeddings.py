@@ -30,9 +30,9 @@ class ChatGLMSlimEmbeddings(LocalWeights, Embeddings):
     """Vectors from the hidden states of a ChatGLM-6B(-Slim) checkpoint, or of the small demo model.
 
     Takes the options and environment variables of `ChatGLMSlim` that say which model, and shares the weights with one
-    of the same options. A text that is longer than the model's context is read in windows of equal length. An empty
-    text has a vector too: what the model makes of the mark that ends every prompt. One object may be used from any
-    number of threads, also while the model answers.
+    of the same model, level and device. A text that is longer than the model's context is read in windows of equal
+    length. An empty text has a vector too: what the model makes of the mark that ends every prompt. One object may be
+    used from any number of threads, also while the model answers.
 
     Raises:
         ConfigError: an option is unknown or has a value that cannot be used.

@@ -17,7 +17,8 @@ class LocalModel(LocalWeights):
 
     kv_cache_dtype: KVCacheDtype = "auto"
     """How keys and values of the context are kept: ``int8`` takes half the memory of ``fp16``, and needs the compiled
-    kernels. ``auto`` is int8 beside weights of int4, where those kernels run. Torch keeps them in its own precision."""
+    kernels. ``auto`` is int8 beside weights of int4, where those kernels run. Where torch runs the model, they have
+    the precision of the checkpoint, as a rule fp16."""
     temperature: float = GenerationOptions.temperature
     """Above 1 flattens the distribution, below 1 sharpens it; 0 means greedy."""
     top_p: float = GenerationOptions.top_p

@@ -82,15 +82,17 @@ class LocalWeights(BaseModel):
         """The handle of this object's model, or of the one that a call names instead."""
         options = self.load_options()
         if model is not None and model != self.model:
-            other = replace(options, model=model)
-            if self._other_weights is None or not self._other_weights.are_of(other):
-                self._other_weights = None  # two more models may not fit into memory side by side
-                self._other_weights = share(other)
-            return self._other_weights
+            return self._other(replace(options, model=model))
         if not self._weights.are_of(options):  # a field was set since
-            del self._weights
             self._weights = share(options)
         return self._weights
+
+    def _other(self, options: LoadOptions) -> Weights:
+        """The handle of another model, which takes the place of the last other one."""
+        other = self._other_weights  # read once: another thread may name a third model meanwhile
+        if other is None or not other.are_of(options):
+            other = self._other_weights = share(options)  # lets go of the last one before this one loads
+        return other
 
     def _tokenizer(self) -> ChatGLMTokenizer:
         """The model's tokenizer, without loading gigabytes of weights for it."""

@@ -1,4 +1,4 @@
-"""One model in memory for everybody who runs the same weights in the same way.
+"""One model in memory for everybody who runs the same weights.
 
 `share` hands out a handle that costs nothing; the weights load when somebody first asks for them, and leave memory when
 the last handle is gone. The tokenizer alone can be had without the weights.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +20,8 @@ from chatglm_slim_llm.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import torch
 
     from chatglm_slim_llm.checkpoint import Loaded, Progress
     from chatglm_slim_llm.engine import Engine
@@ -40,15 +44,15 @@ class Weights:
     """
 
     def __init__(self, options: LoadOptions) -> None:
-        self.options = options
+        self._options = options
         self._lock = threading.Lock()
-        self._in_memory: _InMemory | None = None
+        self._running: dict[KVCacheDtype, Running] = {}
         self._tokenizer: ChatGLMTokenizer | None = None
 
     @property
     def loaded(self) -> Loaded | None:
         """The model, if it is in memory."""
-        return None if self._in_memory is None else self._in_memory.loaded
+        return next((running.loaded for running in list(self._running.values())), None)
 
     def get(
         self, kv_cache_dtype: KVCacheDtype = "auto", *, allow_download: bool, progress: Progress | None = None
@@ -63,41 +67,49 @@ class Weights:
         Raises:
             CheckpointError: there is no such checkpoint, or it cannot be read or downloaded.
             QuantizationError: the checkpoint is quantised to another level than asked for.
-            ConfigError: keys and values are to be int8, but the compiled kernels cannot run this model.
+            ConfigError: the device is not there, or keys and values are to be int8, but the compiled kernels cannot
+                run this model.
         """
-        if self._in_memory is None:
-            _want_kernels(self.options.device, kv_cache_dtype)
+        if kv_cache_dtype not in self._running:
             with self._lock:
-                if self._in_memory is None:
-                    self._in_memory = self._load(allow_download, progress)
-        return self._in_memory.run(kv_cache_dtype)
+                if kv_cache_dtype not in self._running:
+                    self._running[kv_cache_dtype] = self._load(kv_cache_dtype, allow_download, progress)
+        return self._running[kv_cache_dtype]
 
-    def _load(self, allow_download: bool, progress: Progress | None) -> _InMemory:
-        from chatglm_slim_llm.checkpoint import load, resolve_folder
+    def _load(self, kv_cache_dtype: KVCacheDtype, allow_download: bool, progress: Progress | None) -> Running:
+        from chatglm_slim_llm.checkpoint import load, pick_device, resolve_folder
+        from chatglm_slim_llm.engine import Engine
+        from chatglm_slim_llm.network import forward_for
 
         _spare_the_collector()
-        options = self.options
+        options, device = self._options, pick_device(self._options.device)
+        want_kernels(device, kv_cache_dtype)  # before gigabytes are read for nothing
         folder = resolve_folder(options.model, allow_download=allow_download, progress=progress)
         with _loading:  # two loads at a time would only fight for memory and disk
-            key = (str(folder.resolve()), _fingerprint(folder), options.quantization, options.device)
-            if (known := _all_in_memory.get(key)) is None:
-                known = _InMemory(load(options, allow_download=allow_download, progress=progress))
-                _all_in_memory[key] = known
-        return known
+            key = (str(folder.resolve()), _fingerprint(folder), options.quantization, str(device))
+            if (loaded := _loaded.get(key)) is None:
+                loaded = _loaded[key] = load(options, allow_download=allow_download, progress=progress)
+            bits = kept_bits(loaded.model, kv_cache_dtype)
+            key_and_bits = (*key, bits)
+            if (running := _running.get(key_and_bits)) is None:
+                forward = forward_for(loaded.model, bits)
+                running = Running(Engine(loaded.model, loaded.tokenizer, forward=forward), loaded)
+                _running[key_and_bits] = running
+        return running
 
     def are_of(self, options: LoadOptions) -> bool:
         """Whether these options name the same weights, however they have keys and values kept."""
-        return self.options == _weights_alone(options)
+        return self._options == _weights_alone(options)
 
     def get_tokenizer(self, *, allow_download: bool) -> ChatGLMTokenizer:
         """The model's tokenizer, without loading gigabytes of weights for it."""
-        if self._in_memory is not None:
-            return self._in_memory.loaded.tokenizer
+        if (loaded := self.loaded) is not None:
+            return loaded.tokenizer
         with self._lock:
             if self._tokenizer is None:
                 from chatglm_slim_llm.checkpoint import load_tokenizer, resolve_folder
 
-                folder = resolve_folder(self.options.model, allow_download=allow_download)
+                folder = resolve_folder(self._options.model, allow_download=allow_download)
                 self._tokenizer = load_tokenizer(folder)
             return self._tokenizer
 
@@ -105,14 +117,14 @@ class Weights:
         """Changes when a file of the checkpoint does; empty while the checkpoint is not on this machine."""
         from chatglm_slim_llm.checkpoint import is_available, resolve_folder
 
-        model = self.options.model
+        model = self._options.model
         return _fingerprint(resolve_folder(model, allow_download=False)) if is_available(model) else ""
 
     def __deepcopy__(self, _memo: object) -> Weights:
         return self  # a copy of a chat model answers with the same weights
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return share, (self.options,)  # in another process it loads its own
+        return share, (self._options,)  # in another process it loads its own
 
 
 def share(options: LoadOptions) -> Weights:
@@ -132,58 +144,39 @@ def _weights_alone(options: LoadOptions) -> LoadOptions:
     return replace(options, kv_cache_dtype="auto")
 
 
-class _InMemory:
-    """A loaded model and the engines that run it."""
-
-    def __init__(self, loaded: Loaded) -> None:
-        self.loaded = loaded
-        self._lock = threading.Lock()
-        self._running: dict[int | None, Running] = {}
-
-    def run(self, kv_cache_dtype: KVCacheDtype) -> Running:
-        """The one engine that keeps keys and values in this way."""
-        from chatglm_slim_llm.engine import Engine
-        from chatglm_slim_llm.network import forward_for
-
-        model, tokenizer = self.loaded.model, self.loaded.tokenizer
-        bits = kept_bits(model, kv_cache_dtype)
-        with self._lock:
-            if bits not in self._running:
-                self._running[bits] = Running(Engine(model, tokenizer, forward=forward_for(model, bits)), self.loaded)
-            return self._running[bits]
-
-
 def kept_bits(model: AnyModel, kv_cache_dtype: KVCacheDtype) -> Literal[16, 8] | None:
-    """How keys and values of a loaded model are kept; None: in the model's own precision.
+    """How keys and values of a loaded model are kept; None: torch keeps them.
 
     Raises:
         ConfigError: they are to be int8, but the compiled kernels cannot run this model.
     """
     from chatglm_slim_llm.network import kv_cache_bits
 
-    try:
+    with _naming_the_option(kv_cache_dtype):
         return kv_cache_bits(model, KV_CACHE_BITS[kv_cache_dtype])
-    except ValueError as error:
-        raise _cannot_keep(kv_cache_dtype, error) from error
 
 
-def _want_kernels(device: str, kv_cache_dtype: KVCacheDtype) -> None:
-    """Refuse before gigabytes are read what could not be done with them."""
-    from chatglm_slim_llm.checkpoint.loading import pick_device
+def want_kernels(device: torch.device, kv_cache_dtype: KVCacheDtype) -> None:
+    """Refuse what no model could do on that device.
+
+    Raises:
+        ConfigError: keys and values are to be int8, but the compiled kernels are not in use there.
+    """
     from chatglm_slim_llm.network import want_kernels_on
 
     if KV_CACHE_BITS[kv_cache_dtype] == 8:
-        try:
-            want_kernels_on(pick_device(device))
-        except ValueError as error:
-            raise _cannot_keep(kv_cache_dtype, error) from error
+        with _naming_the_option(kv_cache_dtype):
+            want_kernels_on(device)
 
 
-def _cannot_keep(kv_cache_dtype: KVCacheDtype, why: ValueError) -> ConfigError:
-    return ConfigError(
-        f"kv_cache_dtype is {kv_cache_dtype}, but {why}; take auto or fp16, or see `chatglm-slim doctor`",
-        key="kv_cache_dtype",
-    )
+@contextmanager
+def _naming_the_option(kv_cache_dtype: KVCacheDtype) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(
+            f"kv_cache_dtype is {kv_cache_dtype}, but {error}; auto and fp16 do without", key="kv_cache_dtype"
+        ) from error
 
 
 @cache
@@ -205,5 +198,7 @@ def _fingerprint(folder: Path) -> str:
 
 _sharing, _loading = threading.Lock(), threading.Lock()
 _handles: WeakValueDictionary[LoadOptions, Weights] = WeakValueDictionary()
-_all_in_memory: WeakValueDictionary[tuple[str, str, str, str], _InMemory] = WeakValueDictionary()
-"""By folder, so that two names of one checkpoint share it too."""
+_loaded: WeakValueDictionary[tuple[str, str, str, str], Loaded] = WeakValueDictionary()
+"""By folder and device, so that two names of one checkpoint share it too."""
+_running: WeakValueDictionary[tuple[str, str, str, str, int | None], Running] = WeakValueDictionary()
+"""The same, and by how keys and values are kept."""

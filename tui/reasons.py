@@ -55,6 +55,10 @@ _CHINESE = {
     "the knowledge base {name} is empty; add files to it, or switch it off for this chat": (
         "知识库“{name}”是空的；请添加文件，或在本对话中停用它"
     ),
+    "kv_cache_dtype is {found}, but keys and values of 8 bits need the compiled kernels, {reason};"
+    " auto and fp16 do without": (
+        "kv_cache_dtype 的值是 {found}，但 8 位的键和值需要编译的内核（{reason}）；auto 和 fp16 不需要"
+    ),
     # plugins
     "it comes from the package {package} and nobody has enabled it; to use it: {command}": (
         "来自软件包 {package}，还没有启用；启用：{command}"

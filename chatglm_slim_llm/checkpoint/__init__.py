@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chatglm_slim_llm.lazily import lazily
 
 if TYPE_CHECKING:
-    from chatglm_slim_llm.checkpoint.loading import Loaded, load, load_model, load_tokenizer
+    from chatglm_slim_llm.checkpoint.loading import Loaded, load, load_model, load_tokenizer, pick_device
     from chatglm_slim_llm.checkpoint.prefix import load_prefix
     from chatglm_slim_llm.checkpoint.progress import Progress
     from chatglm_slim_llm.checkpoint.pull import fingerprint, is_available, resolve_folder
@@ -29,6 +29,7 @@ __all__ = [
     "load_model",
     "load_prefix",
     "load_tokenizer",
+    "pick_device",
     "quantize_checkpoint",
     "resolve_folder",
     "slim",
@@ -43,6 +44,7 @@ _MODULES = {
     "load_model": "loading",
     "load_prefix": "prefix",
     "load_tokenizer": "loading",
+    "pick_device": "loading",
     "quantize_checkpoint": "quantize",
     "resolve_folder": "pull",
     "slim": "slimming",

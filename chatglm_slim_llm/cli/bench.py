@@ -54,7 +54,9 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from chatglm_slim_llm.cli.measuring import Workload, load_shape, measure
+    from chatglm_slim_llm.weights import want_kernels
 
+    want_kernels(torch.device("cpu"), args.kv_cache_dtype)  # before gigabytes are made for nothing
     if args.threads:
         torch.set_num_threads(args.threads)
     model, start_s = load_shape(args.shape, args.level, args.layers)

@@ -74,7 +74,7 @@ def diagnose(model: str | None = None, *, environ: Mapping[str, str] = os.enviro
     machine, installed, kept = _look_at_machine(), find_installed(), find_kept(environ)
     options, wrong = _options(model, environ)
     checkpoints, added = _look_at_checkpoints(options), _look_at_plugins()
-    found = [*wrong, *_problems(installed.problems), *machine.problems, *_problems(kept.problems)]
+    found = [*wrong, *_problems(installed.problems), *machine.problems, *_misfits(options), *_problems(kept.problems)]
     diagnosis: Diagnosis = {
         "program": _look_at_program(),
         "packages": installed.packages,
@@ -100,6 +100,20 @@ def _options(model: str | None, environ: Mapping[str, str]) -> tuple[LoadOptions
         return LoadOptions.resolve(model, environ=environ), []
     except ConfigError as error:
         return LoadOptions(), [{"found": str(error), "do": f"correct or unset {error.source}"}]
+
+
+def _misfits(options: LoadOptions) -> list[Problem]:
+    """Options that no model here could follow."""
+    try:
+        from chatglm_slim_llm.checkpoint import pick_device
+        from chatglm_slim_llm.weights import want_kernels
+
+        want_kernels(pick_device(options.device), options.kv_cache_dtype)
+    except ConfigError as error:
+        return [{"found": str(error), "do": f"correct or unset CHATGLM_SLIM_{error.key.upper()}"}]
+    except (ImportError, OSError, RuntimeError):  # torch is broken, which is a problem of its own
+        pass
+    return []
 
 
 def _look_at_program() -> Table:

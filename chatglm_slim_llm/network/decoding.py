@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from chatglm_slim_llm.kernels import library
+from chatglm_slim_llm.kernels.library import why_not
 from chatglm_slim_llm.network.batched import BatchedForward
 from chatglm_slim_llm.network.forward import C, Forward
 from chatglm_slim_llm.network.positions import Layout
@@ -93,7 +93,8 @@ def kv_cache_bits(model: AnyModel, wanted: Literal[16, 8] | None = None) -> Lite
     if BatchedForward.supports(model):
         return wanted or (8 if model.config.quantization_bit == 4 else 16)
     if wanted == 8:
-        raise _no_kernels(model.device)
+        want_kernels_on(model.device)
+        raise ValueError(f"{_NEEDS_KERNELS}, which cannot run this model")
     return None
 
 
@@ -103,12 +104,13 @@ def want_kernels_on(device: torch.device) -> None:
     Raises:
         ValueError: the compiled kernels are not in use, or are not for that device.
     """
-    if device.type != "cpu" or library() is None:
-        raise _no_kernels(device)
+    if device.type != "cpu":
+        raise ValueError(f"{_NEEDS_KERNELS}, which run on a processor and not on {device}")
+    if (reason := why_not()) is not None:
+        raise ValueError(f"{_NEEDS_KERNELS}, which are not in use: {reason}")
 
 
-def _no_kernels(device: torch.device) -> ValueError:
-    return ValueError(f"keys and values of 8 bits need the compiled kernels, which do not run this model on {device}")
+_NEEDS_KERNELS = "keys and values of 8 bits need the compiled kernels"
 
 
 def forward_for(model: AnyModel, wanted: Literal[16, 8] | None = None) -> BatchedForward | SequentialForward:

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from scripted_assistant import DONE, ScriptedAssistant
 from test_tui_chat import Chat, asked, chatting
 
@@ -255,6 +256,16 @@ async def test_a_newcomer_is_asked_which_model_and_only_once(tmp_path: Path) -> 
     async with chatting(tmp_path, is_first=True) as chat:
         await chat.until(lambda: chat.status == "ready")
         assert not isinstance(chat.app.screen, FirstStart)
+
+
+async def test_a_newcomers_options_outlast_the_question(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHATGLM_SLIM_QUANTIZATION", "int4")
+    async with chatting(tmp_path, is_first=True) as chat:
+        await chat.until(lambda: isinstance(chat.app.screen, FirstStart))
+        await chat.pilot.press("escape")
+        await chat.until(lambda: chat.status == "ready")
+        assert chat.app.loaded.settings.load.quantization == "int4"
+    assert (tmp_path / "settings.toml").read_text(encoding="utf-8").splitlines() == ["[load]", 'model = "demo"']
 
 
 async def test_another_model_takes_the_place_and_the_first_lets_go_of_its_memory(tmp_path: Path) -> None:

@@ -24,10 +24,12 @@ async def test_three_ways_to_begin_are_offered_with_what_each_means():
 
 
 @pytest.mark.parametrize("key", ["enter", "escape"])
-async def test_the_demo_model_is_one_key_away(key):
-    async with showing(FirstStart(LoadOptions(quantization="int4", device="cpu"))) as shown:
+@pytest.mark.parametrize("level", [None, "int4"])
+async def test_the_demo_model_is_one_key_away(key, level):
+    options = LoadOptions(quantization=level or "fp16", device="cpu")
+    async with showing(FirstStart(options, level)) as shown:
         await shown.press(key)
-        assert shown.results == [LoadOptions(model="demo", device="cpu")]
+        assert shown.results == [options]
 
 
 async def test_the_download_comes_at_the_level_that_fits_into_memory(monkeypatch):
@@ -36,6 +38,17 @@ async def test_the_download_comes_at_the_level_that_fits_into_memory(monkeypatch
         assert "it runs at int8" in shown.words
         await shown.press("end", "enter")
         assert shown.results == [LoadOptions(model=DEFAULT_HUB_ID, quantization="int8")]
+
+
+@pytest.mark.parametrize(("stored_bits", "expected"), [(0, "int4"), (8, "int8")])
+async def test_a_level_that_was_asked_for_is_kept_where_the_checkpoint_has_it(tmp_path, stored_bits, expected):
+    folder = write_checkpoint(tmp_path / "six-b", quantization_bit=stored_bits)
+    async with showing(FirstStart(LoadOptions(quantization="int4"), "int4"), size=(120, 40)) as shown:
+        await shown.press("down", "enter")
+        await shown.paste(str(folder))
+        await shown.press("enter")
+        await shown.until(lambda: shown.results)
+        assert shown.results == [LoadOptions(model=str(folder), quantization=expected)]
 
 
 async def test_a_folder_is_checked_before_it_is_taken(tmp_path):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -351,6 +353,23 @@ def test_the_model_of_one_call_stays_loaded_beside_the_own(llm: ChatGLMSlimLLM) 
     own.invoke("你好", model=TINY, max_tokens=1)
     assert own._weights_of(TINY).loaded is not None
     assert own._weights_of(TINY) is own._other_weights
+
+
+def test_each_of_many_calls_at_once_gets_the_model_that_it_names() -> None:
+    own = ChatGLMSlimLLM(model="demo", device="cpu")
+    models = [f"{TINY}/{number}" for number in range(6)]  # handles read no file
+
+    def ask(model: str) -> int:
+        wanted = replace(own.load_options(), model=model)
+        return sum(not own._weights_of(model).are_of(wanted) for _ in range(1500))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(6) as pool:
+            assert sum(pool.map(ask, models)) == 0
+    finally:
+        sys.setswitchinterval(interval)
 
 
 # --- tracing, writing ---

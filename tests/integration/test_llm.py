@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import pickle
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -291,12 +292,13 @@ def test_keys_and_values_kept_otherwise_need_no_other_weights() -> None:
 
 @pytest.mark.parametrize("cls", [ChatGLMSlim, ChatGLMSlimLLM])
 def test_keys_and_values_are_kept_as_the_environment_says(
-    cls: type[Any], without_kernels: None, monkeypatch: pytest.MonkeyPatch
+    cls: type[Any], without_kernels: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("CHATGLM_SLIM_KV_CACHE_DTYPE", "int8")
+    model = str(shutil.copytree(TINY, tmp_path / "tiny"))  # which nobody has loaded with the kernels
     with pytest.raises(ConfigError, match=r"^kv_cache_dtype is int8, but"):
-        cls(model=TINY, device="cpu").invoke("你好")
-    assert cls(model=TINY, device="cpu", kv_cache_dtype="auto", temperature=0).invoke("你好")
+        cls(model=model, device="cpu").invoke("你好")
+    assert cls(model=model, device="cpu", kv_cache_dtype="auto", temperature=0).invoke("你好")
 
 
 def test_a_copy_shares_the_weights_and_a_pickle_finds_them_again(llm: ChatGLMSlim) -> None:

@@ -223,6 +223,22 @@ def test_the_6b_model_needs_what_its_table_says():
     assert list(memory_needs(SLIM_6B | {"quantization_bit": 4})) == ["int4"]
 
 
+@pytest.mark.parametrize(
+    ("variables", "what"),
+    [
+        ({"KV_CACHE_DTYPE": "int8"}, "kernels, which are not in use: CHATGLM_SLIM_KERNELS is torch"),
+        ({"KV_CACHE_DTYPE": "int8", "DEVICE": "meta"}, "kernels, which run on a processor and not on meta"),
+        ({"DEVICE": "cuda:99"}, "device 'cuda:99' cannot be used"),
+    ],
+)
+def test_options_that_cannot_be_followed_here_are_a_problem(environ, without_kernels, variables, what):
+    assert diagnose(environ=environ)["problems"] == []
+    environ |= {f"CHATGLM_SLIM_{name}": value for name, value in variables.items()}
+    (problem,) = diagnose(environ=environ)["problems"]
+    assert what in problem["found"]
+    assert problem["do"] == f"correct or unset CHATGLM_SLIM_{next(iter(variables))}"
+
+
 def test_a_level_that_does_not_fit_is_a_problem_with_a_level_that_does(environ, tmp_path, monkeypatch):
     folder = shutil.copytree(TINY, tmp_path / "model")
     (folder / "config.json").chmod(0o644)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.files import read_attachment
 from chatglm_slim_llm.hosting.process import ChildProcess
@@ -19,6 +20,7 @@ from chatglm_slim_llm.retrieval.plugged import PluggedFinder
 from chatglm_slim_llm.storage import ConversationStore
 from chatglm_slim_llm.storage.exchange import write_export
 from chatglm_slim_llm.toolbox import build_tools
+from chatglm_slim_llm.weights import share
 from tests.plugin_folder import PluginFolder
 from tui import settings
 from tui.language import use
@@ -44,6 +46,11 @@ def is_chinese(text: str, *names: str) -> bool:
         assert name in text
         text = text.replace(name, "")
     return bool(re.search("[一-鿿]", text)) and not re.search(r"[a-z]{3,} [a-z]{2,}", re.sub("（.*?）", "", text))
+
+
+def test_keys_and_values_that_cannot_be_kept_so(without_kernels: None) -> None:
+    said = raised(lambda: share(LoadOptions()).get("int8", allow_download=False))
+    assert is_chinese(told(said), "kv_cache_dtype", "auto", "fp16")
 
 
 def test_a_damaged_history(tmp_path: Path) -> None:

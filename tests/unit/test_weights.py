@@ -15,8 +15,10 @@ from typing import cast
 import pytest
 
 import chatglm_slim_llm.checkpoint as checkpoint
+from chatglm_slim_llm.checkpoint import pick_device
 from chatglm_slim_llm.config import KVCacheDtype, LoadOptions, Quantization
 from chatglm_slim_llm.errors import CheckpointNotFoundError, ConfigError
+from chatglm_slim_llm.network import BatchedForward
 from chatglm_slim_llm.weights import share
 from tests.unit.native import needs_library
 
@@ -69,20 +71,47 @@ def test_only_keys_and_values_that_differ_take_another_engine_on_the_same_weight
 
 @pytest.mark.parametrize("is_loaded", [False, True])
 def test_int8_keys_and_values_are_refused_before_anything_is_read_where_torch_runs_the_model(
-    is_loaded: bool, without_kernels: None, monkeypatch: pytest.MonkeyPatch
+    is_loaded: bool, without_kernels: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     loads, load = [], checkpoint.load
     monkeypatch.setattr(checkpoint, "load", lambda *a, **k: (loads.append(1), load(*a, **k))[1])
-    handle = share(options())
+    handle = share(options(Path(shutil.copytree(TINY, tmp_path / "tiny"))))  # which nobody has loaded with the kernels
     if is_loaded:
         handle.get(allow_download=False)
     loads.clear()
     for _ in range(2):
-        with pytest.raises(ConfigError, match=r"^kv_cache_dtype is int8, but .*; take auto or fp16, or see") as refused:
+        with pytest.raises(ConfigError, match=r"^kv_cache_dtype is int8, but .*; auto and fp16 do without$") as refused:
             handle.get("int8", allow_download=False)
         assert refused.value.key == "kv_cache_dtype"
+    del refused  # its traceback holds the handle
     assert not loads
     assert handle.get("fp16", allow_download=False) is handle.get(allow_download=False)
+
+
+def test_a_device_that_is_not_there_is_the_devices_fault() -> None:
+    handle = share(replace(options(), device="cuda:99", kv_cache_dtype="int8"))
+    with pytest.raises(ConfigError, match=r"^device 'cuda:99' cannot be used") as refused:
+        handle.get("int8", allow_download=False)
+    assert refused.value.key == "device"
+
+
+def test_the_device_that_auto_means_is_one_with_it() -> None:
+    automatic, named = (share(replace(options(), device=name)) for name in ("auto", str(pick_device("auto"))))
+    assert automatic.get(allow_download=False) is named.get(allow_download=False)
+
+
+def test_a_model_that_still_answers_is_found_though_its_handle_is_gone() -> None:
+    running = share(options()).get(allow_download=False)
+    assert share(options()).get(allow_download=False) is running
+
+
+@needs_library
+def test_a_model_that_cannot_do_what_is_wanted_leaves_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BatchedForward, "supports", lambda _model: False)
+    handle = share(options())
+    with pytest.raises(ConfigError, match="which cannot run this model; auto and fp16 do without"):
+        handle.get("int8", allow_download=False)
+    assert handle.loaded is None
 
 
 def test_the_model_leaves_memory_with_the_last_handle() -> None:

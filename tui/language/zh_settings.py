@@ -51,10 +51,11 @@ WORDS: dict[str, str] = {
     "KV cache dtype": "键值缓存",
     (
         "How keys and values of the context are kept: int8 takes half the memory of fp16, and needs the compiled "
-        "kernels. auto is int8 beside weights of int4, where those kernels run. Torch keeps them in its own precision."
+        "kernels. auto is int8 beside weights of int4, where those kernels run. Where torch runs the model, they have "
+        "the precision of the checkpoint, as a rule fp16."
     ): (
         "上下文的键和值怎样保存：int8 只占 fp16 一半的内存，需要编译的内核。权重为 int4 且内核可用时，auto 即 int8。"
-        "由 torch 计算时，精度与计算相同。"
+        "由 torch 计算时，按检查点的精度保存，一般是 fp16。"
     ),
     "Process": "进程",
     "Where the model runs: in a process of its own, which cannot take the terminal down, or inside this one.": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -13,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
-from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, LoadOptions
+from chatglm_slim_llm.config import DEFAULT_HUB_ID, DEMO_MODEL, LoadOptions, Quantization
 from chatglm_slim_llm.hosting.amounts import size_text
 from chatglm_slim_llm.hosting.memory import find_memory
 from tui.language import tr
@@ -50,9 +51,15 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         Binding("escape", "demo", "Demo model", id="first.demo", tooltip="Begin with the demo model"),
     ]
 
-    def __init__(self, options: LoadOptions | None = None) -> None:
+    def __init__(self, options: LoadOptions | None = None, level: Quantization | None = None) -> None:
+        """Ask nothing that is known.
+
+        Args:
+            options: what holds beside the choice.
+            level: what the user asked for already; else the finest that fits.
+        """
         super().__init__()
-        self._options = options or LoadOptions()
+        self._options, self._level = options or LoadOptions(), level
 
     def compose(self) -> ComposeResult:
         with Panel() as panel:
@@ -76,9 +83,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         if event.option_id == _DEMO:
             self.action_demo()
         elif event.option_id == _HUB:
-            needs = hub_model(DEFAULT_HUB_ID).needs
-            level = best_level(needs, find_memory().available_bytes)
-            self.dismiss(replace(self._options, model=DEFAULT_HUB_ID, quantization=level))
+            self._take(DEFAULT_HUB_ID, hub_model(DEFAULT_HUB_ID).needs)
         else:
             self._show_folder(True)
 
@@ -87,8 +92,13 @@ class FirstStart(ModalScreen[LoadOptions | None]):
     async def _take_folder(self) -> None:
         if (found := await checkpoint_at(self.query_one(PathInput))) is None:
             return
-        level = best_level(found.needs, find_memory().available_bytes)
-        self.dismiss(replace(self._options, model=found.model, quantization=level))
+        self._take(found.model, found.needs)
+
+    def _take(self, model: str, needs: Mapping[Quantization, int]) -> None:
+        level = self._level
+        if level is None or level not in needs:
+            level = best_level(needs, find_memory().available_bytes)
+        self.dismiss(replace(self._options, model=model, quantization=level))
 
     @on(Button.Pressed, "#back")
     def _go_back(self) -> None:
@@ -106,7 +116,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         if self.has_class("-folder"):
             self._go_back()
         else:
-            self.dismiss(replace(self._options, model=DEMO_MODEL, quantization="fp16"))
+            self.dismiss(replace(self._options, model=DEMO_MODEL, quantization=self._level or "fp16"))
 
 
 def _cards(*, is_roomy: bool) -> list[Option]:
