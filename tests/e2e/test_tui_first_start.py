@@ -44,6 +44,7 @@ async def test_the_download_comes_at_the_level_that_fits_into_memory(monkeypatch
 async def test_a_level_that_was_asked_for_is_kept_where_the_checkpoint_has_it(tmp_path, stored_bits, expected):
     folder = write_checkpoint(tmp_path / "six-b", quantization_bit=stored_bits)
     async with showing(FirstStart(LoadOptions(quantization="int4"), "int4"), size=(120, 40)) as shown:
+        assert "it runs at" not in shown.words
         await shown.press("down", "enter")
         await shown.paste(str(folder))
         await shown.press("enter")

@@ -67,7 +67,8 @@ class FirstStart(ModalScreen[LoadOptions | None]):
             panel.border_subtitle = _keys()
             yield Static(tr("Which model should answer?"), id="first-hello", markup=False)
             yield Static(tr("You can change this at any time with Ctrl+T."), classes="muted", markup=False)
-            yield OptionList(*_cards(is_roomy=self.app.size.height >= _ROOMY), id="first-cards", markup=False)
+            cards = _cards(self._level, is_roomy=self.app.size.height >= _ROOMY)
+            yield OptionList(*cards, id="first-cards", markup=False)
             yield PathInput(only_folders=True, id="first-folder")
             with Buttons():
                 yield Button(tr("Back"), id="back")
@@ -119,22 +120,26 @@ class FirstStart(ModalScreen[LoadOptions | None]):
             self.dismiss(replace(self._options, model=DEMO_MODEL, quantization=self._level or "fp16"))
 
 
-def _cards(*, is_roomy: bool) -> list[Option]:
-    hub = hub_model(DEFAULT_HUB_ID)
-    free_bytes = find_memory().available_bytes
-    level = best_level(hub.needs, free_bytes)
-    weights = tr("{id}: {size} to download, after you confirm.", id=hub.model, size=size_text(hub.size_bytes))
-    memory = tr("With the memory free now, it runs at {level}.", level=level)
+def _cards(level: Quantization | None, *, is_roomy: bool) -> list[Option]:
     cards = [
         (_DEMO, tr("The demo model"), tr("Small, answers at once, for trying out. It is here already.")),
         (_FOLDER, tr("A folder on this machine"), tr("A ChatGLM-6B checkpoint that you have: fp16, int8 or int4.")),
-        (_HUB, tr("Download the 6B model"), f"{weights}\n{memory}" if free_bytes is not None else weights),
+        (_HUB, tr("Download the 6B model"), _about_download(level)),
     ]
     edge = "\n" if is_roomy else ""
     return [
         Option(Content.assemble(edge, (title, "bold"), "\n", (about, "auto 70%"), edge), id=id)
         for id, title, about in cards
     ]
+
+
+def _about_download(level: Quantization | None) -> str:
+    """What is fetched, and which level memory allows if none was asked for."""
+    hub, free_bytes = hub_model(DEFAULT_HUB_ID), find_memory().available_bytes
+    weights = tr("{id}: {size} to download, after you confirm.", id=hub.model, size=size_text(hub.size_bytes))
+    if level is not None or free_bytes is None:
+        return weights
+    return f"{weights}\n{tr('With the memory free now, it runs at {level}.', level=best_level(hub.needs, free_bytes))}"
 
 
 def _keys() -> str:
