@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from benchmarks.quality_rules import CACHES, INPUTS, WEIGHTS
+from benchmarks.quality_screens import SCREENS, ScreenedHead
 from chatglm_slim_llm.kernels import PackedEmbedding, PackedFormat, PackedLinear, library
 
 NATIVE = "compiled kernels"
@@ -82,6 +83,7 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting("int4 g128 weighted", "int8 g128, two terms from 5 rms", "int8 row"),
         Setting("int4 g32 weighted", "int8 g32", "int8 row"),
     ],
+    "screens": [Setting(table=name) for name in ("int8 row", *SCREENS)],
     "native": [Setting(name, NATIVE, "int8 row") for name in PACKED] if library() else [],
     "shortlist": [
         Setting("fp32", NATIVE, "int8 row"),
@@ -146,7 +148,10 @@ class Comparison:
 
     def measure(self, setting: Setting) -> dict[str, object]:
         """One row of the report."""
-        swapped = self._swapped(setting) if setting.inputs == NATIVE else self._changed(setting)
+        if setting.table in SCREENS:
+            swapped = self._screened(setting)
+        else:
+            swapped = self._swapped(setting) if setting.inputs == NATIVE else self._changed(setting)
         with swapped, _kept(CACHES.get(setting.cache, _same)):
             row = asdict(setting) | self._results()
             return row if setting.blocks == setting.inputs == "fp32" else row | self._errors()
@@ -198,6 +203,16 @@ class Comparison:
                 model.set_submodule(path, linear)
             model.set_output_embeddings(self.head)
             model.set_input_embeddings(embedding)
+
+    @contextmanager
+    def _screened(self, setting: Setting) -> Iterator[None]:
+        """The fp32 model with another head."""
+        exact = WEIGHTS["int8 row"](self.table)
+        self.subject.model.set_output_embeddings(ScreenedHead(self.table, exact, SCREENS[setting.table]))
+        try:
+            yield
+        finally:
+            self.subject.model.set_output_embeddings(self.head)
 
     def _results(self) -> dict[str, float]:
         head = self.subject.head
