@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from chatglm_slim_llm.network.network import AnyModel
 
 
+_Key = tuple[str, str, str, str]
+"""Folder, fingerprint of its files, level and device."""
+
+
 @dataclass(frozen=True)
 class Running:
     """A model that answers."""
@@ -47,6 +51,7 @@ class Weights:
         self._options = options
         self._lock = threading.Lock()
         self._running: dict[KVCacheDtype, Running] = {}
+        self._key: _Key | None = None  # of the model in memory; its files may have changed since
         self._tokenizer: ChatGLMTokenizer | None = None
 
     @property
@@ -86,7 +91,7 @@ class Weights:
         want_kernels(device, kv_cache_dtype)  # before gigabytes are read for nothing
         folder = resolve_folder(options.model, allow_download=allow_download, progress=progress)
         with _loading:  # two loads at a time would only fight for memory and disk
-            key = (str(folder.resolve()), _fingerprint(folder), options.quantization, str(device))
+            key = self._key or (str(folder.resolve()), _fingerprint(folder), options.quantization, str(device))
             if (loaded := _loaded.get(key)) is None:
                 loaded = _loaded[key] = load(options, allow_download=allow_download, progress=progress)
             bits = kept_bits(loaded.model, kv_cache_dtype)
@@ -95,6 +100,7 @@ class Weights:
                 forward = forward_for(loaded.model, bits)
                 running = Running(Engine(loaded.model, loaded.tokenizer, forward=forward), loaded)
                 _running[key_and_bits] = running
+            self._key = key
         return running
 
     def are_of(self, options: LoadOptions) -> bool:
@@ -198,7 +204,7 @@ def _fingerprint(folder: Path) -> str:
 
 _sharing, _loading = threading.Lock(), threading.Lock()
 _handles: WeakValueDictionary[LoadOptions, Weights] = WeakValueDictionary()
-_loaded: WeakValueDictionary[tuple[str, str, str, str], Loaded] = WeakValueDictionary()
+_loaded: WeakValueDictionary[_Key, Loaded] = WeakValueDictionary()
 """By folder and device, so that two names of one checkpoint share it too."""
 _running: WeakValueDictionary[tuple[str, str, str, str, int | None], Running] = WeakValueDictionary()
 """The same, and by how keys and values are kept."""

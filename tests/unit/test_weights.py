@@ -18,6 +18,7 @@ import chatglm_slim_llm.checkpoint as checkpoint
 from chatglm_slim_llm.checkpoint import pick_device
 from chatglm_slim_llm.config import KVCacheDtype, LoadOptions, Quantization
 from chatglm_slim_llm.errors import CheckpointNotFoundError, ConfigError
+from chatglm_slim_llm.kernels import library
 from chatglm_slim_llm.network import BatchedForward
 from chatglm_slim_llm.weights import share
 from tests.unit.native import needs_library
@@ -132,6 +133,8 @@ def test_a_checkpoint_that_changed_is_not_mistaken_for_the_one_in_memory(tmp_pat
     weights = folder / "model.safetensors"
     weights.touch()
     assert handle.fingerprint() != before
+    if library() is not None:
+        assert handle.get("int8", allow_download=False).loaded is model.loaded  # one handle, one model
     (tmp_path / "link").symlink_to(folder)
     assert share(options(tmp_path / "link")).get(allow_download=False) is not model
 
