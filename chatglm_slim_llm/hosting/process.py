@@ -97,7 +97,7 @@ class ChildProcess:
         self._process = _start()
         self._threads = [
             threading.Thread(target=target, name=f"child {target.__name__.strip('_')}", daemon=True)
-            for target in (self._read, self._write, self._listen)
+            for target in (self._listen, self._write, self._read)  # the last waits for the first
         ]
         for thread in self._threads:
             thread.start()
@@ -186,7 +186,7 @@ class ChildProcess:
             while (line := pipe.readline(MAX_LINE_BYTES)).endswith(b"\n"):
                 self._deliver(decode(line))
         self._reap()
-        self._threads[2].join(_LAST_WORDS_S)
+        self._threads[0].join(_LAST_WORDS_S)
         with self._lock:
             self._gone.set()
             for call in self._calls.values():

@@ -28,6 +28,7 @@ from tests.integration.test_hosting_process import is_gone, wait_until
 from tests.plugin_folder import PluginFolder
 
 GREEDY = {"temperature": 0}
+ENDLESS = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "seed": 4}  # practically never meets the end mark
 PRICES = """
     from langchain_core.tools import StructuredTool, tool
 
@@ -279,7 +280,7 @@ def test_tools_that_leave_no_room_in_the_context_are_not_used(inside):
 
 def test_a_closed_stream_leaves_the_model_free(assistant):
     for _ in range(3):
-        stream = assistant.stream(ask("介绍一下你自己"))
+        stream = assistant.stream(ask("介绍一下你自己", parameters=ENDLESS))
         next(stream)
         stream.close()
     assert assistant.is_loaded()
@@ -299,7 +300,7 @@ def test_a_count_starts_no_process():
 def test_a_process_killed_amid_a_reply_is_one_clear_error_and_the_next_reply_has_another(own):
     reply(own, ask("你好"))
     before = own.pid
-    with closing(own.stream(ask("介绍一下你自己"))) as stream:
+    with closing(own.stream(ask("介绍一下你自己", parameters=ENDLESS))) as stream:
         next(stream)
         os.kill(before, signal.SIGKILL)
         with pytest.raises(GenerationError, match="most likely for lack of memory"):
@@ -314,7 +315,7 @@ def test_a_process_killed_amid_a_reply_is_one_clear_error_and_the_next_reply_has
 def test_a_stop_that_is_not_heeded_ends_the_process(own):
     own.load(nothing)
     stuck = own.pid
-    stream = own.stream(ask("介绍一下你自己"))
+    stream = own.stream(ask("介绍一下你自己", parameters=ENDLESS))
     next(stream)
     os.kill(stuck, signal.SIGSTOP)
     started = time.monotonic()

@@ -105,6 +105,23 @@ def test_what_it_said_last_is_part_of_the_explanation(tmp_path, monkeypatch):
     child.close()
 
 
+def test_a_child_that_dies_while_its_threads_start_is_noticed(tmp_path, monkeypatch):
+    class SlowThread(threading.Thread):
+        def start(self):
+            time.sleep(0.5)
+            super().start()
+
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.exit('the disk is full')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(process.threading, "Thread", SlowThread)
+    child = ChildProcess("The model's process", ADVICE)
+    monkeypatch.undo()
+    wait_until(lambda: not child.is_alive())
+    with pytest.raises(GenerationError, match=r"ended by itself .*the disk is full"):
+        facts(child).result()
+    child.close()
+
+
 def test_what_prints_in_there_does_not_disturb_the_talk(tmp_path, monkeypatch):
     noise = "import atexit, threading, builtins\nbuiltins.print('noise 你好')\n"
     (tmp_path / "langchain_core.py").write_text(noise + "import sys; sys.stdout.write('x' * 100000)")
