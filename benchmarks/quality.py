@@ -80,6 +80,7 @@ SETTINGS: dict[str, list[Setting]] = {
         Setting("int4 g128 searched", "int8 g128", "int8 row"),
         Setting("int4 g128 searched", "int8 g128, powers of two", "int8 row"),
         Setting("int4 g128 searched", "int8 g128, two terms from 5 rms", "int8 row"),
+        Setting("int4 g128 searched, turned", "int8 g128, powers of two, turned", "int8 row"),
         Setting("int4 g128 weighted", "int8 g128, two terms from 5 rms", "int8 row"),
         Setting("int4 g32 weighted", "int8 g32", "int8 row"),
     ],

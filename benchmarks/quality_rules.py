@@ -89,6 +89,41 @@ def with_outliers_apart(rule: Rule) -> Rule:
     return apply
 
 
+def turned(rule: Rule, block: int = 128) -> Rule:
+    """Quantise what random signs and a Hadamard matrix make of each block of columns.
+
+    It leaves a product as it is if both sides are turned. Columns that stand out, in weights or inputs, are shared out
+    among their block, and numbers come to lie as on a bell curve (QuaRot, arXiv:2404.00456).
+
+    Args:
+        rule: for the turned numbers.
+        block: columns at most; as many as a power of two divides the width.
+    """
+
+    def apply(x: Tensor) -> Tensor:
+        turn = turning(x.shape[-1], block)
+        size = len(turn)
+        signs = random_signs(x.shape[-1])
+        there = ((x * signs).unflatten(-1, (-1, size)) @ turn).flatten(-2)
+        return (rule(there).unflatten(-1, (-1, size)) @ turn.T).flatten(-2) * signs
+
+    return apply
+
+
+def turning(width: int, block: int) -> Tensor:
+    """An orthonormal Hadamard matrix as large as a power of two divides ``width``, but not larger than ``block``."""
+    size = min(width & -width, block)
+    matrix = torch.ones(1, 1)
+    while len(matrix) < size:
+        matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
+    return matrix / size**0.5
+
+
+def random_signs(width: int) -> Tensor:
+    """The same for each weight and input of that width, [width]."""
+    return torch.randint(0, 2, (width,), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
+
+
 def _by_group(group: int, rule: Rule) -> Rule:
     return lambda x: ungrouped(rule(grouped(x, group)), x.shape[-1])
 
@@ -132,6 +167,7 @@ WEIGHTS: dict[str, Rule] = {
     "int4 g128 signed": signed(128),
     "int4 g128 searched": searched(128),
     "int4 g128 weighted": searched(128, weighted=True),
+    "int4 g128 searched, turned": turned(searched(128)),
     "int4 g32": absmax(4, 32),
     "int4 g32 signed (q4_0)": signed(32),
     "int4 g32 searched": searched(32),
@@ -145,5 +181,6 @@ CACHES: dict[str, Rule] = {
 }
 INPUTS: dict[str, Rule] = {"int8 token": int8_inputs(), "int8 g128": int8_inputs(128), "int8 g32": int8_inputs(32)}
 INPUTS["int8 g128, powers of two"] = int8_by_powers(128)
+INPUTS["int8 g128, powers of two, turned"] = turned(INPUTS["int8 g128, powers of two"])
 INPUTS |= {f"{name}, outliers apart": with_outliers_apart(INPUTS[name]) for name in ("int8 token", "int8 g128")}
 INPUTS |= {f"int8 g128, two terms from {far} rms": int8_in_two_terms(128, far) for far in (4, 5, 6)}

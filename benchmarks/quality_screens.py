@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.quality_rules import turned
+
 LEVELS = {
     2: (0.4528, 1.510),
     3: (0.2451, 0.7560, 1.344, 2.152),
@@ -40,8 +42,8 @@ class Screen:
         """The table [tokens, hidden] as its few bits say it."""
         if not self.turned:
             return _coded(table, self.bits)
-        mean, turn = table.mean(0), turning(table.shape[1])
-        return _coded((table - mean) @ turn, self.bits) @ turn.T + mean
+        mean = table.mean(0)
+        return turned(lambda rows: _coded(rows, self.bits), block=table.shape[1])(table - mean) + mean
 
 
 class ScreenedHead(nn.Module):
@@ -56,16 +58,6 @@ class ScreenedHead(nn.Module):
         scores = F.linear(hidden, self._rough)
         best = scores.topk(min(self._shortlist, scores.shape[-1]), dim=-1).indices
         return scores.scatter(-1, best, F.linear(hidden, self._exact).gather(-1, best))
-
-
-def turning(width: int) -> Tensor:
-    """Random signs, then Hadamard matrices along the diagonal, each as large as a power of two divides the width."""
-    size = width & -width
-    block = torch.ones(1, 1)
-    while len(block) < size:
-        block = torch.cat([torch.cat([block, block], 1), torch.cat([block, -block], 1)])
-    signs = torch.randint(0, 2, (width,), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
-    return signs[:, None] * torch.block_diag(*[block / size**0.5] * (width // size))
 
 
 def _coded(rows: Tensor, bits: int) -> Tensor:

@@ -1,11 +1,12 @@
-"""The coarse codes of tables against published errors, and what a screened head gives against the exact scores."""
+"""Turned rows, the coarse codes of tables against published errors, and what a screened head gives."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from benchmarks.quality_screens import Screen, ScreenedHead, turning
+from benchmarks.quality_rules import turned
+from benchmarks.quality_screens import Screen, ScreenedHead
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -24,11 +25,18 @@ def test_turning_a_mean_and_columns_that_stand_out_away_leaves_little_of_the_err
     assert turned < plain / 3
 
 
-@pytest.mark.parametrize("width", [64, 576, 96])
-def test_turning_changes_no_product(width: int) -> None:
-    turn = turning(width)
-    torch.testing.assert_close(turn @ turn.T, torch.eye(width))
-    assert turn.abs().amax() <= (width & -width) ** -0.5 + 1e-6  # no number keeps its place
+@pytest.mark.parametrize(("width", "block"), [(64, 128), (576, 128), (1536, 128), (4096, 4096)])
+def test_turning_changes_no_product(width: int, block: int) -> None:
+    x, y = (torch.randn(5, width, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2))
+    seen: list[torch.Tensor] = []
+    turn = turned(lambda there: (seen.append(there), there)[1], block)
+    for rows in (x, y):
+        torch.testing.assert_close(turn(rows), rows)
+    torch.testing.assert_close(seen[0] @ seen[1].T, x @ y.T, rtol=1e-4, atol=1e-4)
+    one = torch.zeros(width)
+    one[7] = 1
+    turn(one)
+    assert (seen[2] != 0).sum() == min(width & -width, block)  # one number is shared out among its block
 
 
 def test_scores_of_the_shortlist_are_exact_and_the_others_rough() -> None:
