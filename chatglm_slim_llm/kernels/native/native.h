@@ -88,7 +88,8 @@ struct Heads {
 struct Kernels {
     const char *name;
     // y [rows, n] = x [rows, k] times the weight, plus bias [n] unless it is null. A row's result does not depend on
-    // the other rows: not on their number, not on its place among them. That holds for every kernel here.
+    // the other rows: not on their number, not on its place among them. That holds for every kernel here while all
+    // numbers are finite: 0 times what is no number is none either.
     int (*linear)(const Weight &w, const float *x, int64_t rows, const float *bias, float *y, int threads);
     // fp16 [n, k] -> levels int8 [n, k] and scale fp16 [n, max(1, k / group)].
     void (*quantize)(const uint16_t *w, int64_t n, int64_t k, int64_t bits, int64_t group, int8_t *levels,
