@@ -151,8 +151,10 @@ class Comparison:
         """One row of the report."""
         if setting.table in SCREENS:
             swapped = self._screened(setting)
+        elif setting.inputs == NATIVE:
+            swapped = self._swapped(setting)
         else:
-            swapped = self._swapped(setting) if setting.inputs == NATIVE else self._changed(setting)
+            swapped = self._changed(setting)
         with swapped, _kept(CACHES.get(setting.cache, _same)):
             row = asdict(setting) | self._results()
             return row if setting.blocks == setting.inputs == "fp32" else row | self._errors()

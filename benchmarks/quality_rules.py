@@ -101,25 +101,22 @@ def turned(rule: Rule, block: int = 128) -> Rule:
     """
 
     def apply(x: Tensor) -> Tensor:
-        turn = turning(x.shape[-1], block)
-        size = len(turn)
-        signs = random_signs(x.shape[-1])
-        there = ((x * signs).unflatten(-1, (-1, size)) @ turn).flatten(-2)
-        return (rule(there).unflatten(-1, (-1, size)) @ turn.T).flatten(-2) * signs
+        signs, turn = _random_signs(x.shape[-1]), _hadamard(min(x.shape[-1] & -x.shape[-1], block))
+        by_block = _by_group(len(turn), lambda rows: rows @ turn)  # its own inverse
+        return by_block(rule(by_block(x * signs))) * signs
 
     return apply
 
 
-def turning(width: int, block: int) -> Tensor:
-    """An orthonormal Hadamard matrix as large as a power of two divides ``width``, but not larger than ``block``."""
-    size = min(width & -width, block)
+def _hadamard(size: int) -> Tensor:
+    """Orthonormal and symmetric, [size, size]; the size is a power of two."""
     matrix = torch.ones(1, 1)
     while len(matrix) < size:
         matrix = torch.cat([torch.cat([matrix, matrix], 1), torch.cat([matrix, -matrix], 1)])
     return matrix / size**0.5
 
 
-def random_signs(width: int) -> Tensor:
+def _random_signs(width: int) -> Tensor:
     """The same for each weight and input of that width, [width]."""
     return torch.randint(0, 2, (width,), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
 

@@ -87,13 +87,14 @@ class Weights:
         from chatglm_slim_llm.network import forward_for
 
         _spare_the_collector()
-        options, device = self._options, pick_device(self._options.device)
+        device = pick_device(self._options.device)
         want_kernels(device, kv_cache_dtype)  # before gigabytes are read for nothing
-        folder = resolve_folder(options.model, allow_download=allow_download, progress=progress)
+        if (key := self._key) is None:
+            folder = resolve_folder(self._options.model, allow_download=allow_download, progress=progress)
+            key = (str(folder.resolve()), _fingerprint(folder), self._options.quantization, str(device))
         with _loading:  # two loads at a time would only fight for memory and disk
-            key = self._key or (str(folder.resolve()), _fingerprint(folder), options.quantization, str(device))
             if (loaded := _loaded.get(key)) is None:
-                loaded = _loaded[key] = load(options, allow_download=allow_download, progress=progress)
+                loaded = _loaded[key] = load(self._options, allow_download=allow_download, progress=progress)
             bits = kept_bits(loaded.model, kv_cache_dtype)
             key_and_bits = (*key, bits)
             if (running := _running.get(key_and_bits)) is None:

@@ -50,6 +50,19 @@ def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     library.cache_clear()
 
 
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The models whose checkpoints were loaded meanwhile."""
+    import chatglm_slim_llm.checkpoint as checkpoint
+
+    models: list[str] = []
+    load = checkpoint.load
+    monkeypatch.setattr(
+        checkpoint, "load", lambda options, **how: (models.append(options.model), load(options, **how))[1]
+    )
+    return models
+
+
 @pytest.fixture(scope="module")
 def one_encoder() -> Iterator[None]:
     """Knowledge bases share the default embedder, of which the model takes a second to read."""

@@ -130,9 +130,8 @@ class ChatApp(App[None]):
         if self._is_first_start():
             from tui.screens.first_start import FirstStart
 
-            wanted = self.loaded.settings.load
-            level = None if self.loaded.origin("load.quantization") == "default" else wanted.quantization
-            self.push_screen(FirstStart(wanted, level), self._use_first)
+            keeps_level = self.loaded.origin("load.quantization") != "default"
+            self.push_screen(FirstStart(self.loaded.settings.load, keeps_level=keeps_level), self._use_first)
         else:
             self._load_when_idle()
 

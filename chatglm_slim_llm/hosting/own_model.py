@@ -20,7 +20,6 @@ from chatglm_slim_llm.llm import ChatGLMSlim
 from chatglm_slim_llm.llm_options import check_numbers
 from chatglm_slim_llm.messages import to_conversation
 from chatglm_slim_llm.storage import Figures
-from chatglm_slim_llm.weights import Running, share
 from chatglm_slim_llm.wishes import read_wish, to_tool
 
 _UNWRITTEN = "."
@@ -32,9 +31,7 @@ class OwnModel:
 
     def __init__(self, llm: ChatGLMSlim, progress: Progress) -> None:
         self._llm = llm
-        llm.load(progress)
-        options = llm.load_options()
-        self._running: Running = share(options).get(options.kv_cache_dtype, allow_download=False)
+        self._running = llm._load(progress)
         self.quantization: str = self._running.loaded.level
         self.device = str(self._running.loaded.device)
         self.context = int(self._running.engine.model.config.max_sequence_length)

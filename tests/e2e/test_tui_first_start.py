@@ -24,12 +24,12 @@ async def test_three_ways_to_begin_are_offered_with_what_each_means():
 
 
 @pytest.mark.parametrize("key", ["enter", "escape"])
-@pytest.mark.parametrize("level", [None, "int4"])
-async def test_the_demo_model_is_one_key_away(key, level):
-    options = LoadOptions(quantization=level or "fp16", device="cpu")
-    async with showing(FirstStart(options, level)) as shown:
+@pytest.mark.parametrize(("keeps_level", "expected"), [(False, "fp16"), (True, "int4")])
+async def test_the_demo_model_is_one_key_away(key, keeps_level, expected):
+    asked = LoadOptions(quantization="int4", device="cpu")
+    async with showing(FirstStart(asked, keeps_level=keeps_level)) as shown:
         await shown.press(key)
-        assert shown.results == [options]
+        assert shown.results == [LoadOptions(model="demo", quantization=expected, device="cpu")]
 
 
 async def test_the_download_comes_at_the_level_that_fits_into_memory(monkeypatch):
@@ -43,7 +43,7 @@ async def test_the_download_comes_at_the_level_that_fits_into_memory(monkeypatch
 @pytest.mark.parametrize(("stored_bits", "expected"), [(0, "int4"), (8, "int8")])
 async def test_a_level_that_was_asked_for_is_kept_where_the_checkpoint_has_it(tmp_path, stored_bits, expected):
     folder = write_checkpoint(tmp_path / "six-b", quantization_bit=stored_bits)
-    async with showing(FirstStart(LoadOptions(quantization="int4"), "int4"), size=(120, 40)) as shown:
+    async with showing(FirstStart(LoadOptions(quantization="int4"), keeps_level=True), size=(120, 40)) as shown:
         assert "it runs at" not in shown.words
         await shown.press("down", "enter")
         await shown.paste(str(folder))

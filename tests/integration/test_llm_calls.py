@@ -102,7 +102,7 @@ def test_what_every_chat_model_is_given_is_taken() -> None:
 
 def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim) -> None:
     steps: list[int] = []
-    pause_s = 0.02  # else a tiny model is done before readers on a busy machine have asked and read
+    pause_s = 0.05  # else a tiny model is done before readers on a busy machine have asked and read
 
     def count(_module: Any, args: Any, _output: Any) -> None:
         steps.append(len(args[0]))

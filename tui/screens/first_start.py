@@ -51,15 +51,15 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         Binding("escape", "demo", "Demo model", id="first.demo", tooltip="Begin with the demo model"),
     ]
 
-    def __init__(self, options: LoadOptions | None = None, level: Quantization | None = None) -> None:
+    def __init__(self, options: LoadOptions | None = None, *, keeps_level: bool = False) -> None:
         """Ask nothing that is known.
 
         Args:
             options: what holds beside the choice.
-            level: what the user asked for already; else the finest that fits.
+            keeps_level: whether their level was asked for; else it is the finest that fits.
         """
         super().__init__()
-        self._options, self._level = options or LoadOptions(), level
+        self._options, self._keeps_level = options or LoadOptions(), keeps_level
 
     def compose(self) -> ComposeResult:
         with Panel() as panel:
@@ -67,7 +67,7 @@ class FirstStart(ModalScreen[LoadOptions | None]):
             panel.border_subtitle = _keys()
             yield Static(tr("Which model should answer?"), id="first-hello", markup=False)
             yield Static(tr("You can change this at any time with Ctrl+T."), classes="muted", markup=False)
-            cards = _cards(self._level, is_roomy=self.app.size.height >= _ROOMY)
+            cards = _cards(keeps_level=self._keeps_level, is_roomy=self.app.size.height >= _ROOMY)
             yield OptionList(*cards, id="first-cards", markup=False)
             yield PathInput(only_folders=True, id="first-folder")
             with Buttons():
@@ -96,8 +96,8 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         self._take(found.model, found.needs)
 
     def _take(self, model: str, needs: Mapping[Quantization, int]) -> None:
-        level = self._level
-        if level is None or level not in needs:
+        level = self._options.quantization
+        if not self._keeps_level or level not in needs:
             level = best_level(needs, find_memory().available_bytes)
         self.dismiss(replace(self._options, model=model, quantization=level))
 
@@ -117,14 +117,15 @@ class FirstStart(ModalScreen[LoadOptions | None]):
         if self.has_class("-folder"):
             self._go_back()
         else:
-            self.dismiss(replace(self._options, model=DEMO_MODEL, quantization=self._level or "fp16"))
+            level = self._options.quantization if self._keeps_level else "fp16"
+            self.dismiss(replace(self._options, model=DEMO_MODEL, quantization=level))
 
 
-def _cards(level: Quantization | None, *, is_roomy: bool) -> list[Option]:
+def _cards(*, keeps_level: bool, is_roomy: bool) -> list[Option]:
     cards = [
         (_DEMO, tr("The demo model"), tr("Small, answers at once, for trying out. It is here already.")),
         (_FOLDER, tr("A folder on this machine"), tr("A ChatGLM-6B checkpoint that you have: fp16, int8 or int4.")),
-        (_HUB, tr("Download the 6B model"), _about_download(level)),
+        (_HUB, tr("Download the 6B model"), _about_download(keeps_level=keeps_level)),
     ]
     edge = "\n" if is_roomy else ""
     return [
@@ -133,11 +134,11 @@ def _cards(level: Quantization | None, *, is_roomy: bool) -> list[Option]:
     ]
 
 
-def _about_download(level: Quantization | None) -> str:
+def _about_download(*, keeps_level: bool) -> str:
     """What is fetched, and which level memory allows if none was asked for."""
     hub, free_bytes = hub_model(DEFAULT_HUB_ID), find_memory().available_bytes
     weights = tr("{id}: {size} to download, after you confirm.", id=hub.model, size=size_text(hub.size_bytes))
-    if level is not None or free_bytes is None:
+    if keeps_level or free_bytes is None:
         return weights
     return f"{weights}\n{tr('With the memory free now, it runs at {level}.', level=best_level(hub.needs, free_bytes))}"
 
