@@ -79,8 +79,10 @@ class PullPlan:
     def _have_bytes(self, file: HubFile) -> int:
         if self.target(file).exists():
             return file.size_bytes
-        partial = self.partial(file)
-        return min(partial.stat().st_size, file.size_bytes) if partial.exists() else 0
+        try:
+            return min(self.partial(file).stat().st_size, file.size_bytes)
+        except FileNotFoundError:  # none was begun, or another download has just finished it
+            return file.size_bytes if self.target(file).exists() else 0
 
 
 def plan_pull(repo_id: str, *, revision: str | None = None, folder: Path | None = None) -> PullPlan:
