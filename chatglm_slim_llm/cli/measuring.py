@@ -20,13 +20,14 @@ from chatglm_slim_llm.checkpoint.packing import Packing, allocate, can_pack
 from chatglm_slim_llm.config import QUANTIZATION_BITS, KVCacheDtype, LoadOptions, Quantization
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, RowBatch, instruction_set, library
+from chatglm_slim_llm.kernels.packed import HALF
 from chatglm_slim_llm.network import BatchedForward, ChatGLMConfig, Network, SequentialForward, forward_for
 from chatglm_slim_llm.network.batched import Context, pieces_of
 from chatglm_slim_llm.weights import kept_bits
 
 _ROUNDS = 5
 """Repetitions of what takes a fraction of a second; the median counts."""
-_DOT_REPEATS = 4_000_000
+_DOT_REPEATS = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,9 +192,11 @@ def _measure_layers(layers: list[nn.Module], workload: Workload) -> dict[str, fl
         rates["bandwidth"].append(bandwidth(layers))
         rates["read"].append(sum(map(_read_bytes, layers)) / _time_layers(layers, workload.batch))
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
+    form = getattr(layers[0], "form", HALF)
+    bits = 4 if form.bits == 4 else 8
     rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
     for _ in range(_ROUNDS):
-        rates["peak"].append(_peak())
+        rates["peak"].append(_peak(bits))
         rates["prefill"].append(2 * rows * sum(map(_num_weights, few)) / _time_layers(few, rows))
     middle = {name: statistics.median(values) for name, values in rates.items()}
     known = library() is not None
@@ -234,14 +237,14 @@ def bandwidth(layers: Sequence[nn.Module]) -> float:
     return sum(layer.get_parameter("weight").nbytes for layer in layers) / (time.perf_counter() - started)
 
 
-def _peak() -> float:
-    """Multiplications and additions a second of bytes that never leave their registers."""
+def _peak(bits: int) -> float:
+    """Multiplications and additions a second of int8 with weights of so many bits, none of which leaves a register."""
     if (native := library()) is None:
         return float("nan")
     threads = torch.get_num_threads()
     started = time.perf_counter()
-    native.chatglm_dot_peak(_DOT_REPEATS, threads)
-    return 2 * 64 * 16 * _DOT_REPEATS * threads / (time.perf_counter() - started)
+    native.chatglm_dot_peak(bits, _DOT_REPEATS, threads)
+    return 2 * 64 * 32 * _DOT_REPEATS * threads / (time.perf_counter() - started)
 
 
 def _tensors(layer: nn.Module) -> Iterator[Tensor]:

@@ -103,7 +103,7 @@ _SIGNATURES = {
     "chatglm_gelu": (None, (c_void_p, c_int64, c_int)),
     "chatglm_scale_add": (None, (c_void_p, c_float, c_void_p, c_int64, c_int)),
     "chatglm_read_all": (c_uint64, (c_void_p, c_int64, c_int)),
-    "chatglm_dot_peak": (c_int64, (c_int64, c_int)),
+    "chatglm_dot_peak": (c_int64, (c_int64, c_int64, c_int)),
 }
 
 

@@ -114,4 +114,6 @@ API void chatglm_scale_add(float *x, float alpha, const float *y, int64_t count,
 API uint64_t chatglm_read_all(const uint8_t *data, int64_t bytes, int threads) {
     return kernels->read_all(data, bytes, threads);
 }
-API int64_t chatglm_dot_peak(int64_t repeats, int threads) { return kernels->dot_peak(repeats, threads); }
+API int64_t chatglm_dot_peak(int64_t bits, int64_t repeats, int threads) {
+    return kernels->dot_peak(bits, repeats, threads);
+}

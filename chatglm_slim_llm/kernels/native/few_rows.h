@@ -11,15 +11,16 @@ constexpr int64_t kPrefetchBytes = 4096;
 // Panels that a thread takes at a time.
 constexpr int64_t kStreamPanels = 4;
 
-template <int BITS, int T>
-ALWAYS_INLINE void dot_step(I *low, I *high, const uint8_t *w, const int8_t *x) {  // eight columns of one panel
+template <int BITS, int T, typename Sum>
+ALWAYS_INLINE void dot_step(Sum *low, Sum *high, const uint8_t *w, const int8_t *x) {  // eight columns of one panel
+    prefetch_once(w + kPrefetchBytes);
+    if (BITS == 8) prefetch_once(w + kPrefetchBytes + 64);
     const B v = load_bytes(w);
     const B a = BITS == 4 ? low_nibbles(v) : v, b = BITS == 4 ? high_nibbles(v) : load_bytes(w + 64);
 #pragma GCC unroll 16
-    for (int m = 0; m < T; m++) BITS == 4 ? dot4_nibble(low[m], a, x + m * 4) : dot4_byte(low[m], a, x + m * 4);
+    for (int m = 0; m < T; m++) dot4<BITS>(low[m], a, x + m * 4);
 #pragma GCC unroll 16
-    for (int m = 0; m < T; m++)
-        BITS == 4 ? dot4_nibble(high[m], b, x + (T + m) * 4) : dot4_byte(high[m], b, x + (T + m) * 4);
+    for (int m = 0; m < T; m++) dot4<BITS>(high[m], b, x + (T + m) * 4);
 }
 
 // One group of columns, added to the sums y.
@@ -30,10 +31,16 @@ ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, cons
     const int8_t *x = form.values + g * a.group * T;
     I low[T], high[T];
     for (int m = 0; m < T; m++) low[m] = isplat(form.corrections[g * T + m]), high[m] = izero();
-    for (int64_t k = 0; k < a.group; k += 8, w += BITS * 16, x += 8 * T) {
-        prefetch_once(w + kPrefetchBytes);
-        if (BITS == 8) prefetch_once(w + kPrefetchBytes + 64);
-        dot_step<BITS, T>(low, two_sums ? high : low, w, x);
+    if constexpr (has_short(BITS)) {
+        for (int64_t k = 0; k < a.group; k += kShortColumns) {
+            Short sums[T] = {};
+#pragma GCC unroll 4
+            for (int64_t i = 0; i < kShortColumns; i += 8, w += BITS * 16, x += 8 * T) dot_step<BITS, T>(sums, sums, w, x);
+            for (int m = 0; m < T; m++) add_short(low[m], sums[m]);
+        }
+    } else {
+        for (int64_t k = 0; k < a.group; k += 8, w += BITS * 16, x += 8 * T)
+            dot_step<BITS, T>(low, two_sums ? high : low, w, x);
     }
     F scales[T];
     for (int m = 0; m < T; m++) scales[m] = splat(form.scales[g * T + m]);

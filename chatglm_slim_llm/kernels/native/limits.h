@@ -1,6 +1,6 @@
 // What this machine can do at most, measured in the same run as what we reach.
 #pragma once
-#include "native.h"
+#include "activations.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -15,34 +15,53 @@ static uint64_t read_all(const uint8_t *data, int64_t bytes, int threads) {
         for (int64_t at = i * piece; at + 256 <= end; at += 256)
             for (int j = 0; j < 4; j++) {
                 prefetch_once(data + at + j * 64 + 4096);
-                I v;
-                std::memcpy(&v, data + at + j * 64, 64);
-                acc[j] = iadd(acc[j], v);
+                acc[j] = iadd(acc[j], iload(data + at + j * 64));
             }
         total += (uint32_t)isum(iadd(iadd(acc[0], acc[1]), iadd(acc[2], acc[3])));
     }
     return total;
 }
 
-// Multiply-adds of bytes a second are 2 * 64 * 16 * repeats * threads: as many sums as never leave their registers.
-static int64_t dot_peak(int64_t repeats, int threads) {
+// So many dot products of 64 bytes a repeat: as many sums as never leave their registers.
+constexpr int kPeakDots = 32;
+
+template <int BITS, typename Sum, int SUMS>
+ALWAYS_INLINE void dots(Sum (&sums)[SUMS], B &w, const uint8_t *x) {
+#pragma GCC unroll 32
+    for (int m = 0; m < kPeakDots; m++) {
+        keep(w);  // else the compiler makes one product for all, as w and x are always the same
+        dot4<BITS>(sums[m % SUMS], w, (const int8_t *)x);
+    }
+}
+
+template <int BITS, int SUMS>
+static int64_t dots_of_registers(int64_t repeats) {
+    alignas(64) uint8_t ones[64];
+    std::memset(ones, 1, 64);
+    I acc[SUMS];
+#pragma GCC unroll 16
+    for (int m = 0; m < SUMS; m++) acc[m] = izero();
+    B w = load_bytes(ones);
+    for (int64_t i = 0; i < repeats; i++) {
+        if constexpr (has_short(BITS)) {
+            Short sums[SUMS] = {};
+            dots<BITS>(sums, w, ones);
+            for (int m = 0; m < SUMS; m++) add_short(acc[m], sums[m]);
+        } else {
+            dots<BITS>(acc, w, ones);
+        }
+    }
+    int64_t total = 0;
+    for (int m = 0; m < SUMS; m++) total += isum(acc[m]);
+    return total;
+}
+
+// Multiplications and additions are 2 * 64 * kPeakDots * repeats * threads, with weights of 8 or 4 bits.
+static int64_t dot_peak(int64_t bits, int64_t repeats, int threads) {
     constexpr int kSums = kTilePanels > 1 ? 16 : 4;  // the tiles are small where a vector takes several registers
     int64_t total = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : total)
-    {
-        alignas(64) uint8_t ones[64];
-        std::memset(ones, 1, 64);
-        const B w = load_bytes(ones);
-        I acc[kSums];
-#pragma GCC unroll 16
-        for (int m = 0; m < kSums; m++) acc[m] = izero();
-        for (int64_t i = 0; i < repeats; i++) {
-#pragma GCC unroll 16
-            for (int m = 0; m < 16; m++) dot4_byte(acc[m % kSums], w, (const int8_t *)ones);
-        }
-#pragma GCC unroll 16
-        for (int m = 0; m < kSums; m++) total += isum(acc[m]);
-    }
+    total += bits == 4 ? dots_of_registers<4, kSums>(repeats) : dots_of_registers<8, kSums>(repeats);
     return total;
 }
 

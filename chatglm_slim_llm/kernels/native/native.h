@@ -121,7 +121,7 @@ struct Kernels {
     void (*scale_add)(float *x, float alpha, const float *y, int64_t count, int threads);
     // The machine's own limits, for benchmarks: bytes read once, sum returned; and dot products in registers.
     uint64_t (*read_all)(const uint8_t *data, int64_t bytes, int threads);
-    int64_t (*dot_peak)(int64_t repeats, int threads);
+    int64_t (*dot_peak)(int64_t bits, int64_t repeats, int threads);
 };
 
 extern const Kernels portable_kernels;

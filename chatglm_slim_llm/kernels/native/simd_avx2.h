@@ -17,6 +17,9 @@ constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1, kTileColumns = 8;
 constexpr int kHeadVectors = 4, kContextHeight = 4, kContextVectors = 1;
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
+// Eight times 15 * 127 * 2 is less than 2^15: a pair of products a column of four, of low and high nibbles.
+constexpr int64_t kShortColumns = 32;
+struct Short { __m256i a, b; };
 constexpr int kHalfHeight = 2, kHalfWidth = 3;
 
 ALWAYS_INLINE F zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -28,6 +31,7 @@ ALWAYS_INLINE F load_tail(const float *p, int64_t n) {
     return load(t);
 }
 ALWAYS_INLINE void keep(F &v) { asm("" : "+x"(v.a), "+x"(v.b)); }
+ALWAYS_INLINE void keep(B &v) { asm("" : "+x"(v.a), "+x"(v.b)); }
 ALWAYS_INLINE void store(float *p, F v) { _mm256_storeu_ps(p, v.a), _mm256_storeu_ps(p + 8, v.b); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) {
     float t[16];
@@ -107,6 +111,9 @@ ALWAYS_INLINE void largest_four(F a, F b, F c, F d, float *out) {
 
 ALWAYS_INLINE I izero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
 ALWAYS_INLINE I isplat(int32_t v) { return {_mm256_set1_epi32(v), _mm256_set1_epi32(v)}; }
+ALWAYS_INLINE I iload(const void *p) {
+    return {_mm256_loadu_si256((const __m256i *)p), _mm256_loadu_si256((const __m256i *)p + 1)};
+}
 ALWAYS_INLINE I iadd(I x, I y) { return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)}; }
 ALWAYS_INLINE int32_t isum(I x) {
     __m256i s = _mm256_add_epi32(x.a, x.b);
@@ -159,11 +166,15 @@ ALWAYS_INLINE void dot4_byte(I &acc, B w, const int8_t *x) {
     __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(four, 8), 8);
     acc = {dot4_byte8(acc.a, w.a, even, odd), dot4_byte8(acc.b, w.b, even, odd)};
 }
-// 15 * 127 * 2 stays far below the saturation.
-ALWAYS_INLINE void dot4_nibble(I &acc, B w, const int8_t *x) {
-    __m256i four = four_bytes(x), ones = _mm256_set1_epi16(1);
-    acc = {_mm256_add_epi32(acc.a, _mm256_madd_epi16(_mm256_maddubs_epi16(w.a, four), ones)),
-           _mm256_add_epi32(acc.b, _mm256_madd_epi16(_mm256_maddubs_epi16(w.b, four), ones))};
+ALWAYS_INLINE void dot4_nibble(Short &acc, B w, const int8_t *x) {
+    const __m256i four = four_bytes(x);
+    acc = {_mm256_add_epi16(acc.a, _mm256_maddubs_epi16(w.a, four)),
+           _mm256_add_epi16(acc.b, _mm256_maddubs_epi16(w.b, four))};
+    asm("" : "+x"(acc.a), "+x"(acc.b));  // GCC would make all products first and add them later, out of memory
+}
+ALWAYS_INLINE void add_short(I &acc, Short v) {
+    const __m256i ones = _mm256_set1_epi16(1);
+    acc = {_mm256_add_epi32(acc.a, _mm256_madd_epi16(v.a, ones)), _mm256_add_epi32(acc.b, _mm256_madd_epi16(v.b, ones))};
 }
 ALWAYS_INLINE __m256i dot_nibbles8(__m256i acc, __m256i w, const int8_t *x) {
     const __m256i pairs = _mm256_maddubs_epi16(w, _mm256_loadu_si256((const __m256i *)x));

@@ -4,6 +4,8 @@
 //   F      16 floats            I   16 int32            B   64 bytes: 16 lanes of 4
 //   dot4_* acc[lane] += sum over j < 4 of w[lane][j] * x[j], exact; w is unsigned, x signed
 //   dot_nibbles  the same with x[lane][j]
+//   Short        sums of dot4_nibble in 16 bits, for kShortColumns columns at most; add_short adds them to others. Where
+//                kShortColumns is 0 a dot product adds to 32 bits at once, and there is nothing to gain by it
 //   times_power  the product of a power of two and the v of exponents_of; v is zero, or v and the product are normal
 //   dot4_byte    takes w - kByteZero for w, where there are products of signed bytes only
 //   dot4_three   three dot4_byte or dot4_nibble with the same x; only here, where a tile has three panels
@@ -27,6 +29,8 @@ constexpr int kStreamRows = 9, kTileRows = 4, kTilePanels = 3, kTileColumns = 4;
 // Up to so many of those rows have two integer sums each, to keep the dot products busy.
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
+constexpr int64_t kShortColumns = 0;
+struct Short {};
 // Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers.
 constexpr int kHeadVectors = 8, kContextHeight = 8, kContextVectors = 3;
 // Weight rows and activation rows of one tile of the 16-bit matrix product.
@@ -40,6 +44,7 @@ ALWAYS_INLINE F load(const float *p) { return _mm512_loadu_ps(p); }
 ALWAYS_INLINE F load_tail(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
 // Loaded once and kept: the compiler would rather load again for every use, and loads are scarcer than sums.
 ALWAYS_INLINE void keep(F &v) { asm("" : "+v"(v)); }
+ALWAYS_INLINE void keep(B &v) { asm("" : "+v"(v)); }
 ALWAYS_INLINE void store(float *p, F v) { _mm512_storeu_ps(p, v); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
 ALWAYS_INLINE F load_half(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
@@ -91,6 +96,7 @@ ALWAYS_INLINE float largest(F a) { return _mm512_reduce_max_ps(a); }
 
 ALWAYS_INLINE I izero() { return _mm512_setzero_si512(); }
 ALWAYS_INLINE I isplat(int32_t v) { return _mm512_set1_epi32(v); }
+ALWAYS_INLINE I iload(const void *p) { return _mm512_loadu_si512(p); }
 ALWAYS_INLINE I iadd(I a, I b) { return _mm512_add_epi32(a, b); }
 ALWAYS_INLINE int32_t isum(I a) { return _mm512_reduce_add_epi32(a); }
 ALWAYS_INLINE void isum_four(I a, I b, I c, I d, int32_t *out) {

@@ -20,6 +20,8 @@ constexpr int kHeadVectors = 2, kContextHeight = 4, kContextVectors = 1;
 constexpr int kHalfHeight = 2, kHalfWidth = 2;
 // There is a product of signed bytes only: w - 128, whose bits are those of w but for the first.
 constexpr int32_t kByteZero = 128;
+constexpr int64_t kShortColumns = 0;
+struct Short {};
 
 ALWAYS_INLINE float32x4_t splat4(float v) { return vdupq_n_f32(v); }
 ALWAYS_INLINE F zero() { return {splat4(0), splat4(0), splat4(0), splat4(0)}; }
@@ -30,6 +32,7 @@ ALWAYS_INLINE F load_tail(const float *p, int64_t n) {
     std::memcpy(t, p, (size_t)n * 4);
     return load(t);
 }
+ALWAYS_INLINE void keep(B &) {}
 ALWAYS_INLINE void keep(F &) {}  // no instruction computes with memory, so nothing is loaded twice
 ALWAYS_INLINE void store(float *p, F v) {
     vst1q_f32(p, v.a), vst1q_f32(p + 4, v.b), vst1q_f32(p + 8, v.c), vst1q_f32(p + 12, v.d);
@@ -123,6 +126,10 @@ ALWAYS_INLINE I isplat(int32_t v) { return {vdupq_n_s32(v), vdupq_n_s32(v), vdup
 ALWAYS_INLINE I izero() { return isplat(0); }
 ALWAYS_INLINE int32x4_t iadd4(int32x4_t x, int32x4_t y) {  // wraps around, as GCC's vaddq_s32 need not
     return vreinterpretq_s32_u32(vaddq_u32(vreinterpretq_u32_s32(x), vreinterpretq_u32_s32(y)));
+}
+ALWAYS_INLINE I iload(const void *p) {
+    const int32_t *q = (const int32_t *)p;
+    return {vld1q_s32(q), vld1q_s32(q + 4), vld1q_s32(q + 8), vld1q_s32(q + 12)};
 }
 ALWAYS_INLINE I iadd(I x, I y) { return {iadd4(x.a, y.a), iadd4(x.b, y.b), iadd4(x.c, y.c), iadd4(x.d, y.d)}; }
 ALWAYS_INLINE int32_t isum(I x) { return vaddvq_s32(iadd4(iadd4(x.a, x.b), iadd4(x.c, x.d))); }

@@ -22,6 +22,8 @@ constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1, kTileColumns = 4;
 constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
+constexpr int64_t kShortColumns = 0;
+struct Short {};
 constexpr int kHalfHeight = 1, kHalfWidth = 3;
 
 ALWAYS_INLINE Lanes lanes(F f) { Lanes r; std::memcpy(r.v, &f, 64); return r; }
@@ -64,6 +66,7 @@ ALWAYS_INLINE F load_tail(const float *p, int64_t n) {
     return vector(l);
 }
 ALWAYS_INLINE void keep(F &) {}
+ALWAYS_INLINE void keep(B &) {}
 ALWAYS_INLINE void store(float *p, F v) { std::memcpy(p, &v, 64); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { std::memcpy(p, &v, (size_t)n * 4); }
 ALWAYS_INLINE Four load_half4(const uint16_t *p) {  // half_to_float, four at a time
@@ -140,6 +143,7 @@ ALWAYS_INLINE void largest_four(F a, F b, F c, F d, float *out) {
 
 ALWAYS_INLINE I izero() { return I{}; }
 ALWAYS_INLINE I isplat(int32_t v) { I r; LANES r.v[i] = v; return r; }
+ALWAYS_INLINE I iload(const void *p) { I r; std::memcpy(r.v, p, 64); return r; }
 ALWAYS_INLINE I iadd(I a, I b) { LANES a.v[i] += b.v[i]; return a; }
 ALWAYS_INLINE int32_t isum(I a) { int32_t s = 0; LANES s += a.v[i]; return s; }
 ALWAYS_INLINE void isum_four(I a, I b, I c, I d, int32_t *out) {

@@ -47,16 +47,23 @@ ALWAYS_INLINE void load_columns(const Tile &t, int64_t k, B first[P], B second[P
     }
 }
 
-template <int BITS, int T, int P>
-ALWAYS_INLINE void dot_columns(I acc[P][T], const B v[P], const int8_t *x) {
+template <int BITS, int T, int P, typename Sum>
+ALWAYS_INLINE void dot_columns(Sum acc[P][T], const B v[P], const int8_t *x) {
 #pragma GCC unroll 16
     for (int m = 0; m < T; m++) {
         if constexpr (P == 3)
             dot4_three(acc[0][m], acc[1][m], acc[2][m], v, x + m * 4);
         else
-            for (int p = 0; p < P; p++)
-                BITS == 4 ? dot4_nibble(acc[p][m], v[p], x + m * 4) : dot4_byte(acc[p][m], v[p], x + m * 4);
+            for (int p = 0; p < P; p++) dot4<BITS>(acc[p][m], v[p], x + m * 4);
     }
+}
+
+template <int BITS, bool FRESH, int T, int P, typename Sum>
+ALWAYS_INLINE void dot_eight(const Tile &t, int64_t k, Sum acc[P][T], Sum more[P][T], const int8_t *x) {
+    B first[P], second[P];
+    load_columns<BITS, FRESH, P>(t, k, first, second);
+    dot_columns<BITS, T, P>(acc, first, x);
+    dot_columns<BITS, T, P>(more, second, x + 4 * T);
 }
 
 template <Scales SCALES, int T, int P>
@@ -87,13 +94,19 @@ ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
         for (int p = 0; p < P; p++) acc[p][m] = isplat(t.corrections[m]), more[p][m] = izero();
     const int8_t *x = t.x;
     for (int64_t i = 0; i < GROUP * T; i += 64) prefetch(x + kActivationBytes + i);
-    if (FRESH || two_sums || kTileColumns == 8) {
-        for (int64_t k = 0; k < GROUP; k += 8, x += 8 * T) {
-            B first[P], second[P];
-            load_columns<BITS, FRESH, P>(t, k, first, second);
-            dot_columns<BITS, T, P>(acc, first, x);
-            dot_columns<BITS, T, P>(two_sums ? more : acc, second, x + 4 * T);
+    if constexpr (has_short(BITS)) {
+        for (int64_t k = 0; k < GROUP; k += kShortColumns) {
+            Short sums[P][T] = {};
+#pragma GCC unroll 4
+            for (int64_t i = 0; i < kShortColumns; i += 8, x += 8 * T)
+                dot_eight<BITS, FRESH, T, P>(t, k + i, sums, sums, x);
+#pragma GCC unroll 16
+            for (int m = 0; m < T; m++)
+                for (int p = 0; p < P; p++) add_short(acc[p][m], sums[p][m]);
         }
+    } else if (FRESH || two_sums || kTileColumns == 8) {
+        for (int64_t k = 0; k < GROUP; k += 8, x += 8 * T)
+            dot_eight<BITS, FRESH, T, P>(t, k, acc, two_sums ? more : acc, x);
     } else {
         for (int64_t k = 0; k < GROUP; k += 4, x += 4 * T) {
             B v[P];
