@@ -5,10 +5,8 @@
 
 namespace chatglm { namespace CHATGLM_ISA {
 
-// How far ahead of the dot products the weights are fetched. Each thread reads one panel after the other: memory gives
-// less to several at once (int4, one row: 91 % of the bandwidth from three panels, 98 % from one).
-constexpr int64_t kPrefetchBytes = 4096;
-// Panels that a thread takes at a time.
+// Panels that a thread takes at a time. It reads one after the other, kPrefetchBytes ahead of the dot products: memory
+// gives less to several at once (int4, one row: 91 % of the bandwidth from three panels, 98 % from one).
 constexpr int64_t kStreamPanels = 4;
 
 template <int BITS, int T, typename Sum>

@@ -14,7 +14,7 @@ static uint64_t read_all(const uint8_t *data, int64_t bytes, int threads) {
         I acc[4] = {izero(), izero(), izero(), izero()};
         for (int64_t at = i * piece; at + 256 <= end; at += 256)
             for (int j = 0; j < 4; j++) {
-                prefetch_once(data + at + j * 64 + 4096);
+                if (kReadAhead) prefetch_once(data + at + j * 64 + kPrefetchBytes);
                 acc[j] = iadd(acc[j], iload(data + at + j * 64));
             }
         total += (uint32_t)isum(iadd(iadd(acc[0], acc[1]), iadd(acc[2], acc[3])));
@@ -29,8 +29,8 @@ template <int BITS, typename Sum, int SUMS>
 ALWAYS_INLINE void dots(Sum (&sums)[SUMS], B &w, const uint8_t *x) {
 #pragma GCC unroll 32
     for (int m = 0; m < kPeakDots; m++) {
-        keep(w);  // else the compiler makes one product for all, as w and x are always the same
-        dot4<BITS>(sums[m % SUMS], w, (const int8_t *)x);
+        if (m % 4 == 0) keep(w);  // as a tile of four rows; and the compiler cannot make one product for all
+        dot4<BITS>(sums[m % SUMS], w, (const int8_t *)x + m % 4 * 4);
     }
 }
 
@@ -38,20 +38,25 @@ template <int BITS, int SUMS>
 static int64_t dots_of_registers(int64_t repeats) {
     alignas(64) uint8_t ones[64];
     std::memset(ones, 1, 64);
+    asm volatile("" : : "r"(ones) : "memory");  // the compiler does not know them any more
     I acc[SUMS];
 #pragma GCC unroll 16
     for (int m = 0; m < SUMS; m++) acc[m] = izero();
     B w = load_bytes(ones);
     for (int64_t i = 0; i < repeats; i++) {
-        if constexpr (has_short(BITS)) {
-            Short sums[SUMS] = {};
-            dots<BITS>(sums, w, ones);
-            for (int m = 0; m < SUMS; m++) add_short(acc[m], sums[m]);
+        if constexpr (kShortColumns > 0) {
+            for (int half = 0; half < BITS / 4; half++) {  // two multiplications of 16 bits for one product of bytes
+                Short sums[SUMS] = {};
+                dots<4>(sums, w, ones);
+#pragma GCC unroll 16
+                for (int m = 0; m < SUMS; m++) add_short(acc[m], sums[m]);
+            }
         } else {
             dots<BITS>(acc, w, ones);
         }
     }
     int64_t total = 0;
+#pragma GCC unroll 16
     for (int m = 0; m < SUMS; m++) total += isum(acc[m]);
     return total;
 }

@@ -29,6 +29,9 @@ constexpr int kStreamRows = 9, kTileRows = 4, kTilePanels = 3, kTileColumns = 4;
 // Up to so many of those rows have two integer sums each, to keep the dot products busy.
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
+// How far ahead of its use what comes from memory is fetched; and whether that helps where nothing is done with it.
+constexpr int64_t kPrefetchBytes = 4096;
+constexpr bool kReadAhead = true;
 constexpr int64_t kShortColumns = 0;
 struct Short {};
 // Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers.

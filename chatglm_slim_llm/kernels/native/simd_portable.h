@@ -22,6 +22,8 @@ constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1, kTileColumns = 4;
 constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
+constexpr int64_t kPrefetchBytes = 4096;
+constexpr bool kReadAhead = true;
 constexpr int64_t kShortColumns = 0;
 struct Short {};
 constexpr int kHalfHeight = 1, kHalfWidth = 3;
