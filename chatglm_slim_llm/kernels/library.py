@@ -20,7 +20,7 @@ VARIABLE = "CHATGLM_SLIM_KERNELS"
 """Chooses an instruction set (``avx512``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the library alone, or
 another library by its path."""
 _WITHOUT = "torch"
-_VERSION = 5
+_VERSION = 6
 """Of the functions and layouts; a library left over from an older checkout has another."""
 
 

@@ -63,7 +63,7 @@ API const char *chatglm_instruction_set(const char *wanted) {
 }
 
 // Raised with every change of a function or a layout; the Python side takes only a library of its own version.
-API int64_t chatglm_version() { return 5; }
+API int64_t chatglm_version() { return 6; }
 
 // Threads that OpenMP would give this thread by itself; torch's number if both use one OpenMP.
 API int chatglm_max_threads() { return omp_get_max_threads(); }
