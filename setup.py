@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -41,12 +42,15 @@ class BuildNative(build_ext):
     """Compiles each source with the flags of its instruction set."""
 
     def build_extension(self, ext: Extension) -> None:
-        """Compile and link one library."""
-        objects = []
-        for source in ext.sources:
+        """Compile the sources side by side and link one library."""
+
+        def compile_one(source: str) -> list[str]:
             flags = [*FLAGS, *SETS.get(Path(source).stem, [])]
             places = {"output_dir": self.build_temp, "depends": ext.depends}
-            objects += self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
+            return self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = [name for names in pool.map(compile_one, ext.sources) for name in names]
         target = self.get_ext_fullpath(ext.name)
         self.compiler.link_shared_object(objects, target, extra_postargs=LINK, target_lang="c++")
 
@@ -85,7 +89,7 @@ setup(
     ext_modules=[
         Extension(
             "chatglm_slim_llm.kernels._native",
-            sources=[str(FOLDER / f"{name}.cpp") for name in ("api", *SETS)],
+            sources=[str(FOLDER / f"{name}.cpp") for name in (*reversed(SETS), "api")],  # the longest first
             depends=[str(path) for path in sorted(FOLDER.glob("*.h"))],
             define_macros=MACROS,
             language="c++",

@@ -63,12 +63,18 @@ _SERVING = (
 def made(language: str) -> dict[str, str]:
     """The tables by name, in ``en`` or ``zh``."""
     column = list(PAGES).index(language)
-    rows = {"speed": _speed(), "serving": _serving(column), "quality": _quality(column), "memory": _memory()}
-    return {name: _table(_HEADS[name][column], lines) for name, lines in rows.items()}
+    rows = {
+        "speed": _speed("peers"),
+        "speed on AVX2": _speed("peers-avx2"),
+        "serving": _serving(column),
+        "quality": _quality(column),
+        "memory": _memory(),
+    }
+    return {name: _table(_HEADS[name.split()[0]][column], lines) for name, lines in rows.items()}
 
 
-def _speed() -> Iterable[list[str]]:
-    for engine in _read("peers")["engines"]:
+def _speed(results: str) -> Iterable[list[str]]:
+    for engine in _read(results)["engines"]:
         short, long = engine["rows"]
         name = f"**ChatGLM-Slim {engine['name'].split()[1]}**" if engine["engine"] == "ours" else engine["name"]
         decode = f"{short['decode_tokens_per_s']:.1f} / {long['decode_tokens_per_s']:.1f}"

@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import aclosing, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -23,6 +23,7 @@ from chatglm_slim_llm.engine.grammar.guides import Guides
 from chatglm_slim_llm.engine.reply import Delta, Meter, Reply, Shown
 from chatglm_slim_llm.engine.sampling import Sampler
 from chatglm_slim_llm.engine.scheduler import Scheduler, Terms
+from chatglm_slim_llm.engine.sequence import READ_AHEAD
 from chatglm_slim_llm.engine.stopping import CallsOrStops, StopScanner
 from chatglm_slim_llm.errors import ReplyTooShortError
 from chatglm_slim_llm.network import ChatGLMTokenizer, StreamDecoder, forward_for
@@ -42,6 +43,9 @@ class Request:
     options: GenerationOptions = field(default_factory=GenerationOptions)
     format: Format | None = None
     """What the reply must be; then it is valid whatever the options say, and ``stop`` only ends words."""
+    is_whole: bool = False
+    """The reader wants all of it, and is not waited for: a thread that gets no turn on a busy machine would fall out
+    of the steps that it shares with others."""
     cancel: threading.Event | None = None
     """Once set, the reply ends where its reader is, with ``finish_reason`` "cancelled"."""
 
@@ -51,7 +55,8 @@ class Engine:
 
     Any number of threads may stream at once. Where the kernels allow it their replies share each step of the model,
     else they take turns, one token each; the text is the same as alone. A stream is computed a few tokens ahead of
-    its reader; one that is left half read waits, and neither stops nor slows anybody.
+    its reader, unless the request says that all of it is wanted; one that is left half read waits, and neither stops
+    nor slows anybody.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class Engine:
 
     def generate(self, request: Request) -> Delta:
         """The whole reply at once: its text, with the last delta's reason and statistics."""
-        deltas = list(self.stream(request))
+        deltas = list(self.stream(replace(request, is_whole=True)))
         return Delta("".join(delta.text for delta in deltas), deltas[-1].finish_reason, deltas[-1].statistics)
 
     def stream(self, request: Request) -> Generator[Delta]:
@@ -126,7 +131,8 @@ class Engine:
         reply = Reply(StreamDecoder(self.tokenizer), _shown(request), self.tokenizer.eos_token_id)
         pick = sampler.pick if constraint is None else constraint.pick
         certain = None if constraint is None else constraint.certain
-        return _Writing(prompt, reply, meter, pick, certain, request.cancel)
+        read_ahead = prompt.max_new_tokens if request.is_whole else READ_AHEAD
+        return _Writing(prompt, reply, meter, pick, certain, read_ahead, request.cancel)
 
     def _fit(self, request: Request) -> FittedPrompt:
         return fit_prompt(
@@ -160,6 +166,7 @@ class _Writing:
     meter: Meter
     pick: Callable[[Tensor], int]
     certain: Callable[[], Sequence[int]] | None
+    read_ahead: int
     cancelled: threading.Event | None
 
     @property
@@ -167,6 +174,7 @@ class _Writing:
         """What the scheduler is told beside the prompt and how to pick."""
         return {
             "max_new_tokens": self.prompt.max_new_tokens,
+            "read_ahead": self.read_ahead,
             "cancel": self.cancelled,
             "tally": self.meter.tally,
             "certain": self.certain,

@@ -20,7 +20,7 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-from chatglm_slim_llm.engine.sequence import LiveSequence
+from chatglm_slim_llm.engine.sequence import READ_AHEAD, LiveSequence
 from chatglm_slim_llm.engine.speculation import Speculator, StepCosts, Tally
 from chatglm_slim_llm.network.forward import C, Forward
 
@@ -35,6 +35,8 @@ class Terms(TypedDict, total=False):
 
     max_new_tokens: Required[int]
     """Where to end at the latest."""
+    read_ahead: int
+    """Tokens it may be ahead of its reader, `READ_AHEAD` if not told."""
     cancel: threading.Event | None
     """Once set, the iterator ends, whatever is being computed."""
     tally: Tally
@@ -104,6 +106,7 @@ class Scheduler(Generic[C]):
             terms.get("certain"),
             eos_token_id=self._eos_token_id,
             max_new_tokens=terms["max_new_tokens"],
+            read_ahead=terms.get("read_ahead", READ_AHEAD),
             cancel=terms.get("cancel"),
         )
 

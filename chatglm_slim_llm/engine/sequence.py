@@ -17,7 +17,7 @@ from chatglm_slim_llm.engine.speculation import Speculator
 from chatglm_slim_llm.network.forward import C
 
 READ_AHEAD = 2
-"""Tokens a reply may be ahead of its reader; then it waits, so that a reader who went away costs nothing."""
+"""Tokens a stream may be ahead of its reader; then it waits, so that a reader who went away costs nothing."""
 
 
 class LiveSequence(Generic[C]):
@@ -32,6 +32,7 @@ class LiveSequence(Generic[C]):
         *,
         eos_token_id: int,
         max_new_tokens: int,
+        read_ahead: int,
         cancel: threading.Event | None,
     ) -> None:
         self.prefill: Generator[None, None, tuple[C, Tensor]] | None = prefill
@@ -42,14 +43,14 @@ class LiveSequence(Generic[C]):
         self.tell: Callable[[], None] | None = None  # called when there is something to read, by who put it there
         self.is_over = False
         self._speculator, self._eos_token_id, self._cancel = speculator, eos_token_id, cancel
-        self._certain, self._is_guess = certain, True
+        self._certain, self._is_guess, self._read_ahead = certain, True, read_ahead
 
     def is_unwanted(self) -> bool:
         return self.is_closed or (self._cancel is not None and self._cancel.is_set())
 
     def is_ready(self) -> bool:
         """Whether its next token should be computed now."""
-        return self.context is not None and self.unread.qsize() < READ_AHEAD
+        return self.context is not None and self.unread.qsize() < self._read_ahead
 
     def get_context(self) -> C:
         assert self.context is not None

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,19 @@ def test_nothing_is_computed_before_the_first_delta_is_asked_for_and_little_ahea
     assert engine.generate(ask(max_tokens=20)).finish_reason == "length"
     assert count_steps() == 1 + READ_AHEAD + 20
     stream.close()
+
+
+def test_a_reply_that_is_wanted_whole_does_not_wait_for_its_reader(
+    engine: Engine, count_steps: Callable[[], int]
+) -> None:
+    stream = engine.stream(Request(query="你好", options=replace(RAMBLING, max_tokens=40), is_whole=True))
+    next(stream)
+    for _ in range(1000):
+        if count_steps() == 40:
+            break
+        time.sleep(0.01)
+    assert count_steps() == 40
+    assert len(list(stream)) == 39
 
 
 def test_every_token_gives_a_delta_so_that_a_reader_can_stop_while_text_is_held_back(engine: Engine) -> None:
