@@ -51,29 +51,29 @@ class Question:
         return Until(self.kwargs.get("timeout", self.model.timeout), cancel)
 
 
-def ask(question: Question, *, is_whole: bool = False) -> Generator[ChatGenerationChunk]:
+def ask(question: Question, *, wants_whole: bool = False) -> Generator[ChatGenerationChunk]:
     """One reply; everything that can be wrong with its options is said before anything is loaded.
 
     It ends with the batch that it belongs to, if it does.
 
     Args:
         question: what is asked.
-        is_whole: all of the reply is wanted before anything is done with it.
+        wants_whole: all of the reply is wanted before anything is done with it.
     """
     until = question.until(cancel_of_batch.get() or threading.Event())
-    engine, request, chunks = _prepare(question, until, is_whole)
+    engine, request, chunks = _prepare(question, until, wants_whole)
     with _errors_of_langchain(), closing(engine.stream(request)) as deltas:
         for delta in deltas:
             until.want_time()
             yield chunks.push(delta)
 
 
-async def aask(question: Question, *, is_whole: bool = False) -> AsyncGenerator[ChatGenerationChunk]:
+async def aask(question: Question, *, wants_whole: bool = False) -> AsyncGenerator[ChatGenerationChunk]:
     """`ask` for an event loop, which never waits for the model; leaving it ends the reply."""
     cancel = threading.Event()
     until = question.until(cancel)
     try:
-        engine, request, chunks = await asyncio.to_thread(_prepare, question, until, is_whole)
+        engine, request, chunks = await asyncio.to_thread(_prepare, question, until, wants_whole)
         with _errors_of_langchain():
             async with aclosing(engine.astream(request)) as deltas:
                 async for delta in deltas:
@@ -83,7 +83,7 @@ async def aask(question: Question, *, is_whole: bool = False) -> AsyncGenerator[
         cancel.set()  # the weights may still be loading
 
 
-def _prepare(question: Question, until: Until, is_whole: bool) -> tuple[Engine, Request, Chunks]:
+def _prepare(question: Question, until: Until, wants_whole: bool) -> tuple[Engine, Request, Chunks]:
     model, kwargs = question.model, question.kwargs
     format = question.wish.format()
     if format is not None:
@@ -100,7 +100,7 @@ def _prepare(question: Question, until: Until, is_whole: bool) -> tuple[Engine, 
         system=question.conversation.system,
         options=question.options,
         format=format,
-        is_whole=is_whole,
+        wants_whole=wants_whole,
         cancel=until,
     )
     about = {

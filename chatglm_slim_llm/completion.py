@@ -51,7 +51,7 @@ class ChatGLMSlimLLM(Batching, LocalModel, LLM):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> str:
-        return _join(list(self._chunks(prompt, stop, kwargs, is_whole=True))).text
+        return _join(list(self._chunks(prompt, stop, kwargs, wants_whole=True))).text
 
     async def _acall(
         self,
@@ -60,7 +60,7 @@ class ChatGLMSlimLLM(Batching, LocalModel, LLM):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> str:
-        return _join([chunk async for chunk in self._achunks(prompt, stop, kwargs, is_whole=True)]).text
+        return _join([chunk async for chunk in self._achunks(prompt, stop, kwargs, wants_whole=True)]).text
 
     def _stream(
         self,
@@ -94,7 +94,7 @@ class ChatGLMSlimLLM(Batching, LocalModel, LLM):
         **kwargs: Any,
     ) -> LLMResult:
         def answer(number: int) -> Generation:
-            return _join(list(self._chunks(prompts[number], stop, kwargs, is_whole=True)))
+            return _join(list(self._chunks(prompts[number], stop, kwargs, wants_whole=True)))
 
         return _result(dict(run_all(answer, len(prompts))))
 
@@ -106,22 +106,22 @@ class ChatGLMSlimLLM(Batching, LocalModel, LLM):
         **kwargs: Any,
     ) -> LLMResult:
         async def answer(number: int) -> Generation:
-            return _join([chunk async for chunk in self._achunks(prompts[number], stop, kwargs, is_whole=True)])
+            return _join([chunk async for chunk in self._achunks(prompts[number], stop, kwargs, wants_whole=True)])
 
         async with aclosing(arun_all(answer, len(prompts))) as completed:
             return _result({number: generation async for number, generation in completed})
 
     async def _achunks(
-        self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any], *, is_whole: bool = False
+        self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any], *, wants_whole: bool = False
     ) -> AsyncGenerator[GenerationChunk]:
-        async with aclosing(aask(self._question(prompt, stop, kwargs), is_whole=is_whole)) as chunks:
+        async with aclosing(aask(self._question(prompt, stop, kwargs), wants_whole=wants_whole)) as chunks:
             async for chunk in chunks:
                 yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
 
     def _chunks(
-        self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any], *, is_whole: bool = False
+        self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any], *, wants_whole: bool = False
     ) -> Generator[GenerationChunk]:
-        for chunk in ask(self._question(prompt, stop, kwargs), is_whole=is_whole):
+        for chunk in ask(self._question(prompt, stop, kwargs), wants_whole=wants_whole):
             yield GenerationChunk(text=chunk.text, generation_info=_info(chunk))
 
     def _question(self, prompt: str, stop: list[str] | None, kwargs: Mapping[str, Any]) -> Question:

@@ -75,7 +75,7 @@ class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
     ) -> ChatResult:
         from chatglm_slim_llm.replies import join
 
-        return join(list(ask(self._question(messages, stop, kwargs), is_whole=True)))
+        return join(list(ask(self._question(messages, stop, kwargs), wants_whole=True)))
 
     async def _astream(
         self,
@@ -95,7 +95,7 @@ class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        chunks = [chunk async for chunk in aask(self._question(messages, stop, kwargs), is_whole=True)]
+        chunks = [chunk async for chunk in aask(self._question(messages, stop, kwargs), wants_whole=True)]
         from chatglm_slim_llm.replies import join  # not before: it brings torch, for which the loop would wait
 
         return join(chunks)

@@ -63,14 +63,14 @@ _SERVING = (
 def made(language: str) -> dict[str, str]:
     """The tables by name, in ``en`` or ``zh``."""
     column = list(PAGES).index(language)
-    rows = {
-        "speed": _speed("peers"),
-        "speed on AVX2": _speed("peers-avx2"),
-        "serving": _serving(column),
-        "quality": _quality(column),
-        "memory": _memory(),
+    tables = {
+        "speed": ("speed", _speed("peers")),
+        "speed on AVX2": ("speed", _speed("peers-avx2")),
+        "serving": ("serving", _serving(column)),
+        "quality": ("quality", _quality(column)),
+        "memory": ("memory", _memory()),
     }
-    return {name: _table(_HEADS[name.split()[0]][column], lines) for name, lines in rows.items()}
+    return {name: _table(_HEADS[head][column], rows) for name, (head, rows) in tables.items()}
 
 
 def _speed(results: str) -> Iterable[list[str]]:

@@ -81,7 +81,7 @@ class PullPlan:
             return file.size_bytes
         try:
             return min(self.partial(file).stat().st_size, file.size_bytes)
-        except FileNotFoundError:  # none was begun, or another download has just finished it
+        except (FileNotFoundError, NotADirectoryError):  # none was begun, or another download has just finished it
             return file.size_bytes if self.target(file).exists() else 0
 
 

@@ -85,7 +85,8 @@ def as_text(figures: dict[str, Any]) -> str:
             f"  weights read   {f['decode_read_gb_s']:8.1f} GB/s       "
             f"{f['decode_bandwidth_fraction']:.0%} of this machine's {f['bandwidth_gb_s']:.1f}",
             f"  products       {f['prefill_gflop_s']:8.0f} GFLOP/s    "
-            f"{f['prefill_peak_fraction']:.0%} of this machine's {f['gemm_gflop_s']:.0f} (int8)",
+            f"{f['prefill_peak_fraction']:.0%} of this machine's {f['gemm_gflop_s']:.0f} "
+            f"(int8 by int{f['gemm_weight_bits']})",
             f"  attention      {f['attention_step_s'] / f['step_s']:8.1%} of a decoding step",
             f"  Python, torch  {f['other_share']:8.1%}",
         ]

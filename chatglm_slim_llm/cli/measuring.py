@@ -20,14 +20,13 @@ from chatglm_slim_llm.checkpoint.packing import Packing, allocate, can_pack
 from chatglm_slim_llm.config import QUANTIZATION_BITS, KVCacheDtype, LoadOptions, Quantization
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.kernels import Linear, PackedLinear, QuantizedLinear, RowBatch, instruction_set, library
-from chatglm_slim_llm.kernels.packed import HALF
 from chatglm_slim_llm.network import BatchedForward, ChatGLMConfig, Network, SequentialForward, forward_for
 from chatglm_slim_llm.network.batched import Context, pieces_of
 from chatglm_slim_llm.weights import kept_bits
 
 _ROUNDS = 5
 """Repetitions of what takes a fraction of a second; the median counts."""
-_DOT_REPEATS = 2_000_000
+_DOT_REPEATS, _DOTS_A_REPEAT = 2_000_000, 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,8 +191,7 @@ def _measure_layers(layers: list[nn.Module], workload: Workload) -> dict[str, fl
         rates["bandwidth"].append(bandwidth(layers))
         rates["read"].append(sum(map(_read_bytes, layers)) / _time_layers(layers, workload.batch))
     few = layers[: max(4, len(layers) // 7)]  # four of 28 blocks tell the rate
-    form = getattr(layers[0], "form", HALF)
-    bits = 4 if form.bits == 4 else 8
+    bits = 4 if isinstance(layers[0], PackedLinear) and layers[0].form.bits == 4 else 8
     rows = pieces_of(0, workload.prompt)[0].stop  # as many as pass a layer at a time
     for _ in range(_ROUNDS):
         rates["peak"].append(_peak(bits))
@@ -206,6 +204,7 @@ def _measure_layers(layers: list[nn.Module], workload: Workload) -> dict[str, fl
         "decode_read_gb_s": middle["read"] / 1e9,
         "decode_bandwidth_fraction": _ratio(rates["read"], rates["bandwidth"]) if known else None,
         "gemm_gflop_s": middle["peak"] / 1e9 if known else None,
+        "gemm_weight_bits": bits,
         "prefill_gflop_s": middle["prefill"] / 1e9,
         "prefill_peak_fraction": _ratio(rates["prefill"], rates["peak"]) if known else None,
     }
@@ -244,7 +243,7 @@ def _peak(bits: int) -> float:
     threads = torch.get_num_threads()
     started = time.perf_counter()
     native.chatglm_dot_peak(bits, _DOT_REPEATS, threads)
-    return 2 * 64 * 32 * _DOT_REPEATS * threads / (time.perf_counter() - started)
+    return 2 * 64 * _DOTS_A_REPEAT * _DOT_REPEATS * threads / (time.perf_counter() - started)
 
 
 def _tensors(layer: nn.Module) -> Iterator[Tensor]:

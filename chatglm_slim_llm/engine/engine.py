@@ -30,6 +30,9 @@ from chatglm_slim_llm.network import ChatGLMTokenizer, StreamDecoder, forward_fo
 from chatglm_slim_llm.network.forward import Forward
 from chatglm_slim_llm.network.network import AnyModel
 
+_AHEAD_OF_STOPS = 16
+"""Tokens a reply that is wanted whole may be ahead of its reader where a stop string can end it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -43,9 +46,10 @@ class Request:
     options: GenerationOptions = field(default_factory=GenerationOptions)
     format: Format | None = None
     """What the reply must be; then it is valid whatever the options say, and ``stop`` only ends words."""
-    is_whole: bool = False
-    """The reader wants all of it, and is not waited for: a thread that gets no turn on a busy machine would fall out
-    of the steps that it shares with others."""
+    wants_whole: bool = False
+    """All of it is wanted before anything is done with it, so it is computed without waiting for its reader: a thread
+    that gets no turn on a busy machine would fall out of the steps that it shares with others. What is computed behind
+    a stop string that nobody has seen yet is lost, a few tokens at most."""
     cancel: threading.Event | None = None
     """Once set, the reply ends where its reader is, with ``finish_reason`` "cancelled"."""
 
@@ -55,8 +59,8 @@ class Engine:
 
     Any number of threads may stream at once. Where the kernels allow it their replies share each step of the model,
     else they take turns, one token each; the text is the same as alone. A stream is computed a few tokens ahead of
-    its reader, unless the request says that all of it is wanted; one that is left half read waits, and neither stops
-    nor slows anybody.
+    its reader, unless all of it is wanted at once; one that is left half read waits, and neither stops nor slows
+    anybody.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class Engine:
 
     def generate(self, request: Request) -> Delta:
         """The whole reply at once: its text, with the last delta's reason and statistics."""
-        deltas = list(self.stream(replace(request, is_whole=True)))
+        deltas = list(self.stream(replace(request, wants_whole=True)))
         return Delta("".join(delta.text for delta in deltas), deltas[-1].finish_reason, deltas[-1].statistics)
 
     def stream(self, request: Request) -> Generator[Delta]:
@@ -131,8 +135,7 @@ class Engine:
         reply = Reply(StreamDecoder(self.tokenizer), _shown(request), self.tokenizer.eos_token_id)
         pick = sampler.pick if constraint is None else constraint.pick
         certain = None if constraint is None else constraint.certain
-        read_ahead = prompt.max_new_tokens if request.is_whole else READ_AHEAD
-        return _Writing(prompt, reply, meter, pick, certain, read_ahead, request.cancel)
+        return _Writing(prompt, reply, meter, meter.timed(pick), certain, _read_ahead(request, prompt), request.cancel)
 
     def _fit(self, request: Request) -> FittedPrompt:
         return fit_prompt(
@@ -192,6 +195,13 @@ class _Writing:
 
     def _last(self, text: str) -> Delta:
         return Delta(text, self.reply.finish_reason, self.meter.statistics(self.prompt))
+
+
+def _read_ahead(request: Request, prompt: FittedPrompt) -> int:
+    """Tokens that the reply may be ahead of its reader, who alone sees where a stop string ends it."""
+    if not request.wants_whole:
+        return READ_AHEAD
+    return min(prompt.max_new_tokens, _AHEAD_OF_STOPS if request.options.stop else prompt.max_new_tokens)
 
 
 def _shown(request: Request) -> Shown:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal, Protocol
+
+from torch import Tensor
 
 from chatglm_slim_llm.engine.fitting import FittedPrompt
 from chatglm_slim_llm.engine.speculation import Tally
@@ -89,27 +92,37 @@ class Reply:
 
 
 class Meter:
-    """Counts tokens and takes the times."""
+    """Counts the tokens that were read, and takes the times when they are picked: a reader may be late."""
 
     def __init__(self) -> None:
         self.tally = Tally()
         self.tokens = 0
-        self._started = self._first = self._last = perf_counter()
+        self._started = perf_counter()
+        self._picked: list[float] = []
+
+    def timed(self, pick: Callable[[Tensor], int]) -> Callable[[Tensor], int]:
+        """``pick``, with the time taken of each token."""
+
+        def timed_pick(scores: Tensor) -> int:
+            token_id = pick(scores)
+            self._picked.append(perf_counter())
+            return token_id
+
+        return timed_pick
 
     def count_token(self) -> None:
-        self._last = perf_counter()
         self.tokens += 1
-        if self.tokens == 1:
-            self._first = self._last
 
     def statistics(self, prompt: FittedPrompt) -> Statistics:
-        tokens, elapsed_s = self.tokens - 1, self._last - self._first
+        times = self._picked[: self.tokens]
+        first, last = (times[0], times[-1]) if times else (self._started, self._started)
+        tokens, elapsed_s = self.tokens - 1, last - first
         if self.tokens < 2:
-            tokens, elapsed_s = self.tokens, self._last - self._started
+            tokens, elapsed_s = self.tokens, last - self._started
         return Statistics(
             prompt_tokens=len(prompt.input_ids),
             generated_tokens=self.tokens,
-            time_to_first_token_s=self._first - self._started,
+            time_to_first_token_s=first - self._started,
             tokens_per_s=tokens / elapsed_s if elapsed_s else 0.0,
             dropped_rounds=prompt.dropped_rounds,
             drafted_tokens=self.tally.drafted,

@@ -49,8 +49,8 @@ class Terms(TypedDict, total=False):
 class Scheduler(Generic[C]):
     """Computes the tokens of many sequences at once; they join and leave between two steps.
 
-    Each round of the worker takes in newcomers, computes one step for the sequences whose readers want more, and reads
-    one piece of one new prompt. So a long prompt keeps nobody waiting for more than a piece.
+    Each round of the worker takes in newcomers, computes one step for the sequences that are not too far ahead of their
+    readers, and reads one piece of one new prompt. So a long prompt keeps nobody waiting for more than a piece.
     """
 
     def __init__(self, forward: Forward[C], eos_token_id: int, *, speculate: bool = True) -> None:

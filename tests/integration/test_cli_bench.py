@@ -14,7 +14,7 @@ KEYS = {
     "shape", "layers", "level", "prompt", "new", "batch", "threads", "kernels", "weights_gb", "start_s",
     "prefill_tokens_per_s", "decode_tokens_per_s", "ttft_s", "step_s", "attention_step_s", "peak_memory_gb",
     "linear_step_s", "bandwidth_gb_s", "decode_read_gb_s", "decode_bandwidth_fraction", "gemm_gflop_s",
-    "prefill_gflop_s", "prefill_peak_fraction", "other_share",
+    "gemm_weight_bits", "prefill_gflop_s", "prefill_peak_fraction", "other_share",
 }  # fmt: skip
 
 

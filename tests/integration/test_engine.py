@@ -214,7 +214,7 @@ def test_nothing_is_computed_before_the_first_delta_is_asked_for_and_little_ahea
 def test_a_reply_that_is_wanted_whole_does_not_wait_for_its_reader(
     engine: Engine, count_steps: Callable[[], int]
 ) -> None:
-    stream = engine.stream(Request(query="你好", options=replace(RAMBLING, max_tokens=40), is_whole=True))
+    stream = engine.stream(Request(query="你好", options=replace(RAMBLING, max_tokens=40), wants_whole=True))
     next(stream)
     for _ in range(1000):
         if count_steps() == 40:
@@ -222,6 +222,20 @@ def test_a_reply_that_is_wanted_whole_does_not_wait_for_its_reader(
         time.sleep(0.01)
     assert count_steps() == 40
     assert len(list(stream)) == 39
+
+
+def test_a_late_reader_does_not_make_the_model_slow(engine: Engine, count_steps: Callable[[], int]) -> None:
+    started = time.perf_counter()
+    stream = engine.stream(Request(query="你好", options=replace(RAMBLING, max_tokens=40), wants_whole=True))
+    next(stream)
+    while count_steps() < 40:
+        time.sleep(0.01)
+    computed_s = time.perf_counter() - started
+    time.sleep(2 * computed_s)
+    statistics = list(stream)[-1].statistics
+    assert statistics is not None
+    assert statistics.generated_tokens == 40
+    assert 39 / statistics.tokens_per_s <= computed_s
 
 
 def test_every_token_gives_a_delta_so_that_a_reader_can_stop_while_text_is_held_back(engine: Engine) -> None:

@@ -20,7 +20,8 @@ from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 
-from chatglm_slim_llm import ChatGLMSlim
+from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimLLM
+from chatglm_slim_llm.engine import Engine, Request
 from chatglm_slim_llm.errors import ConfigError, GenerationError
 from chatglm_slim_llm.until import ReplyTimeoutError
 from tests.programs import LIGHT
@@ -102,7 +103,7 @@ def test_what_every_chat_model_is_given_is_taken() -> None:
 
 def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim) -> None:
     steps: list[int] = []
-    pause_s = 0.05  # else a tiny model is done before readers on a busy machine have asked and read
+    pause_s = 0.05  # else a tiny model is done with the first before others on a busy machine have asked
 
     def count(_module: Any, args: Any, _output: Any) -> None:
         steps.append(len(args[0]))
@@ -118,6 +119,32 @@ def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim) -> None:
         hook.remove()
     assert [reply.content for reply in replies] == [HELLO] * 12
     assert together < len(steps) / 3
+
+
+async def test_only_streams_wait_for_their_readers(llm: ChatGLMSlim, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def note(name: str) -> None:
+        original = getattr(Engine, name)
+
+        def noted(self: Engine, request: Request) -> object:
+            asked.append(request.wants_whole)
+            return original(self, request)
+
+        monkeypatch.setattr(Engine, name, noted)
+
+    note("stream"), note("astream")
+    plain = ChatGLMSlimLLM(model=TINY, device="cpu", temperature=0)
+    for model in (llm, plain):
+        options = {"max_tokens": 2}
+        model.invoke("你好", **options), model.batch(["你好", "hello"], **options)
+        await model.ainvoke("你好", **options)
+        assert asked == [True] * 4
+        asked.clear()
+        list(model.stream("你好", **options))
+        [chunk async for chunk in model.astream("你好", **options)]
+        assert asked == [False] * 2
+        asked.clear()
 
 
 def test_results_that_come_as_they_are_ready_carry_their_numbers(llm: ChatGLMSlim) -> None:

@@ -8,17 +8,13 @@ import random
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from fake_hub import COMMIT, FakeHub, lfs_digest
-
-from chatglm_slim_llm.checkpoint.hub import HubFile, PullPlan
 
 ID = "silver/chatglm-6b-slim"
 SHARD = "pytorch_model-00001-of-00002.bin"
@@ -290,35 +286,3 @@ def test_without_symbolic_links_the_cache_holds_each_file_once(hub, environ):
     assert contents(snapshot(environ)) == NEEDED
     assert not any(path.is_symlink() for path in snapshot(environ).iterdir())
     assert sum(path.stat().st_size == len(NEEDED[SHARD]) for path in repo_cache(environ).rglob("*")) == 1
-
-
-def test_what_is_missing_is_counted_while_another_download_finishes_files(tmp_path):
-    file = HubFile("pytorch_model.bin", 10, "d" * 64)
-    plan = PullPlan(
-        repo_id="a/b",
-        revision="main",
-        commit="c",
-        files=(file,),
-        in_cache=False,
-        folder=tmp_path,
-        blobs=None,
-        lock=tmp_path / "lock",
-    )
-    target, partial, counted = plan.target(file), plan.partial(file), set()
-    target.write_bytes(bytes(10))
-    stop = threading.Event()
-
-    def finish_again_and_again() -> None:
-        while not stop.is_set():
-            target.replace(partial)
-            partial.replace(target)
-
-    with ThreadPoolExecutor() as pool:
-        other = pool.submit(finish_again_and_again)
-        try:
-            for _ in range(20_000):
-                counted.add(plan.missing_bytes)
-        finally:
-            stop.set()
-        other.result()
-    assert counted <= {0, file.size_bytes}

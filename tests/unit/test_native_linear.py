@@ -29,7 +29,12 @@ def random_weight(n: int, k: int, form: PackedFormat) -> tuple[PackedLinear, Ten
     largest = 2 ** (form.bits - 1)
     levels = torch.randint(-largest, largest, (n, k), dtype=torch.int8)
     groups = -(-k // form.group) if form.group else 1
-    scale = torch.randn(n, groups).half() * 0.05
+    return weight_of(levels, torch.randn(n, groups).half() * 0.05, form)
+
+
+def weight_of(levels: Tensor, scale: Tensor, form: PackedFormat) -> tuple[PackedLinear, Tensor]:
+    """A layer of these integers [n, k] and scales [n, groups], and its weight in float64."""
+    n, k = levels.shape
     layer = PackedLinear(k, n, form)
     pack_rows(levels, form, layer.weight)
     pack_scale(scale, layer.weight_scale, layer.weight_group_scale)
@@ -213,15 +218,29 @@ def test_what_is_no_number_beside_a_value_that_stands_out_spoils_its_own_row_onl
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=str)
+@pytest.mark.parametrize("rows", [1, 5, 6, 14])
+def test_the_largest_sums_fit(instruction_set, form, rows):
+    """All levels and inputs at their limits: some sums are kept in 16 bits for a while."""
+    largest = 2 ** (form.bits - 1)
+    scale = torch.ones(20, 384 // form.group if form.group else 1).half()
+    for level in (largest - 1, -largest):
+        layer, weight = weight_of(torch.full((20, 384), level, dtype=torch.int8), scale, form)
+        for value in (127.0, -127.0):
+            x = torch.full((rows, 384), value)
+            expected = x.double() @ weight.T + layer.bias.double()
+            torch.testing.assert_close(layer(x).double(), expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=str)
 def test_extreme_parts_anywhere_in_many_rows_leave_the_others_as_they_are(instruction_set, form):
-    """Parts of 512 columns by 4 rows that need 16 bits or scales of their own, first, last, alone and side by side."""
+    """Parts of 512 columns of a tile that need 16 bits or scales of their own, first, last, alone and side by side."""
     torch.manual_seed(0)
     layer, weight = random_weight(64, 1200, form)
     for rows in (12, 13, 29):
         x = torch.randn(rows, 1200)
         x[0, 9:512:128] *= 40  # stand out
         x[rows - 1, 600:1000:128] *= 40
-        x[2:5, 512:640] *= 1e-29  # scales beyond those that are added to an exponent
+        x[3:6, 512:640] *= 1e-29  # scales beyond those that are added to an exponent
         x[rows // 2, 128:256] *= 1e-29
         x[rows - 1, 1024:1152] *= 1e33
         tops = torch.stack([part.abs().amax(dim=1) for part in x.split(128, dim=1)])

@@ -122,7 +122,7 @@ typedef int32_t __attribute__((may_alias)) FourBytes;
 ALWAYS_INLINE void interleave(const RowBytes *rows, int64_t T, int64_t count, int8_t *out) {
     FourBytes *to = (FourBytes *)out;
     const auto row = [&](int64_t m) { return (const FourBytes *)rows[m]; };
-    if (T == 4) {  // in vectors: the tile of most instruction sets
+    if (T == 4) {  // in vectors
         const FourBytes *a = row(0), *b = row(1), *c = row(2), *d = row(3);
         for (int64_t j = 0; j < count / 4; j++, to += 4) to[0] = a[j], to[1] = b[j], to[2] = c[j], to[3] = d[j];
         return;

@@ -33,7 +33,8 @@ ALWAYS_INLINE void stream_group(const Panels &panels, const Activations &a, cons
         for (int64_t k = 0; k < a.group; k += kShortColumns) {
             Short sums[T] = {};
 #pragma GCC unroll 4
-            for (int64_t i = 0; i < kShortColumns; i += 8, w += BITS * 16, x += 8 * T) dot_step<BITS, T>(sums, sums, w, x);
+            for (int64_t i = 0; i < kShortColumns; i += 8, w += BITS * 16, x += 8 * T)
+                dot_step<BITS, T>(sums, sums, w, x);
             for (int m = 0; m < T; m++) add_short(low[m], sums[m]);
         }
     } else {

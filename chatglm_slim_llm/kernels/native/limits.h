@@ -14,7 +14,7 @@ static uint64_t read_all(const uint8_t *data, int64_t bytes, int threads) {
         I acc[4] = {izero(), izero(), izero(), izero()};
         for (int64_t at = i * piece; at + 256 <= end; at += 256)
             for (int j = 0; j < 4; j++) {
-                if (kReadAhead) prefetch_once(data + at + j * 64 + kPrefetchBytes);
+                if (kPrefetchPlainReads) prefetch_once(data + at + j * 64 + kPrefetchBytes);
                 acc[j] = iadd(acc[j], iload(data + at + j * 64));
             }
         total += (uint32_t)isum(iadd(iadd(acc[0], acc[1]), iadd(acc[2], acc[3])));
@@ -29,7 +29,7 @@ template <int BITS, typename Sum, int SUMS>
 ALWAYS_INLINE void dots(Sum (&sums)[SUMS], B &w, const uint8_t *x) {
 #pragma GCC unroll 32
     for (int m = 0; m < kPeakDots; m++) {
-        if (m % 4 == 0) keep(w);  // as a tile of four rows; and the compiler cannot make one product for all
+        if (m % 4 == 0) keep(w);  // other weights for every four rows: else the compiler makes one product for all
         dot4<BITS>(sums[m % SUMS], w, (const int8_t *)x + m % 4 * 4);
     }
 }

@@ -4,8 +4,8 @@
 //   F      16 floats            I   16 int32            B   64 bytes: 16 lanes of 4
 //   dot4_* acc[lane] += sum over j < 4 of w[lane][j] * x[j], exact; w is unsigned, x signed
 //   dot_nibbles  the same with x[lane][j]
-//   Short        sums of dot4_nibble in 16 bits, for kShortColumns columns at most; add_short adds them to others. Where
-//                kShortColumns is 0 a dot product adds to 32 bits at once, and there is nothing to gain by it
+//   Short        sums of dot4_nibble in 16 bits, for kShortColumns columns at most; add_short adds them to others.
+//                Where kShortColumns is 0 a dot product adds to 32 bits at once, and there is nothing to gain by it
 //   times_power  the product of a power of two and the v of exponents_of; v is zero, or v and the product are normal
 //   dot4_byte    takes w - kByteZero for w, where there are products of signed bytes only
 //   dot4_three   three dot4_byte or dot4_nibble with the same x; only here, where a tile has three panels
@@ -29,9 +29,9 @@ constexpr int kStreamRows = 9, kTileRows = 4, kTilePanels = 3, kTileColumns = 4;
 // Up to so many of those rows have two integer sums each, to keep the dot products busy.
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
-// How far ahead of its use what comes from memory is fetched; and whether that helps where nothing is done with it.
+// How far ahead of the dot products weights are fetched; and whether read_all, which only reads, does so as well.
 constexpr int64_t kPrefetchBytes = 4096;
-constexpr bool kReadAhead = true;
+constexpr bool kPrefetchPlainReads = true;
 constexpr int64_t kShortColumns = 0;
 struct Short {};
 // Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers.

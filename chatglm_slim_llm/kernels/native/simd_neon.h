@@ -21,7 +21,7 @@ constexpr int kHalfHeight = 2, kHalfWidth = 2;
 // There is a product of signed bytes only: w - 128, whose bits are those of w but for the first.
 constexpr int32_t kByteZero = 128;
 constexpr int64_t kPrefetchBytes = 4096;
-constexpr bool kReadAhead = true;
+constexpr bool kPrefetchPlainReads = true;
 constexpr int64_t kShortColumns = 0;
 struct Short {};
 

@@ -23,7 +23,7 @@ constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
 constexpr int64_t kPrefetchBytes = 4096;
-constexpr bool kReadAhead = true;
+constexpr bool kPrefetchPlainReads = true;
 constexpr int64_t kShortColumns = 0;
 struct Short {};
 constexpr int kHalfHeight = 1, kHalfWidth = 3;
@@ -68,7 +68,7 @@ ALWAYS_INLINE F load_tail(const float *p, int64_t n) {
     return vector(l);
 }
 ALWAYS_INLINE void keep(F &) {}
-ALWAYS_INLINE void keep(B &) {}
+ALWAYS_INLINE void keep(B &v) { asm("" : "+m"(v)); }
 ALWAYS_INLINE void store(float *p, F v) { std::memcpy(p, &v, 64); }
 ALWAYS_INLINE void store_tail(float *p, F v, int64_t n) { std::memcpy(p, &v, (size_t)n * 4); }
 ALWAYS_INLINE Four load_half4(const uint16_t *p) {  // half_to_float, four at a time

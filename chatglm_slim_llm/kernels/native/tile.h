@@ -95,6 +95,7 @@ ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
     const int8_t *x = t.x;
     for (int64_t i = 0; i < GROUP * T; i += 64) prefetch(x + kActivationBytes + i);
     if constexpr (has_short(BITS)) {
+        static_assert(GROUP % kShortColumns == 0, "groups end where sums do");
         for (int64_t k = 0; k < GROUP; k += kShortColumns) {
             Short sums[P][T] = {};
 #pragma GCC unroll 4
