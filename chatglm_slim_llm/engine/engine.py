@@ -201,7 +201,7 @@ def _read_ahead(request: Request, prompt: FittedPrompt) -> int:
     """Tokens that the reply may be ahead of its reader, who alone sees where a stop string ends it."""
     if not request.wants_whole:
         return READ_AHEAD
-    return min(prompt.max_new_tokens, _AHEAD_OF_STOPS if request.options.stop else prompt.max_new_tokens)
+    return _AHEAD_OF_STOPS if request.options.stop else prompt.max_new_tokens
 
 
 def _shown(request: Request) -> Shown:
