@@ -59,8 +59,8 @@ class Engine:
 
     Any number of threads may stream at once. Where the kernels allow it their replies share each step of the model,
     else they take turns, one token each; the text is the same as alone. A stream is computed a few tokens ahead of
-    its reader, unless all of it is wanted at once; one that is left half read waits, and neither stops nor slows
-    anybody.
+    its reader; one that is left half read waits, and neither stops nor slows anybody. Only a reply that is wanted whole
+    goes on to its end.
     """
 
     def __init__(

@@ -114,8 +114,8 @@ class Meter:
         self.tokens += 1
 
     def statistics(self, prompt: FittedPrompt) -> Statistics:
-        times = self._picked[: self.tokens]
-        first, last = (times[0], times[-1]) if times else (self._started, self._started)
+        times = self._picked[: self.tokens] or [self._started]
+        first, last = times[0], times[-1]
         tokens, elapsed_s = self.tokens - 1, last - first
         if self.tokens < 2:
             tokens, elapsed_s = self.tokens, last - self._started
