@@ -219,17 +219,18 @@ class Database:
             )
 
     def _migrate(self, db: sqlite3.Connection) -> None:
-        if self._kind.is_private and 0 < _pragma(db, "user_version") < len(self._kind.migrations):
+        steps = self._kind.migrations
+        if _pragma(db, "user_version") >= len(steps):
+            return
+        if self._kind.is_private and _pragma(db, "user_version"):
             keep_backup(db, self.path, _pragma(db, "user_version"))
-        for number, step in enumerate(self._kind.migrations, start=1):
-            if _pragma(db, "user_version") >= number:
-                continue
-            with _begun(db):
-                if _pragma(db, "user_version") >= number:  # another process was faster
-                    continue
+        with _begun(db):  # all steps or none, so nobody sees a new file that is half made
+            if (seen := _pragma(db, "user_version")) >= len(steps):  # another process was faster
+                return
+            for step in steps[seen:]:
                 step(db)
-                db.execute(f"pragma application_id = {self._kind.application_id}")
-                db.execute(f"pragma user_version = {number}")
+            db.execute(f"pragma application_id = {self._kind.application_id}")
+            db.execute(f"pragma user_version = {len(steps)}")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

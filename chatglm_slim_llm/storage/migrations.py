@@ -1,7 +1,7 @@
 """The numbered steps of the history file's schema.
 
-A landed step is never edited: a change of the schema is a new step at the end. Each step runs in
-its own transaction, and ``pragma user_version`` is the number of steps a file has seen.
+A landed step is never edited: a change of the schema is a new step at the end. All that a file lacks run in
+one transaction, and ``pragma user_version`` is the number of steps it has seen.
 """
 
 from __future__ import annotations

@@ -101,18 +101,24 @@ def test_what_every_chat_model_is_given_is_taken() -> None:
     assert (llm.timeout, llm.streaming) == (60, True)
 
 
-def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim) -> None:
+def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
-    pause_s = 0.05  # else a tiny model is done with the first before others on a busy machine have asked
+    asked: list[Request] = []
+    stream = Engine.stream
+
+    def noted(self: Engine, request: Request) -> Any:
+        asked.append(request)
+        return stream(self, request)
 
     def count(_module: Any, args: Any, _output: Any) -> None:
         steps.append(len(args[0]))
-        time.sleep(pause_s)
+        wait_until(lambda: len(asked) >= 12, 30)  # else a tiny model is done with the first before others have asked
 
+    monkeypatch.setattr(Engine, "stream", noted)
     hook = llm._load().loaded.model.lm_head.register_forward_hook(count)
     try:
         replies = llm.batch(["你好"] * 12)
-        together, pause_s = len(steps), 0
+        together = len(steps)
         steps.clear()
         llm.batch(["你好"] * 12, {"max_concurrency": 1})
     finally:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,22 @@ def test_a_step_that_fails_leaves_the_file_at_the_version_before(tmp_path):
     db = sqlite3.connect(path)
     assert db.execute("select count(*) from sqlite_master where name = 'half_done'").fetchone() == (0,)
     db.close()
+
+
+def test_a_new_file_that_was_not_finished_is_empty_and_needs_no_backup(tmp_path):
+    """As where a process is killed, or another one looks, between the steps."""
+    path = tmp_path / "history.db"
+
+    def breaks(db: sqlite3.Connection) -> None:
+        db.execute("select * from nowhere")
+
+    unfinished = Database(path, replace(_history([*MIGRATIONS[:6], breaks]), is_private=True))
+    with pytest.raises(StorageError), unfinished.transaction():
+        pass
+    unfinished.close()
+    with ConversationStore.open(path) as store:
+        store.create("first")
+    assert [each.name for each in tmp_path.iterdir()] == ["history.db"]
 
 
 def test_an_older_file_is_brought_up_to_date(tmp_path):
