@@ -17,6 +17,7 @@ from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.errors import CompileError
 
 FOLDER = Path("chatglm_slim_llm/kernels/native")
 LIBRARY = Path("chatglm_slim_llm/kernels/_native.so")
@@ -32,7 +33,9 @@ SETS: dict[str, list[str]] = {"portable": []}
 MACROS: list[tuple[str, str | None]] = []
 if MACHINE in {"x86_64", "amd64"}:
     MACROS = [("CHATGLM_X86", None)]
-    SETS |= {"avx2": AVX2, "avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"]}
+    SETS |= {"avx2": AVX2, "avxvnni": [*AVX2, "-mavxvnni"]}
+    SETS |= {"avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"]}
+NEWER_THAN_SOME_COMPILERS = {"avxvnni"}  # GCC before 11; the library does without what they do not know
 if MACHINE in {"aarch64", "arm64"}:
     MACROS = [("CHATGLM_ARM", None)]
     SETS |= {"neon": ["-march=armv8.2-a+dotprod"]}
@@ -47,7 +50,12 @@ class BuildNative(build_ext):
         def compile_one(source: str) -> list[str]:
             flags = [*FLAGS, *SETS.get(Path(source).stem, [])]
             places = {"output_dir": self.build_temp, "depends": ext.depends}
-            return self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
+            try:
+                return self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
+            except CompileError:
+                if Path(source).stem in NEWER_THAN_SOME_COMPILERS:
+                    return []
+                raise
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = [name for names in pool.map(compile_one, ext.sources) for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
@@ -19,6 +20,10 @@ gc.set_threshold(20_000, 20, 100)
 
 # Threads of torch that wait keep their cores busy, which here are those that other tests need.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# What runs in the background of a script ignores Ctrl-C, and so would every program that a test starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

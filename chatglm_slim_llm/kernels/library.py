@@ -17,8 +17,8 @@ import torch  # loads OpenMP before the library asks for it
 from torch import Tensor
 
 VARIABLE = "CHATGLM_SLIM_KERNELS"
-"""Chooses an instruction set (``avx512``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the library alone, or
-another library by its path."""
+"""Chooses an instruction set (``avx512``, ``avxvnni``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the library
+alone, or another library by its path."""
 _WITHOUT = "torch"
 _VERSION = 6
 """Of the functions and layouts; a library left over from an older checkout has another."""
@@ -134,7 +134,7 @@ def native() -> ctypes.CDLL:
 
 
 def instruction_set() -> str:
-    """``avx512``, ``avx2``, ``neon`` or ``portable``; ``torch`` without the library."""
+    """``avx512``, ``avxvnni``, ``avx2``, ``neon`` or ``portable``; ``torch`` without the library."""
     loaded = library()
     return _WITHOUT if loaded is None else loaded.chatglm_instruction_set(None).decode()
 

@@ -20,7 +20,7 @@ def available_sets() -> list[str]:
     if library() is None:
         return []
     before = native().chatglm_instruction_set(None)
-    names = ("avx512", "avx2", "neon", "portable")
+    names = ("avx512", "avxvnni", "avx2", "neon", "portable")
     found = [n for n in names if native().chatglm_instruction_set(n.encode()).decode() == n]
     native().chatglm_instruction_set(before)
     return found

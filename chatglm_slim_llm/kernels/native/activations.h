@@ -20,14 +20,6 @@ constexpr float kSmallestPower = 0x1p-100f, kLargestPower = 0x1p100f;
 // Columns that a tile is multiplied with at a time; the unpacked weights for them (8 KiB a panel) stay in the L1 cache.
 constexpr int64_t kBlockColumns = 512;
 
-// The dot product of weights of so many bits, and whether its sums may be kept in 16 bits for a while.
-template <int BITS, typename Sum>
-ALWAYS_INLINE void dot4(Sum &acc, B w, const int8_t *x) {
-    if constexpr (BITS == 4) dot4_nibble(acc, w, x);
-    else dot4_byte(acc, w, x);
-}
-constexpr bool has_short(int bits) { return bits == 4 && kShortColumns > 0; }
-
 // One int8 form of a block of rows in tiles of T rows. Tile t starts at row t * tile; the last one has fewer rows.
 //   values                 [k / kBlockColumns][tiles][kBlockColumns / 4][T][4], read from end to end for each panel
 //   scales, corrections    [tiles][groups][T]

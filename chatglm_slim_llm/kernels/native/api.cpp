@@ -3,6 +3,9 @@
 
 #include <omp.h>
 #include <string.h>
+#ifdef CHATGLM_X86
+#include <cpuid.h>
+#endif
 #if defined(CHATGLM_ARM) && defined(__linux__)
 #include <sys/auxv.h>
 #ifndef HWCAP_ASIMDDP  // older than its name in the C library
@@ -12,6 +15,14 @@
 
 using namespace chatglm;
 
+#ifdef CHATGLM_X86
+// GCC 11 is the first whose __builtin_cpu_supports knows it.
+static bool has_avxvnni() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1 << 4;
+}
+#endif
+
 static bool usable(const Kernels *k) {
 #ifdef CHATGLM_X86
     __builtin_cpu_init();
@@ -19,8 +30,10 @@ static bool usable(const Kernels *k) {
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("fma");
-    if (k == &avx2_kernels)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx2 =
+        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    if (k == &avx2_kernels) return avx2;
+    if (k == &avxvnni_kernels) return k && avx2 && has_avxvnni();
 #endif
 #ifdef CHATGLM_ARM
     if (k == &neon_kernels) {
@@ -38,7 +51,7 @@ static bool usable(const Kernels *k) {
 
 static const Kernels *const kTables[] = {
 #ifdef CHATGLM_X86
-    &avx512_kernels, &avx2_kernels,
+    &avx512_kernels, &avxvnni_kernels, &avx2_kernels,
 #endif
 #ifdef CHATGLM_ARM
     &neon_kernels,
@@ -58,7 +71,7 @@ static const Kernels *kernels = best();
 // The instruction set in use; a name chooses another one, if this processor has it. Not while a kernel runs.
 API const char *chatglm_instruction_set(const char *wanted) {
     for (const Kernels *k : kTables)
-        if (wanted && !strcmp(k->name, wanted) && usable(k)) kernels = k;
+        if (wanted && usable(k) && !strcmp(k->name, wanted)) kernels = k;
     return kernels->name;
 }
 

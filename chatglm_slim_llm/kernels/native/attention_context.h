@@ -15,7 +15,7 @@
 namespace chatglm { namespace CHATGLM_ISA {
 
 constexpr int64_t kLanes = 16 * kContextVectors;
-constexpr int64_t kBlocksOfTask = 6;  // blocks of kLanes queries that share a page's conversion to fp32
+constexpr int64_t kBlocksOfTask = 288 / kLanes;  // blocks of kLanes queries that share a page's conversion to fp32
 
 // Of one block: queries and sums are [depth][kLanes], depth being d in whole vectors; the rest is [kLanes].
 struct Block {
@@ -46,32 +46,46 @@ static Desk lay_out(float *p, const Heads &at) {
     return desk;
 }
 
-// c[i][lane] = c[i][lane] * shrink[lane] + sum over k of a[i * row + k * step] * b[k][lane], for kContextHeight i and
-// N vectors of lanes; without shrink what c held does not count.
-template <int N>
+// c[i][lane] = c[i][lane] * shrink[lane] + sum over k of a[i * row + k * step] * b[k][lane], for `height` i and N
+// vectors of lanes; without shrink what c held does not count. count is a multiple of 4.
+template <int N, int height>
 static void attend_tile(const float *a, int64_t row, int64_t step, const float *b, int64_t count, const float *shrink,
                         float *c) {
-    F sum[kContextHeight][N];
+    static_assert(4 % kContextUnroll == 0, "count is whole turns");
+    F sum[height][N];
 #pragma GCC unroll 8
-    for (int i = 0; i < kContextHeight; i++)
+    for (int i = 0; i < height; i++)
 #pragma GCC unroll 8
         for (int j = 0; j < N; j++)
             sum[i][j] = shrink ? mul(load(c + i * kLanes + 16 * j), load(shrink + 16 * j)) : zero();
-    for (int64_t k = 0; k < count; k++) {
-        F lanes[N];
+    for (int64_t k = 0; k < count; k += kContextUnroll)
 #pragma GCC unroll 8
-        for (int j = 0; j < N; j++) lanes[j] = load(b + k * kLanes + 16 * j);
+        for (int u = 0; u < kContextUnroll; u++) {
+            F lanes[N];
 #pragma GCC unroll 8
-        for (int i = 0; i < kContextHeight; i++) {
-            const F one = splat(a[i * row + k * step]);
+            for (int j = 0; j < N; j++) lanes[j] = load(b + (k + u) * kLanes + 16 * j);
 #pragma GCC unroll 8
-            for (int j = 0; j < N; j++) sum[i][j] = fma(one, lanes[j], sum[i][j]);
+            for (int i = 0; i < height; i++) {
+                const F one = splat(a[i * row + (k + u) * step]);
+#pragma GCC unroll 8
+                for (int j = 0; j < N; j++) sum[i][j] = fma(one, lanes[j], sum[i][j]);
+            }
         }
-    }
 #pragma GCC unroll 8
-    for (int i = 0; i < kContextHeight; i++)
+    for (int i = 0; i < height; i++)
 #pragma GCC unroll 8
         for (int j = 0; j < N; j++) store(c + i * kLanes + 16 * j, sum[i][j]);
+}
+
+// The same for sixteen i, in the fewest tiles that hold them: 6 + 5 + 5 where a tile holds 6, as a low tile would leave
+// the processor waiting for its sums.
+template <int N, int left = 16>
+ALWAYS_INLINE void attend_tiles(const float *a, int64_t row, int64_t step, const float *b, int64_t count,
+                                const float *shrink, float *c) {
+    constexpr int tiles = (left + kContextHeight - 1) / kContextHeight, height = (left + tiles - 1) / tiles;
+    attend_tile<N, height>(a, row, step, b, count, shrink, c);
+    if constexpr (left > height)
+        attend_tiles<N, left - height>(a + height * row, row, step, b, count, shrink, c + height * kLanes);
 }
 
 // 1 for lanes that see the token, 0 for the others.
@@ -82,17 +96,17 @@ ALWAYS_INLINE F sees(F visible, int64_t token) {
 // The softmax of a page for one vector of lanes: scores become weights. What a lane does not see gets the lowest score
 // that there is, and no weight.
 template <bool all_visible>
-static void weigh_lanes(const Block &block, int64_t start, int64_t lane, const Desk &desk) {
+static void weigh_lanes(const Block &block, int64_t start, int64_t tokens, int64_t lane, const Desk &desk) {
     float *scores = desk.scores + lane;
     const F visible = load(block.visible + lane), before = load(block.largest + lane);
     F top = before, total = zero();
-    for (int64_t t = 0; t < kPageTokens; t++) {
+    for (int64_t t = 0; t < tokens; t++) {
         F score = load(scores + t * kLanes);
         if (!all_visible) score = min(score, mul(sub(sees(visible, start + t), splat(0.5f)), splat(FLT_MAX)));
         if (!all_visible) store(scores + t * kLanes, score);
         top = max(score, top);
     }
-    for (int64_t t = 0; t < kPageTokens; t++) {
+    for (int64_t t = 0; t < tokens; t++) {
         F weight = exp(sub(load(scores + t * kLanes), top));
         if (!all_visible) weight = mul(weight, sees(visible, start + t));
         store(scores + t * kLanes, weight);
@@ -104,7 +118,7 @@ static void weigh_lanes(const Block &block, int64_t start, int64_t lane, const D
     store(block.total + lane, add(mul(load(block.total + lane), shrink), total));
 }
 
-// One page for N vectors of a block's lanes.
+// One page for N vectors of a block's lanes, as far as they see it.
 template <int N>
 static void attend_block(const Block &block, int64_t start, const Heads &at, const Desk &desk) {
     const int64_t depth = depth_of(at);
@@ -114,13 +128,14 @@ static void attend_block(const Block &block, int64_t start, const Heads &at, con
         if (block.visible[i] > most) most = block.visible[i];
     }
     if (most <= (float)start) return;
-    for (int64_t t = 0; t < kPageTokens; t += kContextHeight)
-        attend_tile<N>(desk.keys + t * depth, depth, 1, block.queries, at.d, nullptr, desk.scores + t * kLanes);
+    const int64_t tokens = at_most(whole_vectors((int64_t)most - start), kPageTokens);
+    for (int64_t t = 0; t < tokens; t += 16)
+        attend_tiles<N>(desk.keys + t * depth, depth, 1, block.queries, at.d, nullptr, desk.scores + t * kLanes);
     const auto weigh = least >= (float)(start + kPageTokens) ? weigh_lanes<true> : weigh_lanes<false>;
-    for (int64_t lane = 0; lane < 16 * N; lane += 16) weigh(block, start, lane, desk);
-    for (int64_t i = 0; i < depth; i += kContextHeight)
-        attend_tile<N>(desk.values + i / 16 * 16 * kPageTokens + i % 16, 1, 16, desk.scores, kPageTokens, desk.shrink,
-                       block.sums + i * kLanes);
+    for (int64_t lane = 0; lane < 16 * N; lane += 16) weigh(block, start, tokens, lane, desk);
+    for (int64_t i = 0; i < depth; i += 16)
+        attend_tiles<N>(desk.values + i * kPageTokens, 1, 16, desk.scores, tokens, desk.shrink,
+                        block.sums + i * kLanes);
 }
 
 static void attend_lanes(const Block &block, int64_t rows, int64_t start, const Heads &at, const Desk &desk) {
@@ -150,28 +165,44 @@ static void convert_page(char *page, char *next, int64_t tokens, int64_t head, c
     }
 }
 
-// Lanes without a row get zeros for a query, and see what the last row sees.
+// The row of a block's lane. Lanes without one do the last row's work once more.
+static int64_t row_of(int64_t lane, int64_t first, int64_t count) { return first + at_most(lane, count - 1); }
+
 static void begin_block(const Rows &rows, int64_t first, int64_t count, const Heads &at, int64_t head,
                         const float *query, const Block &block) {
     const float scale = 1 / sqrtf((float)at.d);
-    const int64_t depth = depth_of(at);
     for (int64_t lane = 0; lane < kLanes; lane++) {
-        const int64_t row = first + at_most(lane, count - 1);
-        const float *q = query + (row * at.heads + head) * at.d;
-        for (int64_t i = 0; i < at.d; i++) block.queries[i * kLanes + lane] = lane < count ? q[i] * scale : 0;
-        block.visible[lane] = (float)rows.visible[row];
+        block.visible[lane] = (float)rows.visible[row_of(lane, first, count)];
         block.largest[lane] = -FLT_MAX;
         block.total[lane] = 0;
     }
-    for (int64_t i = 0; i < depth * kLanes; i++) block.sums[i] = 0;
+    for (int64_t i = 0; i < depth_of(at) * kLanes; i++) block.sums[i] = 0;
+    for (int64_t lane = 0; lane < kLanes; lane += 4) {
+        const float *q[4];
+        for (int j = 0; j < 4; j++) q[j] = query + (row_of(lane + j, first, count) * at.heads + head) * at.d;
+        float *turned = block.queries + lane;
+        for (int64_t i = 0, d = at.d; i < d; i += 4) {
+            Quarter part[4];
+            for (int j = 0; j < 4; j++) part[j] = load_quarter(q[j] + i) * scale;
+            transpose(part);
+            for (int j = 0; j < 4; j++) store_quarter(turned + (i + j) * kLanes, part[j]);
+        }
+    }
 }
 
 static void end_block(int64_t first, int64_t count, const Heads &at, int64_t head, const Block &block, float *out) {
-    for (int64_t i = 0; i < at.d * kLanes; i += 16)
-        store(block.sums + i, div(load(block.sums + i), load(block.total + i % kLanes)));
-    for (int64_t lane = 0; lane < count; lane++)
-        for (int64_t i = 0; i < at.d; i++)
-            out[((first + lane) * at.heads + head) * at.d + i] = block.sums[i * kLanes + lane];
+    for (int64_t lane = 0; lane < count; lane += 4) {
+        float *o[4];
+        for (int j = 0; j < 4; j++) o[j] = out + (row_of(lane + j, first, count) * at.heads + head) * at.d;
+        const float *sums = block.sums + lane;
+        const Quarter total = load_quarter(block.total + lane);
+        for (int64_t i = 0, d = at.d; i < d; i += 4) {
+            Quarter part[4];
+            for (int j = 0; j < 4; j++) part[j] = load_quarter(sums + (i + j) * kLanes) / total;
+            transpose(part);
+            for (int j = 0; j < 4; j++) store_quarter(o[j] + i, part[j]);
+        }
+    }
 }
 
 // Rows first .. first + count - 1, at most kBlocksOfTask * kLanes, of one head.

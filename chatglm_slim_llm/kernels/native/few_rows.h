@@ -1,6 +1,7 @@
 // Few rows of activations: the weights are read once, from end to end, straight from memory.
 #pragma once
 #include "activations.h"
+#include "dots.h"
 #include "panels.h"
 
 namespace chatglm { namespace CHATGLM_ISA {

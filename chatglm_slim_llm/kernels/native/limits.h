@@ -1,6 +1,6 @@
 // What this machine can do at most, measured in the same run as what we reach.
 #pragma once
-#include "activations.h"
+#include "dots.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -63,7 +63,7 @@ static int64_t dots_of_registers(int64_t repeats) {
 
 // Multiplications and additions are 2 * 64 * kPeakDots * repeats * threads, with weights of 8 or 4 bits.
 static int64_t dot_peak(int64_t bits, int64_t repeats, int threads) {
-    constexpr int kSums = kTilePanels > 1 ? 16 : 4;  // the tiles are small where a vector takes several registers
+    constexpr int kSums = kTilePanels > 1 ? 16 : kTileRows;  // fewer where a vector takes several registers
     int64_t total = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : total)
     total += bits == 4 ? dots_of_registers<4, kSums>(repeats) : dots_of_registers<8, kSums>(repeats);

@@ -127,6 +127,7 @@ struct Kernels {
 extern const Kernels portable_kernels;
 #ifdef CHATGLM_X86
 extern const Kernels avx2_kernels, avx512_kernels;
+extern const Kernels avxvnni_kernels __attribute__((weak));  // none from a compiler that does not know it
 #endif
 #ifdef CHATGLM_ARM
 extern const Kernels neon_kernels;

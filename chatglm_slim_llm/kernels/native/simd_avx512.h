@@ -34,8 +34,9 @@ constexpr int64_t kPrefetchBytes = 4096;
 constexpr bool kPrefetchPlainReads = true;
 constexpr int64_t kShortColumns = 0;
 struct Short {};
-// Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers.
-constexpr int kHeadVectors = 8, kContextHeight = 8, kContextVectors = 3;
+// Attention: vectors of a head's sum, and queries (vectors) times keys or columns of a tile, held in registers; and how
+// many products each of those sums gets in one turn of the loop, 1, 2 or 4.
+constexpr int kHeadVectors = 8, kContextHeight = 8, kContextVectors = 3, kContextUnroll = 1;
 // Weight rows and activation rows of one tile of the 16-bit matrix product.
 constexpr int kHalfHeight = 4, kHalfWidth = 6;
 

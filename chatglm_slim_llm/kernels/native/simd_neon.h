@@ -16,7 +16,7 @@ struct B { uint8x16_t a, b, c, d; };
 // A vector takes four of the 32 registers, so that eight are the most that a tile can hold with all that it reads. The
 // sums of the integer product as floats wait in memory meanwhile.
 constexpr int kStreamRows = 4, kTwoSums = 2, kTileRows = 5, kTilePanels = 1, kTileColumns = 4;
-constexpr int kHeadVectors = 2, kContextHeight = 4, kContextVectors = 1;
+constexpr int kHeadVectors = 2, kContextHeight = 4, kContextVectors = 1, kContextUnroll = 1;
 constexpr int kHalfHeight = 2, kHalfWidth = 2;
 // There is a product of signed bytes only: w - 128, whose bits are those of w but for the first.
 constexpr int32_t kByteZero = 128;

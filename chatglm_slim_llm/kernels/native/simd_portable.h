@@ -19,7 +19,7 @@ struct I { int32_t v[16]; };
 struct B { uint8_t v[64]; };
 
 constexpr int kStreamRows = 4, kTileRows = 4, kTilePanels = 1, kTileColumns = 4;
-constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1;
+constexpr int kHeadVectors = 2, kContextHeight = 2, kContextVectors = 1, kContextUnroll = 1;
 constexpr int kTwoSums = 7;
 constexpr int32_t kByteZero = 0;
 constexpr int64_t kPrefetchBytes = 4096;

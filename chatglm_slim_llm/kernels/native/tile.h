@@ -5,6 +5,7 @@
 // for the end of the row, and that of a group meets a power of two in an addition.
 #pragma once
 #include "activations.h"
+#include "dots.h"
 
 namespace chatglm { namespace CHATGLM_ISA {
 
@@ -95,7 +96,6 @@ ALWAYS_INLINE void add_group(const Tile &t, F y[P][T]) {
     const int8_t *x = t.x;
     for (int64_t i = 0; i < GROUP * T; i += 64) prefetch(x + kActivationBytes + i);
     if constexpr (has_short(BITS)) {
-        static_assert(GROUP % kShortColumns == 0, "groups end where sums do");
         for (int64_t k = 0; k < GROUP; k += kShortColumns) {
             Short sums[P][T] = {};
 #pragma GCC unroll 4
