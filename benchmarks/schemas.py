@@ -127,7 +127,7 @@ def _judge(wanted: Format, reply: Delta) -> str:
     """What is wrong; empty if nothing is."""
     if isinstance(wanted, CallsFormat) and wanted.may_be_words and not _is_call(reply.text):
         return ""
-    if reply.finish_reason != "stop":
+    if reply.finish_reason not in ("stop", "length"):
         return f"finish_reason is {reply.finish_reason!r}"
     try:
         if isinstance(wanted, JsonFormat):

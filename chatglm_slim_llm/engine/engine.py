@@ -133,9 +133,8 @@ class Engine:
         sampler = Sampler(request.options, prompt.input_ids)
         constraint = None if request.format is None else self._constrain(request.format, sampler, prompt)
         reply = Reply(StreamDecoder(self.tokenizer), _shown(request), self.tokenizer.eos_token_id)
-        pick = sampler.pick if constraint is None else constraint.pick
-        certain = None if constraint is None else constraint.certain
-        return _Writing(prompt, reply, meter, meter.timed(pick), certain, _read_ahead(request, prompt), request.cancel)
+        pick = meter.timed(sampler.pick if constraint is None else constraint.pick)
+        return _Writing(prompt, reply, meter, pick, constraint, _read_ahead(request, prompt), request.cancel)
 
     def _fit(self, request: Request) -> FittedPrompt:
         return fit_prompt(
@@ -168,7 +167,7 @@ class _Writing:
     reply: Reply
     meter: Meter
     pick: Callable[[Tensor], int]
-    certain: Callable[[], Sequence[int]] | None
+    constraint: Constraint | None
     read_ahead: int
     cancelled: threading.Event | None
 
@@ -180,13 +179,14 @@ class _Writing:
             "read_ahead": self.read_ahead,
             "cancel": self.cancelled,
             "tally": self.meter.tally,
-            "certain": self.certain,
+            "certain": None if self.constraint is None else self.constraint.certain,
         }
 
     def push(self, token_id: int) -> Delta:
         """What the next token adds."""
         self.meter.count_token()
-        text = self.reply.push(token_id, is_last=self.meter.tokens == self.prompt.max_new_tokens)
+        is_cut = self.constraint is not None and self.constraint.is_cut
+        text = self.reply.push(token_id, is_last=self.meter.tokens == self.prompt.max_new_tokens, is_cut=is_cut)
         return self._last(text) if self.reply.finish_reason is not None else Delta(text)
 
     def cancel(self) -> Delta:

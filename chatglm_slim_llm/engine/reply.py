@@ -69,10 +69,16 @@ class Reply:
         self._decoder, self._stops, self._eos_token_id = decoder, stops, eos_token_id
         self.finish_reason: FinishReason | None = None
 
-    def push(self, token_id: int, *, is_last: bool) -> str:
-        """Take the next token; return the text that can be shown now."""
+    def push(self, token_id: int, *, is_last: bool, is_cut: bool = False) -> str:
+        """Take the next token; return the text that can be shown now.
+
+        Args:
+            token_id: what was picked.
+            is_last: there is no room for another.
+            is_cut: what the model wanted to say did not fit, so this is a way to end in time.
+        """
         if token_id == self._eos_token_id:
-            return self._end("stop")
+            return self._end("length" if is_cut else "stop")
         text = self._stops.push(self._decoder.push(token_id))
         if self._stops.stopped:
             self.finish_reason = "stop"

@@ -29,6 +29,11 @@ PERSON = {
     "properties": {"full_name": {"type": "string"}, "age": {"type": "integer", "minimum": 0, "maximum": 150}},
     "required": ["full_name", "age"],
 }
+GUEST = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "maxLength": 40}, "age": PERSON["properties"]["age"]},  # type: ignore[index]
+    "required": ["name", "age"],
+}
 TOOLS = {"get_weather": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}, "now": {}}
 WILD: dict[str, Any] = {"temperature": 30.0, "top_k": 0, "top_p": 1.0}
 
@@ -124,9 +129,37 @@ def test_a_budget_of_the_shortest_reply_and_a_little_more_is_enough(spare: int, 
     for seed in range(4):
         reply = engine.generate(ask(JsonFormat(PERSON), max_tokens=needed + spare, seed=seed, **WILD))
         validate(reply.text, PERSON)
-        assert reply.finish_reason == "stop"
+        free = engine.generate(ask(JsonFormat(PERSON), max_tokens=400, seed=seed, **WILD))
+        assert reply.finish_reason == ("stop" if reply.text == free.text else "length")
         assert reply.statistics is not None
         assert reply.statistics.generated_tokens <= needed + spare
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "Bob", "age": 7}', '{"name": "", "age": 150}', '{"name": "李雷", "age": 32}']
+)
+def test_a_reply_that_just_fits_is_what_the_model_says_and_one_that_does_not_ends_with_length(
+    text: str, engine: Engine
+) -> None:
+    wanted = JsonFormat(GUEST)
+    said = [*engine._guides.get(wanted).vocabulary(text), engine.tokenizer.eos_token_id]
+    for spare in range(4):
+        reply = saying(engine, said).generate(ask(wanted, temperature=0, max_tokens=len(said) + spare))
+        assert (reply.text, reply.finish_reason) == (text, "stop")
+    for limit in range(shortest(engine, wanted), len(said)):
+        reply = saying(engine, said).generate(ask(wanted, temperature=0, max_tokens=limit))
+        validate(reply.text, GUEST)
+        assert reply.text != text
+        assert reply.finish_reason == "length"
+
+
+def test_a_call_that_was_cut_short_ends_with_length(engine: Engine) -> None:
+    wanted = CallsFormat({"find": GUEST}, may_be_words=False)
+    text = '{"name": "find", "arguments": {"name": "Bob", "age": 7}}'
+    said = [*engine._guides.get(wanted).vocabulary(text), engine.tokenizer.eos_token_id]
+    for limit, reason in ((len(said), "stop"), (len(said) - 1, "length")):
+        reply = saying(engine, said).generate(ask(wanted, temperature=0, max_tokens=limit))
+        assert (reply.text == text, reply.finish_reason) == (reason == "stop", reason)
 
 
 def test_a_budget_below_the_shortest_reply_is_an_error_before_the_first_token(engine: Engine) -> None:
@@ -155,6 +188,7 @@ def test_no_name_is_written_twice(engine: Engine) -> None:
     reply = saying(engine, [*said, engine.tokenizer.eos_token_id]).generate(ask(JsonFormat(letters), temperature=0))
     validate(reply.text, letters)
     assert reply.text.startswith('{"a": 0, "a')
+    assert reply.finish_reason == "stop", "there was room"
     for seed in range(5):
         reply = engine.generate(ask(JsonFormat(letters), seed=seed, **WILD))
         validate(reply.text, letters)
@@ -244,7 +278,7 @@ def test_what_begins_as_a_call_ends_as_one_and_all_else_is_words(
         assert json.loads(reply.text.split("\n")[0])["name"] in TOOLS
     else:
         assert reply.text == shown
-    assert reply.finish_reason == "stop"
+    assert reply.finish_reason == ("length" if shown is None else "stop"), "the script ends in the wrong name"
 
 
 def test_words_that_run_out_of_tokens_end_with_length(engine: Engine) -> None:

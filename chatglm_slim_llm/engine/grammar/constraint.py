@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _MOST_DRAWS = 4
 """Tokens that are tried before the plan is followed."""
+_ANY_LENGTH = 10**9
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Constraint:
         self._certain: deque[int] = deque()
         self._is_first, self._is_words = True, False
         self._opening = Opening(guide.vocabulary) if guide.may_be_words else None
+        self.is_cut = False
+        """Whether the model would have said something else, had there been room for it."""
 
     def pick(self, logits: Tensor) -> int:
         """The next token; it need not look at ``logits``, [vocab].
@@ -76,8 +79,6 @@ class Constraint:
         return list(self._certain)
 
     def _choose(self, logits: Tensor) -> int:
-        if self._opening is None and len(self._plan) >= self._left:
-            return self._follow_plan()
         ids = self._allowed()
         scores = self._sampler.prepare(logits)
         for _ in range(_MOST_DRAWS):
@@ -86,6 +87,7 @@ class Constraint:
                 break
             if self._take([token_id], self._left - 1):
                 return token_id
+            self.is_cut = self.is_cut or self._leads_out(token_id)
             ids = ids[ids != token_id]
         return self._follow_plan()
 
@@ -128,6 +130,16 @@ class Constraint:
             return False
         self._plan = plan
         return True
+
+    def _leads_out(self, token_id: int) -> bool:
+        """Whether there is a plan after this token, however long."""
+        if self._opening is not None:  # only a call is refused there, and any call can be ended
+            return True
+        matcher, outline = self._matcher.deep_copy(), self._outline.copy()
+        outline.push(self._vocabulary.tokens[token_id])
+        if not matcher.consume_tokens([token_id]) or outline.repeats:
+            return False
+        return self._planner.find(matcher, outline, _ANY_LENGTH) is not None
 
     def _still_leads_out(self, left: int) -> bool:
         """Whether the plan made before is one from here as well."""
