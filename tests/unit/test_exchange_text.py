@@ -184,6 +184,11 @@ def test_markdown_of_an_answer_is_rendered_and_of_a_question_is_not(store):
     assert CODE in page.text
 
 
+def test_bold_words_of_an_answer_may_touch_chinese_marks(store):
+    html = export_text(store, chat_of(store, "怎么做？", "1. **第一步：**打开**“设置”**页"), "html")
+    assert "<strong>第一步：</strong>打开<strong>“设置”</strong>页" in html
+
+
 def test_a_page_names_its_language_and_is_dark_where_the_reader_is(store):
     chinese = export_text(store, chat_of(store, "你好", "你好！", title="问候"), "html")
     assert '<html lang="zh-CN">' in chinese

@@ -131,6 +131,36 @@ def test_a_megabyte_is_rendered_in_seconds():
     assert len(plain("x" * 1_000_000)) == 25_000
 
 
+BOLD = [
+    ("1. **第一步：**打开", ["第一步："]),
+    ("- **第一步：**打开", ["第一步："]),
+    ("> **注意：**请", ["注意："]),
+    ("**甲：**乙", ["甲："]),
+    ("**（可选）**打开", ["（可选）"]),
+    ("先**（可选）**打开", ["（可选）"]),
+    ("的**`x`**，**C++**语言", ["x", "C++"]),
+    ("**注意：**请保存文件。它叫**“引号”**的东西，还有**正常**的。", ["注意：", "“引号”", "正常"]),
+    ("**텍스트(text)**는", ["텍스트(text)"]),
+    ("a**(b)**c **d** e", ["d"]),  # without Chinese, all is CommonMark's
+    ("a**!b**😀", []),
+    ("5 ** 3 ** 2，** 甲 **", []),
+    ("** 甲**", []),
+]
+
+
+@pytest.mark.parametrize(("source", "expected"), BOLD)
+def test_bold_words_may_touch_chinese_marks(source, expected):
+    (row,) = rows_of(source, 80)
+    assert [row.text.plain[s.start : s.end] for s in row.text.spans if Style.parse(str(s.style)).bold] == expected
+    is_chinese = bool(expected) and "d" not in expected
+    assert ("**" in row.text.plain) != is_chinese
+
+
+def test_italics_and_strokes_may_touch_chinese_marks_and_underscores_may_not():
+    (row,) = rows_of("*注：*请看~~旧。~~新，_名：_值", 80)
+    assert row.text.plain == "注：请看旧。新，_名：_值"
+
+
 GROWING = (
     *("> a\n", "> - x\n", ">\n", "> b **c** d\n", "> ```\n", "> | a | b |\n", "> |---|---|\n", "> > n\n", "> 1. k\n"),
     *(

@@ -78,7 +78,9 @@ def inline_alone(line: str, look: Look, style: Style) -> list[Text] | None:
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt  # 15 ms, and only needed once there is an answer
 
-    parser = MarkdownIt("commonmark").enable("strikethrough")
+    from chatglm_slim_llm.emphasis import read_chinese_emphasis
+
+    parser = read_chinese_emphasis(MarkdownIt("commonmark").enable("strikethrough"))
     parser.inline.ruler.before("escape", "math", _math)
     return parser
 

@@ -11,6 +11,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
+from chatglm_slim_llm.emphasis import read_chinese_emphasis
 from chatglm_slim_llm.storage.exchange.html_style import STYLE, code_style, highlighted
 from chatglm_slim_llm.storage.exchange.labels import (
     ENGLISH,
@@ -131,6 +132,7 @@ def _line(text: str) -> str:
 
 def _markdown() -> MarkdownIt:
     made = MarkdownIt("commonmark", {"html": False, "highlight": highlighted}).enable(["table", "strikethrough"])
+    read_chinese_emphasis(made)
     made.add_render_rule("image", _image)
     made.add_render_rule("link_open", _link)
     return made
