@@ -21,7 +21,7 @@ from langchain_core.messages import (
     messages_from_dict,
 )
 
-from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.errors import ConfigError, StorageError
 from chatglm_slim_llm.storage import Draft, FinishReason, Message, Role, StoreLike, store_at, title_of
 
 _CHAT_ROLES: dict[str, Role] = {
@@ -33,17 +33,23 @@ _CHAT_ROLES: dict[str, Role] = {
 }
 _ENDINGS: tuple[FinishReason, ...] = ("stop", "length", "cancelled", "error")
 _UNTITLED = "Conversation"
+_HIGHEST_ID = (1 << 63) - 1  # of SQLite's rows
 
 
 class ConversationHistory(BaseChatMessageHistory):
     """One conversation of the history file, read and continued from LangChain.
 
     The async methods work in a thread. What LangChain can hold and JSON cannot, such as bytes in a tool's artifact,
-    is refused; a tuple comes back as a list.
+    is refused; a tuple comes back as a list. Sessions of a program have a history each: keep them by the session's
+    name, and ``conversation_id`` where the program keeps what it knows of a session.
 
     Args:
-        conversation_id: the conversation to continue; ``None`` begins one with the first message that is added.
+        conversation_id: the number of the conversation to continue, which is there; ``None`` begins one with the first
+            message that is added.
         store: the history, or where its file is; ``None`` is the terminal's own.
+
+    Raises:
+        ConfigError: ``conversation_id`` is no number of a conversation, such as a session's name.
 
     Examples:
         >>> history = ConversationHistory(store=folder / "history.db")
@@ -54,7 +60,7 @@ class ConversationHistory(BaseChatMessageHistory):
 
     def __init__(self, conversation_id: int | None = None, store: StoreLike = None) -> None:
         super().__init__()
-        self._conversation_id = conversation_id
+        self._conversation_id = _checked(conversation_id)
         self._store = store_at(store)
         self._creating = threading.Lock()
 
@@ -68,18 +74,21 @@ class ConversationHistory(BaseChatMessageHistory):
         """The conversation up to its last message, without replies in which nothing has been said.
 
         Raises:
-            StorageError: the file cannot be read, or holds something that is not a message.
+            StorageError: there is no such conversation, the file cannot be read, or holds something that is not a
+                message.
         """
         if self._conversation_id is None:
             return []
         stored = self._store.all_messages(self._conversation_id)
+        if not stored:
+            self._store.conversation(self._conversation_id)  # raises, or a reply would be made that nobody keeps
         return [_read(each) for each in stored if each.content or each.original is not None]
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages at the end, all of them or none.
 
         Raises:
-            StorageError: the conversation was deleted, the file cannot be written, or JSON cannot hold a message.
+            StorageError: there is no such conversation, the file cannot be written, or JSON cannot hold a message.
         """
         drafts = [_draft(message, index) for index, message in enumerate(messages)]
         if not drafts:
@@ -94,6 +103,16 @@ class ConversationHistory(BaseChatMessageHistory):
         """Delete the messages; the conversation stays, with its title."""
         if self._conversation_id is not None:
             self._store.clear(self._conversation_id)
+
+
+def _checked(conversation_id: int | None) -> int | None:
+    if conversation_id is None or (type(conversation_id) is int and 0 < conversation_id <= _HIGHEST_ID):
+        return conversation_id
+    raise ConfigError(  # to SQLite "1" is 1: a session of that name would read a person's own conversation
+        f"conversation_id is {conversation_id!r}; it must be the number of a conversation, or None; keep a"
+        " ConversationHistory for each of your own sessions, such as in a dict",
+        key="conversation_id",
+    )
 
 
 def _title(drafts: Sequence[Draft]) -> str:

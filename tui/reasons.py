@@ -28,6 +28,15 @@ _CHINESE = {
     "{path} could not be used ({reason}); try again, and check the disk it is on": (
         "无法使用 {path}（{reason}）；请重试，并检查所在磁盘"
     ),
+    "{path} is a folder; give the path of a file, such as one inside it": (
+        "{path} 是文件夹；请给出文件的路径，例如其中的一个文件"
+    ),
+    "the history has no conversation {number}: it was deleted or never there; begin a new conversation": (
+        "历史记录中没有对话 {number}：已被删除或从未有过；请开始新的对话"
+    ),
+    "the history has no message {number}: it was deleted or never there; begin a new conversation": (
+        "历史记录中没有消息 {number}：已被删除或从未有过；请开始新的对话"
+    ),
     # the settings
     "{path} cannot be read ({reason}); the defaults are used": "无法读取 {path}（{reason}），已改用默认设置",
     "{path} is not valid TOML ({reason}); the defaults are used": "{path} 不是有效的 TOML（{reason}），已改用默认设置",

@@ -50,6 +50,7 @@ Ids = NDArray[np.int64]
 
 _BLOCK = 4096
 _FEW = 500  # parameters of one statement; old builds of SQLite allow 999
+_WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))  # what `str.strip` takes; none is higher
 _PASSAGE = (
     "select c.id, c.key, c.text, c.heading, c.page, c.first_line, c.last_line, c.metadata, d.source, d.path"
     " from chunks c join documents d on d.id = c.document_id"
@@ -100,10 +101,15 @@ class Index:
         return int(self.setting("vectors_epoch") or 0)
 
     def visible(self) -> tuple[Ids, float]:
-        """Ids of all chunks that may be found, ascending, and their mean number of terms."""
+        """Ids of all chunks that may be found, ascending, and their mean number of terms.
+
+        A blank text answers nothing, however near an embedder puts it. It stays in the file, for its id.
+        """
         rows = self._database.query(
             "select group_concat(id), avg(term_count) from chunks"
             " where document_id not in (select id from documents where state <> 'ready')"
+            " and (term_count > 0 or trim(text, ?) <> '')",
+            (_WHITE_SPACE,),
         )
         return _ids(rows), float(rows[0][1] or 0.0) if rows else 0.0
 

@@ -176,7 +176,7 @@ class KnowledgeBase(VectorStore):
         return at
 
     def counts(self) -> dict[str, int]:
-        """How many documents are ``ready`` and ``skipped``, and how many ``chunks`` there are."""
+        """How many documents are ``ready`` and ``skipped``, and how many ``chunks`` may be found."""
         return self._index.counts()
 
     # Finding
@@ -249,6 +249,8 @@ class KnowledgeBase(VectorStore):
         **kwargs: Any,
     ) -> list[str]:
         """Add texts as they are, a passage each; one with the id of an earlier one takes its place.
+
+        A blank one is kept under its id, and never found.
 
         Raises:
             RetrievalError: there are more or fewer metadata or ids than texts, or JSON cannot hold the metadata.

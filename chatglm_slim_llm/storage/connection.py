@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
+from chatglm_slim_llm.errors import ConfigError, SchemaTooNewError, StorageError
 from chatglm_slim_llm.storage.backups import keep_backup, write_copy
 
 Migration = Callable[[sqlite3.Connection], None]
 
 _BUSY_TIMEOUT_MS = 5000
+_NO_FILE = ":memory:"
 
 _UNREADABLE = "is damaged or is not a {kind} ({reason}); move it away to start an empty one, and keep it"
 _UNWRITABLE = "cannot be written ({reason}); make its folder writable or set CHATGLM_SLIM_HOME to a folder that is"
@@ -54,6 +55,8 @@ class Database:
     """A SQLite file behind one lock; transactions of several threads run one after the other."""
 
     def __init__(self, path: Path, kind: FileKind) -> None:
+        if path.name == _NO_FILE:  # SQLite would keep all in memory, beside an empty file that we make under this name
+            raise ConfigError(f"{_NO_FILE!r} names no file; give the path of one, which may be temporary", key="path")
         self.path = path
         self._kind = kind
         self._lock = threading.RLock()
@@ -184,6 +187,8 @@ class Database:
         return found.st_dev, found.st_ino
 
     def _open(self) -> sqlite3.Connection:
+        if self.path.is_dir():
+            raise StorageError(f"{self.path} is a folder; give the path of a file, such as one inside it")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives its side files the same mode
         db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)

@@ -10,6 +10,7 @@ What is in there is the writer's business; here it is a string.
 
 from __future__ import annotations
 
+import os
 import time
 import weakref
 from collections.abc import Sequence
@@ -64,10 +65,11 @@ class ConversationStore:
         weakref.finalize(self, self._mark.release)
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: str | os.PathLike[str]) -> Self:
         """Open a history file, bringing an older one up to date; a missing one is created by the first write.
 
         Raises:
+            ConfigError: the path is SQLite's ``:memory:``.
             SchemaTooNewError: a newer version of this program wrote the file.
             StorageError: the file is damaged, not ours, or cannot be read.
         """
@@ -76,9 +78,9 @@ class ConversationStore:
         return store
 
     @classmethod
-    def at(cls, path: Path) -> Self:
+    def at(cls, path: str | os.PathLike[str]) -> Self:
         """The history file at ``path``, not looked at before it is used."""
-        return cls(Database(path, _HISTORY))
+        return cls(Database(Path(path), _HISTORY))
 
     @property
     def path(self) -> Path:

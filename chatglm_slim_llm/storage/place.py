@@ -23,4 +23,4 @@ def store_at(store: StoreLike) -> ConversationStore:
     """
     if isinstance(store, ConversationStore):
         return store
-    return ConversationStore.at(history_path() if store is None else Path(store))
+    return ConversationStore.at(history_path() if store is None else store)

@@ -38,7 +38,9 @@ def add(database: Database, message_id: int, sources: Sequence[Source]) -> None:
     """Keep the sources of a message, all of them or none; a number that is there already is replaced."""
     with database.transaction() as db:
         if db.execute("select 1 from messages where id = ?", (message_id,)).fetchone() is None:
-            raise StorageError(f"{database.path} has no message {message_id}; it was deleted, so its sources go too")
+            raise StorageError(
+                f"{database.path} has no message {message_id}: it was deleted or never there; its sources are not kept"
+            )
         insert(db, message_id, sources)
 
 

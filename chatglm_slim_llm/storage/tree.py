@@ -82,7 +82,7 @@ def conversation(db: Connection, conversation_id: int) -> Conversation:
 
 def gone(kind: str, row_id: int) -> StorageError:
     """What to raise where a row is missing."""
-    return StorageError(f"the history has no {kind} {row_id}; it was deleted, so start a new one")
+    return StorageError(f"the history has no {kind} {row_id}: it was deleted or never there; begin a new conversation")
 
 
 def now() -> datetime:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from langchain_core.messages import (
 from langchain_core.runnables.history import RunnableWithMessageHistory
 
 from chatglm_slim_llm import ChatGLMSlim
-from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.errors import ConfigError, StorageError
 from chatglm_slim_llm.history import ConversationHistory
 from chatglm_slim_llm.hosting.turns import turns_of
 from chatglm_slim_llm.storage import ConversationStore
@@ -223,7 +224,27 @@ def test_what_the_terminal_deleted_is_not_written_into(path):
         store.delete(history.conversation_id)
     with pytest.raises(StorageError, match="has no conversation 1"):
         history.add_user_message("b")
-    assert history.messages == []
+    with pytest.raises(StorageError, match="has no conversation 1"):  # before a reply is made that nobody keeps
+        _ = history.messages
+
+
+@pytest.mark.parametrize("session_id", ["alice", "1", True, 1.0, b"1", 0, -1, 2**70])
+def test_only_a_number_names_a_conversation(path, session_id):
+    ConversationHistory(store=path).add_user_message("private")
+    with pytest.raises(ConfigError, match=r"it must be the number .* or None; keep a ConversationHistory for each"):
+        ConversationHistory(session_id, path)
+
+
+def test_a_conversation_that_never_was_is_an_error_when_it_is_read(path):
+    ConversationHistory(store=path).add_user_message("a")
+    with pytest.raises(StorageError, match="has no conversation 99999: it was deleted or never there"):
+        _ = ConversationHistory(99999, path).messages
+
+
+def test_a_conversation_of_a_file_that_is_not_there_is_an_error_when_it_is_read(path):
+    with pytest.raises(StorageError, match="has no conversation 1"):
+        _ = ConversationHistory(1, path).messages
+    assert not path.exists()
 
 
 # --- what must not be kept or made
@@ -283,6 +304,31 @@ def test_a_chain_remembers_in_the_file(path):
     assert chain.invoke([HumanMessage("Who am I?")], config).content == "Anna, still."
     assert [message.content for message in model.asked[-1]] == ["I am Anna.", "You are Anna.", "Who am I?"]
     assert [text for _, text in shown(path, 1)] == ["I am Anna.", "You are Anna.", "Who am I?", "Anna, still."]
+
+
+@pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
+def test_sessions_of_a_program_have_a_conversation_each(path):
+    histories = defaultdict(lambda: ConversationHistory(store=path))
+    model = Scripted(messages=iter([AIMessage("1"), AIMessage("2"), AIMessage("3")]), asked=[])
+    chain = RunnableWithMessageHistory(model, lambda session_id: histories[session_id])
+    for session_id, text in [("alice", "a"), ("bob", "b"), ("alice", "c")]:
+        chain.invoke([HumanMessage(text)], {"configurable": {"session_id": session_id}})
+    assert shown(path, histories["alice"].conversation_id) == [
+        ("user", "a"),
+        ("assistant", "1"),
+        ("user", "c"),
+        ("assistant", "3"),
+    ]
+    assert shown(path, histories["bob"].conversation_id) == [("user", "b"), ("assistant", "2")]
+
+
+@pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")
+def test_a_session_whose_conversation_is_gone_is_told_before_the_model_replies(path):
+    model = Scripted(messages=iter([AIMessage("lost")]), asked=[])
+    chain = RunnableWithMessageHistory(model, lambda session_id: ConversationHistory(int(session_id), path))
+    with pytest.raises(StorageError, match="has no conversation 99999"):
+        chain.invoke([HumanMessage("a")], {"configurable": {"session_id": "99999"}})
+    assert model.asked == []
 
 
 @pytest.mark.filterwarnings("ignore:RunnableWithMessageHistory is deprecated")

@@ -229,7 +229,47 @@ def test_an_empty_base_finds_nothing_and_leaves_no_file(base, mode):
 def test_an_empty_text_can_be_kept(base):
     base.add_texts(["", " ", "!?", "words"])
     assert texts(base.search("words", k=9, mode="keyword")) == ["words"]
-    assert len(base.search("words", k=9)) == 4
+    assert texts(base.search("words", k=9)) == ["words", "!?"]
+
+
+BLANK = ["", "  ", " \t\r\n\x0b\x0c\x1f\x85\xa0\u1680\u2009\u2028\u202f\u205f\u3000"]
+
+
+class Middling(Bags):
+    """Puts what says nothing between all texts: it is a little near to every question."""
+
+    def embed_query(self, text: str) -> list[float]:
+        return super().embed_query(text) if text.strip() else np.ones(self.size).tolist()
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("blank", BLANK)
+def test_a_text_that_says_nothing_is_kept_and_never_found(tmp_path, mode, blank):
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=Middling()) as base:
+        ids = base.add_texts(["Anna lives in room KD-402.", blank, "The meeting is at noon."])
+        assert len(set(ids)) == 3
+        found = base.search("the weather in Lima", k=3, mode=mode, filter={})
+        assert blank not in texts(found)
+        assert blank not in texts(base.search("the weather in Lima", k=3, mode=mode, filter=lambda metadata: True))
+        assert [document.page_content for document in base.get_by_ids(ids)][1] == blank
+        base.delete([ids[1]])
+        assert base.get_by_ids([ids[1]]) == []
+        assert base.search("the weather in Lima", k=3, mode=mode) == found
+
+
+def test_texts_that_say_nothing_are_not_found_by_a_vector_and_get_one_of_the_next_embedder(tmp_path):
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=Middling()) as base:
+        base.add_texts(["one", *BLANK])
+        near = base.similarity_search_by_vector(Middling().embed_query(""), k=9)
+        assert [document.page_content for document in near] == ["one"]
+    with KnowledgeBase.open(tmp_path / "kb.db", embedder=Middling(salt="b")) as base:
+        base.sync()
+        assert texts(base.search("one", k=9, mode="vector")) == ["one"]
+
+
+def test_a_base_of_texts_that_say_nothing_finds_nothing(base):
+    base.add_texts(BLANK)
+    assert [base.search("anything", mode=mode) for mode in MODES] == [[], [], []]
 
 
 def test_a_very_long_question_is_answered_in_seconds(base):

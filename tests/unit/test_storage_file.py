@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from chatglm_slim_llm.errors import SchemaTooNewError, StorageError
-from chatglm_slim_llm.storage import ConversationStore
+from chatglm_slim_llm.errors import ConfigError, SchemaTooNewError, StorageError
+from chatglm_slim_llm.retrieval import KnowledgeBase
+from chatglm_slim_llm.storage import ConversationStore, store_at
 from chatglm_slim_llm.storage.connection import Database, FileKind
 from chatglm_slim_llm.storage.migrations import MIGRATIONS
 
@@ -154,8 +155,34 @@ def test_a_read_only_folder_says_where_to_put_it(read_only_folder):
 
 def test_a_folder_in_the_files_place_says_so(tmp_path):
     (tmp_path / "history.db").mkdir()
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match=r"history\.db is a folder; give the path of a file, such as one inside it"):
         ConversationStore.open(tmp_path / "history.db")
+    with pytest.raises(StorageError, match=r"history\.db is a folder"):
+        ConversationStore.at(tmp_path / "history.db").create("t")
+    with pytest.raises(StorageError, match=r"history\.db is a folder"):
+        KnowledgeBase.open(tmp_path / "history.db")
+
+
+def test_a_path_may_be_a_string(tmp_path):
+    for path in (tmp_path / "a.db", str(tmp_path / "a.db")):
+        with ConversationStore.open(path) as store:
+            store.create("t")
+    assert len(store.conversations()) == 2
+    assert store.path == tmp_path / "a.db"
+
+
+@pytest.mark.parametrize("path", [":memory:", Path(":memory:")])
+def test_sqlites_name_for_no_file_is_refused(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    for open_it in (
+        ConversationStore.open,
+        ConversationStore.at,
+        store_at,
+        lambda name: KnowledgeBase.open(Path(name)),
+    ):
+        with pytest.raises(ConfigError, match="':memory:' names no file; give the path of one"):
+            open_it(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_loses_only_the_write_that_did_not_fit(tmp_path):

@@ -67,7 +67,7 @@ def test_updating_a_reply_keeps_its_sources(store, reply_id):
 
 
 def test_a_message_that_is_gone_takes_no_sources(store, reply_id):
-    with pytest.raises(StorageError, match=f"no message {reply_id + 1}; it was deleted"):
+    with pytest.raises(StorageError, match=f"no message {reply_id + 1}: it was deleted"):
         store.add_sources(reply_id + 1, [FIRST])
     with sqlite3.connect(store.path) as db:
         assert db.execute("select count(*) from sources").fetchone() == (0,)

@@ -63,6 +63,16 @@ def test_a_damaged_history(tmp_path: Path) -> None:
     assert is_chinese(told(raised(read)), str(tmp_path))
 
 
+def test_a_folder_where_the_history_should_be(tmp_path: Path) -> None:
+    assert is_chinese(told(raised(lambda: ConversationStore.open(tmp_path))), str(tmp_path))
+
+
+def test_a_conversation_and_a_message_that_are_gone(tmp_path: Path) -> None:
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        assert is_chinese(told(raised(lambda: store.append(7, "user", "q"))))
+        assert is_chinese(told(raised(lambda: store.begin_answer(7))))
+
+
 def test_files_that_cannot_be_attached(tmp_path: Path) -> None:
     (tmp_path / "bytes.dat").write_bytes(b"a\0b\xff\xfe" * 100)
     (tmp_path / "empty.txt").write_text(" \n")
