@@ -97,6 +97,7 @@ def _prepare(question: Question, until: Until, wants_whole: bool) -> tuple[Engin
     request = Request(
         query=question.conversation.query,
         history=question.conversation.history,
+        open_rounds=question.conversation.open_rounds,
         system=question.conversation.system,
         options=question.options,
         format=format,

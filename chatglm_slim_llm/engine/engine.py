@@ -41,6 +41,8 @@ class Request:
     query: str
     history: Sequence[Round] = ()
     """Earlier questions with their answers; the oldest are left out when they do not fit."""
+    open_rounds: int = 0
+    """The last so many of those belong to the question in hand, which stays: the query is the result of a tool."""
     system: str = ""
     """Stands before everything else; the model has no role for it."""
     options: GenerationOptions = field(default_factory=GenerationOptions)
@@ -144,6 +146,7 @@ class Engine:
             system=request.system,
             options=request.options,
             context_length=self.model.config.max_sequence_length,
+            open_rounds=request.open_rounds,
         )
 
     def _constrain(self, wanted: Format, sampler: Sampler, prompt: FittedPrompt) -> Constraint:

@@ -1,14 +1,15 @@
 """The prompt as token ids that leave room for a reply.
 
-Prompt and reply share ``max_length`` tokens, and never more than the model's own context. Of those, a quarter
-(or ``max_tokens``, but at most half) is kept for the reply when older rounds of the history compete for it: whole
-rounds are left out, the oldest first. The query and the system text are never cut; if they leave no room for even
-one token, that is an error.
+Prompt and reply share ``max_length`` tokens, and never more than the model's own context. The query and the system text
+are never cut, and the question in hand neither where the query is the result of a tool that it has called; if they leave
+no room for even one token, that is an error. Older rounds of the history compete with the reply, for which a quarter
+(or ``max_tokens``, but at most half) is kept: whole rounds are left out, the oldest first. What has been called since the
+question was asked leaves an eighth only, as the reply is about that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,26 +50,46 @@ def fit_prompt(
     system: str,
     options: GenerationOptions,
     context_length: int,
+    open_rounds: int = 0,
 ) -> FittedPrompt:
     """Build and encode the prompt, with as many of the newest rounds as fit.
 
+    Args:
+        tokenizer: the model's.
+        query: what is to be answered.
+        history: the rounds before.
+        system: stands before everything else.
+        options: for the lengths.
+        context_length: tokens that the model can see.
+        open_rounds: the last so many of the history belong to the question in hand, and begin with it.
+
     Raises:
-        PromptTooLongError: query and system text alone leave no room for a reply.
+        PromptTooLongError: query, system text and the question in hand leave no room for a reply.
         GenerationError: the query is empty, or some text is not valid Unicode.
     """
     _want_usable(query, history, system)
+    first = len(history) - open_rounds
+    older, asked, since = history[:first], history[first:][:1], history[first:][1:]
+
+    def encode(rounds: Sequence[Round]) -> list[int]:
+        return tokenizer.encode(prompt_text(query, rounds, system))
+
+    def room(share: int) -> int:
+        return limit - max(1, min(options.max_tokens or limit // share, limit // 2))
+
     limit = min(options.max_length, context_length)
-    ids = tokenizer.encode(prompt_text(query, [], system))
+    ids = encode(asked)
     if len(ids) >= limit:
         raise _too_long(len(ids), limit, context_length)
-    kept = 0
-    if history:
-        room = max(1, min(options.max_tokens or limit // 4, limit // 2))
-        ids, kept = _fit_history(tokenizer, ids, query, history, system, limit - room)
-    return FittedPrompt(ids, len(history) - kept, min(options.max_tokens or limit, limit - len(ids)))
+    ids, kept = _with_newest(tokenizer, ids, since, room(8), lambda newest: encode([*asked, *newest]))
+    if kept == len(since):
+        ids, more = _with_newest(tokenizer, ids, older, room(4), lambda newest: encode([*newest, *asked, *since]))
+        kept += more
+    dropped = len(older) + len(since) - kept
+    return FittedPrompt(ids, dropped, min(options.max_tokens or limit, limit - len(ids)))
 
 
-def prompt_text(query: str, history: Sequence[Round], system: str) -> str:
+def prompt_text(query: str, history: Iterable[Round], system: str) -> str:
     """The prompt as the model reads it.
 
     The model was trained without a system role, so a system text can only stand where it reads most like an
@@ -78,19 +99,23 @@ def prompt_text(query: str, history: Sequence[Round], system: str) -> str:
     return f"{system}\n\n{prompt}" if system else prompt
 
 
-def _fit_history(
-    tokenizer: Encoder, alone_ids: list[int], query: str, history: Sequence[Round], system: str, budget: int
+def _with_newest(
+    tokenizer: Encoder,
+    ids: list[int],
+    rounds: Sequence[Round],
+    budget: int,
+    encode: Callable[[Sequence[Round]], list[int]],
 ) -> tuple[list[int], int]:
-    """The ids with the most rounds within ``budget``, and how many those are.
+    """The ids with the most of these rounds within ``budget``, and how many those are; as they are with none.
 
     Each round is counted once, newest first and no further than can fit, so the work does not grow with the
     length of the history; the whole prompt is then encoded once or twice to be sure.
     """
-    for kept in range(_count_rounds_that_may_fit(tokenizer, history, budget - len(alone_ids)), 0, -1):
-        ids = tokenizer.encode(prompt_text(query, history[-kept:], system))
-        if len(ids) <= budget:
-            return ids, kept
-    return alone_ids, 0
+    for kept in range(_count_rounds_that_may_fit(tokenizer, rounds, budget - len(ids)), 0, -1):
+        longer = encode(rounds[-kept:])
+        if len(longer) <= budget:
+            return longer, kept
+    return ids, 0
 
 
 def _count_rounds_that_may_fit(tokenizer: Encoder, history: Sequence[Round], spare: int) -> int:
@@ -99,7 +124,7 @@ def _count_rounds_that_may_fit(tokenizer: Encoder, history: Sequence[Round], spa
 
     opening = len(tokenizer.encode("\n", add_special_tokens=False))
     empty_round = count(build_prompt("", [("", "")])) // 2
-    spare += _SLACK_TOKENS - empty_round  # with a history, the query gets a round's heading as well
+    spare += _SLACK_TOKENS
     for kept, past in enumerate(reversed(history)):
         spare -= count(build_prompt("", [past])) - empty_round
         if spare < 0:

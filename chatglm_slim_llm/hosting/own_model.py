@@ -71,6 +71,7 @@ class OwnModel:
                 system=conversation.system,
                 options=self._options(request),
                 context_length=self.context,
+                open_rounds=conversation.open_rounds,
             )
         except PromptTooLongError as error:
             return ContextUse(error.prompt_tokens, limit, len(conversation.history), question_tokens)

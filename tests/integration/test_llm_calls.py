@@ -15,12 +15,21 @@ import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.load import dumpd, dumps, load
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    trim_messages,
+)
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 
 from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimLLM
+from chatglm_slim_llm.asking import PromptOverflowError
 from chatglm_slim_llm.engine import Engine, Request
 from chatglm_slim_llm.errors import ConfigError, GenerationError
 from chatglm_slim_llm.until import ReplyTimeoutError
@@ -127,6 +136,24 @@ def test_a_reply_comes_out_of_the_model_in_one_batch(llm: ChatGLMSlim, monkeypat
     assert together < len(steps) / 3
 
 
+def test_the_question_stays_before_a_long_result_of_a_tool(llm: ChatGLMSlim) -> None:
+    def asked(notes: int, old: str = "") -> list[BaseMessage]:
+        call = AIMessage("", tool_calls=[{"name": "find", "args": {}, "id": "1"}])
+        past = [HumanMessage(old), AIMessage("ok")] if old else []
+        return [*past, HumanMessage("What does the pear cost?"), call, ToolMessage("note. " * notes, tool_call_id="1")]
+
+    fits = asked(500)
+    reply = llm.invoke(fits, max_tokens=1)
+    assert reply.response_metadata["dropped_rounds"] == 0
+    assert reply.usage_metadata is not None
+    assert reply.usage_metadata["input_tokens"] == llm.get_num_tokens_from_messages(fits) > 2048 * 3 // 4
+    reply = llm.invoke(asked(500, old="old. " * 300), max_tokens=1)
+    assert reply.response_metadata["dropped_rounds"] == 1
+    assert reply.usage_metadata == llm.invoke(fits, max_tokens=1).usage_metadata
+    with pytest.raises(PromptOverflowError):
+        llm.invoke(asked(1000))
+
+
 async def test_only_streams_wait_for_their_readers(llm: ChatGLMSlim, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
@@ -209,6 +236,41 @@ def test_messages_that_are_no_question_yet_can_be_counted(llm: ChatGLMSlim) -> N
     asked = llm.get_num_tokens_from_messages([HumanMessage("a")])
     assert llm.get_num_tokens_from_messages([HumanMessage("a"), AIMessage("b")]) > asked
     assert llm.get_num_tokens_from_messages([]) == 2  # [gMASK] <sop>
+
+
+LOOKED_UP: list[BaseMessage] = [
+    SystemMessage("Be kind."),
+    HumanMessage("pear?"),
+    AIMessage("", tool_calls=[{"name": "find_price", "args": {"item": "pear"}, "id": "1"}]),
+    ToolMessage("pear: 3", tool_call_id="1"),
+    AIMessage("3 yuan"),
+    HumanMessage("apple?"),
+    AIMessage("", tool_calls=[{"name": "find_price", "args": {"item": "apple"}, "id": "2"}]),
+    ToolMessage("apple: 4", tool_call_id="2"),
+]
+
+
+def test_any_part_of_a_conversation_can_be_counted(llm: ChatGLMSlim) -> None:
+    whole = llm.get_num_tokens_from_messages(LOOKED_UP)
+    for start in range(len(LOOKED_UP)):
+        for end in range(start + 1, len(LOOKED_UP) + 1):
+            part = LOOKED_UP[start:end]
+            for messages in (part, part[::-1]):
+                assert 2 < llm.get_num_tokens_from_messages(messages) <= whole
+    with pytest.raises(GenerationError, match="message 0 is the result of the call '1', which no message"):
+        llm.invoke(LOOKED_UP[3:])
+
+
+@pytest.mark.parametrize("strategy", ["first", "last"])
+def test_histories_with_tool_calls_can_be_trimmed(strategy: Any, llm: ChatGLMSlim) -> None:
+    whole = llm.get_num_tokens_from_messages(LOOKED_UP)
+    options: dict[str, Any] = {"start_on": "human", "include_system": True} if strategy == "last" else {}
+    trimmed = trim_messages(LOOKED_UP, max_tokens=whole - 1, strategy=strategy, token_counter=llm, **options)
+    assert 0 < len(trimmed) < len(LOOKED_UP)
+    assert llm.get_num_tokens_from_messages(trimmed) < whole
+    if strategy == "last":
+        assert trimmed == [LOOKED_UP[0], *LOOKED_UP[5:]]
+    assert trim_messages(LOOKED_UP, max_tokens=2 * whole, strategy=strategy, token_counter=llm, **options) == LOOKED_UP
 
 
 def test_tools_count(llm: ChatGLMSlim) -> None:

@@ -39,6 +39,7 @@ def fit(
     history: list[Round] | None = None,
     system: str = "",
     context_length: int = 2048,
+    open_rounds: int = 0,
     **options: int,
 ) -> FittedPrompt:
     return fit_prompt(
@@ -48,6 +49,7 @@ def fit(
         system=system,
         options=GenerationOptions(**options),  # type: ignore[arg-type]
         context_length=context_length,
+        open_rounds=open_rounds,
     )
 
 
@@ -73,6 +75,31 @@ def test_the_system_text_stands_before_everything_and_is_never_dropped(tokenizer
     text = tokenizer.real.decode(fitted.input_ids)
     assert text.startswith("你是小灯\n\n[Round 0]\n")
     assert fitted.dropped_rounds > 0
+
+
+def test_the_question_in_hand_stays_and_then_what_was_called_last(tokenizer: CountingTokenizer) -> None:
+    """The query is the result of the last of four calls; twenty-six rounds are older than the question."""
+    asked, since, older = HISTORY[26], HISTORY[27:30], HISTORY[:26]
+
+    def whole(*rounds: Round) -> list[int]:
+        return tokenizer.encode(prompt_text("你好", rounds, ""))
+
+    def fitted(limit: int) -> FittedPrompt:
+        return fit(tokenizer, history=[*older, asked, *since], open_rounds=4, max_length=limit)
+
+    with_all = whole(asked, *since)
+    for limit in range(len(whole(asked)) + 1, 4 * len(with_all)):
+        found = fitted(limit)
+        kept = 30 - found.dropped_rounds
+        rounds = [asked, *since[4 - kept :]] if kept < 4 else [*older[30 - kept :], asked, *since]
+        assert found.input_ids == whole(*rounds)
+        room = limit // 4 if kept > 4 else limit // 8 if kept > 1 else 1
+        assert len(found.input_ids) <= limit - room
+        if kept < 30:
+            more = [asked, *since[3 - kept :]] if kept < 4 else [*older[29 - kept :], asked, *since]
+            assert len(whole(*more)) > limit - (limit // 4 if kept > 3 else limit // 8)
+    with pytest.raises(PromptTooLongError, match=f"has {len(whole(asked))} tokens"):
+        fitted(len(whole(asked)))
 
 
 def test_text_of_a_control_token_stays_text(tokenizer: CountingTokenizer) -> None:
