@@ -150,7 +150,13 @@ def _look_at_machine() -> _Finding:
 
 def _look_at_kernels(finding: _Finding) -> None:
     """Whether the compiled kernels run, and on which threads."""
-    from chatglm_slim_llm.kernels import instruction_set, library, shares_threads_with_torch, why_not
+    from chatglm_slim_llm.kernels import (
+        ignored_choice,
+        instruction_set,
+        library,
+        shares_threads_with_torch,
+        why_not,
+    )
 
     reason = why_not()
     if reason is not None:
@@ -160,6 +166,13 @@ def _look_at_kernels(finding: _Finding) -> None:
     assert compiled is not None, "there is a reason where there is no library"
     threads = compiled.chatglm_max_threads()
     finding.rows["kernels"] = f"compiled, {instruction_set()}, {threads} threads, {Path(compiled._name).name}"
+    if (wanted := ignored_choice()) is not None:
+        finding.problems.append(
+            {
+                "found": f"CHATGLM_SLIM_KERNELS is {wanted}, which is not to be had here; {instruction_set()} is used",
+                "do": "unset it, or set it to avx2, portable or torch",
+            }
+        )
     if not shares_threads_with_torch():
         finding.problems.append(
             {

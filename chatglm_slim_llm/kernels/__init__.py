@@ -2,7 +2,13 @@
 
 from chatglm_slim_llm.kernels.blocks import BlockParts, Blocks
 from chatglm_slim_llm.kernels.elementwise import gelu, layer_norm, scale_add
-from chatglm_slim_llm.kernels.library import instruction_set, library, shares_threads_with_torch, why_not
+from chatglm_slim_llm.kernels.library import (
+    ignored_choice,
+    instruction_set,
+    library,
+    shares_threads_with_torch,
+    why_not,
+)
 from chatglm_slim_llm.kernels.linear import (
     QUANTIZED_LINEARS,
     Linear,
@@ -29,6 +35,7 @@ __all__ = [
     "RowBatch",
     "dequantize_weight",
     "gelu",
+    "ignored_choice",
     "instruction_set",
     "layer_norm",
     "library",

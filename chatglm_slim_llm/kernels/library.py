@@ -17,8 +17,8 @@ import torch  # loads OpenMP before the library asks for it
 from torch import Tensor
 
 VARIABLE = "CHATGLM_SLIM_KERNELS"
-"""Chooses an instruction set (``avx512``, ``avxvnni``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the library
-alone, or another library by its path."""
+"""Chooses an instruction set (``avx512``, ``avxvnni``, ``avx2``, ``neon``, ``portable``), ``torch`` to leave the
+library alone, or another library by its path."""
 _WITHOUT = "torch"
 _VERSION = 6
 """Of the functions and layouts; a library left over from an older checkout has another."""
@@ -142,6 +142,14 @@ def instruction_set() -> str:
 def is_switched_off() -> bool:
     """Whether the user wants torch to do everything."""
     return os.environ.get(VARIABLE) == _WITHOUT
+
+
+def ignored_choice() -> str | None:
+    """The instruction set that the user wants and does not get, as this machine or the library lacks it; or None."""
+    wanted = os.environ.get(VARIABLE, "")
+    if not wanted or os.sep in wanted or wanted in (_WITHOUT, instruction_set()) or library() is None:
+        return None
+    return wanted
 
 
 def why_not() -> str | None:

@@ -18,7 +18,9 @@ from chatglm_slim_llm.cli.concealing import secrets
 from chatglm_slim_llm.cli.diagnosis import diagnose
 from chatglm_slim_llm.cli.doctor import as_text
 from chatglm_slim_llm.hosting.amounts import memory_needs
+from chatglm_slim_llm.kernels import instruction_set
 from chatglm_slim_llm.storage import ConversationStore
+from tests.unit.native import needs_library
 
 ROOT = Path(__file__).parents[2]
 TINY = Path(__file__).parent.parent / "data" / "reference" / "tiny_v11"
@@ -113,6 +115,14 @@ def test_a_wrong_variable_is_named(environ):
     problem = diagnose(environ=environ | {"CHATGLM_SLIM_QUANTIZATION": "int3"})["problems"][0]
     assert "int3" in problem["found"]
     assert "CHATGLM_SLIM_QUANTIZATION" in problem["do"]
+
+
+@needs_library
+def test_an_instruction_set_that_is_not_there_is_named(environ, monkeypatch):
+    monkeypatch.setenv("CHATGLM_SLIM_KERNELS", "avx5120")
+    assert "CHATGLM_SLIM_KERNELS is avx5120" in founds(diagnose(environ=environ))
+    monkeypatch.setenv("CHATGLM_SLIM_KERNELS", instruction_set())
+    assert "CHATGLM_SLIM_KERNELS" not in founds(diagnose(environ=environ))
 
 
 def test_secrets_are_never_shown(environ):
