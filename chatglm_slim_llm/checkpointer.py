@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -24,9 +26,10 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.errors import ConfigError, StorageError
 from chatglm_slim_llm.storage import CheckpointKey, StoredCheckpoint, StoredWrite, StoreLike, store_at
 
+_STRATEGIES = ("keep_latest", "delete")
 _KINDS = ("null", "bytes", "bytearray", "msgpack")
 
 
@@ -99,6 +102,39 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         """Delete all that is kept of a thread."""
         self._threads.delete(str(thread_id))
 
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Keep all that is kept of a thread under another name as well; what has the same ids there is replaced."""
+        self._threads.copy(str(source_thread_id), str(target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Delete the past of threads, and leave the newest checkpoint of each namespace.
+
+        Where a ``DeltaChannel`` keeps changes, the checkpoints stay from which the newest one is rebuilt.
+
+        Args:
+            thread_ids: which threads; one that is not there is no error.
+            strategy: ``keep_latest``, or ``delete`` to leave nothing.
+
+        Raises:
+            ConfigError: ``strategy`` is none of these.
+        """
+        if strategy not in _STRATEGIES:
+            raise ConfigError(f"strategy {strategy!r} is unknown; choose {' or '.join(_STRATEGIES)}", key="strategy")
+        for thread_id in map(str, thread_ids):
+            if strategy == "delete":
+                self._threads.delete(thread_id)
+            else:
+                self._threads.delete_checkpoints(self._outdated(thread_id))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints that runs made, with what was written after them.
+
+        A thread that goes on after such a run loses what its ``DeltaChannel``s got in it.
+        """
+        wanted = set(map(str, run_ids))
+        rows = self._threads.find(thread_id=None, namespace=None, checkpoint_id=None, before=None)
+        self._threads.delete_checkpoints([key for key, about in rows if json.loads(about).get("run_id") in wanted])
+
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """``get_tuple`` in a thread."""
         return await asyncio.to_thread(self.get_tuple, config)
@@ -139,6 +175,18 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         """``delete_thread`` in a thread."""
         await asyncio.to_thread(self.delete_thread, thread_id)
 
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """``copy_thread`` in a thread."""
+        await asyncio.to_thread(self.copy_thread, source_thread_id, target_thread_id)
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """``prune`` in a thread."""
+        await asyncio.to_thread(self.prune, thread_ids, strategy=strategy)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """``delete_for_runs`` in a thread."""
+        await asyncio.to_thread(self.delete_for_runs, run_ids)
+
     # LangGraph hands over the live objects of a running graph: the async methods write them down before anything
     # else can run, and leave only the waiting for the file to a thread.
 
@@ -165,6 +213,28 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         if not wanted:
             return [key for key, _ in rows]
         return [key for key, metadata in rows if _holds(json.loads(metadata), wanted)]
+
+    def _outdated(self, thread_id: str) -> Sequence[CheckpointKey]:
+        """The checkpoints of a thread but for the newest of each namespace, and what that one is rebuilt from."""
+        rows = self._threads.find(thread_id=thread_id, namespace=None, checkpoint_id=None, before=None)
+        newest: dict[str, CheckpointKey] = {}
+        changing: dict[str, set[str]] = defaultdict(set)  # channels of which a checkpoint may hold changes alone
+        for key, about in rows:
+            newest.setdefault(key.namespace, key)
+            changing[key.namespace] |= json.loads(about).get("counters_since_delta_snapshot", {}).keys()
+        kept = {key for namespace, latest in newest.items() for key in self._roots(latest, changing[namespace])}
+        return [key for key, _ in rows if key not in kept]
+
+    def _roots(self, key: CheckpointKey, channels: Set[str]) -> Set[CheckpointKey]:
+        """A checkpoint and those before it, back to where each of the channels was last whole."""
+        found: set[CheckpointKey] = set()
+        while key not in found and (stored := self._threads.get(key)) is not None:
+            found.add(key)
+            channels -= self.serde.loads_typed((stored.kind, stored.state))["channel_values"].keys()
+            if not channels or stored.parent_id is None:
+                break
+            key = replace(key, checkpoint_id=stored.parent_id)
+        return found
 
     def _tuple(self, stored: StoredCheckpoint) -> CheckpointTuple:
         key, parent_id = stored.key, stored.parent_id

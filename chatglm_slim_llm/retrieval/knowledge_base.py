@@ -34,6 +34,7 @@ from chatglm_slim_llm.retrieval.records import KnowledgeBaseRecords
 from chatglm_slim_llm.retrieval.rows import Document as IndexedDocument
 from chatglm_slim_llm.retrieval.scanning import display_name
 from chatglm_slim_llm.retrieval.sync import Progress, Stop, Sync, SyncReport, only_one, root_of
+from chatglm_slim_llm.retrieval.vectors import Vectors
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -289,12 +290,8 @@ class KnowledgeBase(VectorStore):
     def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
         """The passages nearest to a vector of the knowledge base's embedder."""
         _check_count(k)
-        vector = np.asarray(embedding, np.float32)
-        vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
-        return [
-            _document(passage)
-            for passage in self._found("", k, "vector", self._embedding.of_vector(vector), kwargs.get("filter"))
-        ]
+        meaning = self._embedding.of_vector(_unit(embedding))
+        return [_document(passage) for passage in self._found("", k, "vector", meaning, kwargs.get("filter"))]
 
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
@@ -307,6 +304,21 @@ class KnowledgeBase(VectorStore):
         vectors = [list(map(float, row)) for row in own.passages([embeddable(passage.text) for passage in found])]
         picked = maximal_marginal_relevance(own.queries([embeddable(query)])[0], vectors, lambda_mult, k)
         return [_document(found[place]) for place in picked]
+
+    def max_marginal_relevance_search_by_vector(
+        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    ) -> list[Document]:
+        """``similarity_search_by_vector`` among the ``fetch_k`` nearest for ``k`` that say different things."""
+        _check_count(min(k, fetch_k))
+        vector = _unit(embedding)
+        among = self._among(kwargs.get("filter"))
+        with self._index.snapshot():
+            ranked = self._finder.find("", fetch_k, "vector", self._embedding.of_vector(vector), among)
+            ids = [id_ for id_, _ in ranked]
+            vectors, passages = self._index.vectors_of(ids), self._index.passages(ids)
+        each = [list(map(float, vectors[id_])) for id_ in ids]
+        picked = maximal_marginal_relevance(vector, each, lambda_mult, k) if each else []
+        return [_document(passages[ids[place]]) for place in picked]
 
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
@@ -378,6 +390,12 @@ class _AsEmbeddings(Embeddings):
 def _absolute(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     each = [paths] if isinstance(paths, str | os.PathLike) else paths
     return [Path(os.path.abspath(Path(path).expanduser())) for path in each]  # noqa: PTH100  # takes ".." away
+
+
+def _unit(embedding: Sequence[float]) -> Vectors:
+    vector = np.asarray(embedding, np.float32)
+    unit: Vectors = vector / max(float(np.linalg.norm(vector)), 1e-12)
+    return unit
 
 
 def _check_count(k: int) -> None:

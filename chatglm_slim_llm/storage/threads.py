@@ -136,6 +136,30 @@ class ThreadStore:
             db.execute("delete from thread_checkpoints where thread_id = ?", (thread_id,))
             db.execute("delete from thread_writes where thread_id = ?", (thread_id,))
 
+    def delete_checkpoints(self, keys: Sequence[CheckpointKey]) -> None:
+        """Delete checkpoints and what was written after them, all or none; those that are gone are no error."""
+        if not keys:
+            return
+        with self._database.transaction() as db:
+            for table in ("thread_checkpoints", "thread_writes"):
+                db.executemany(
+                    f"delete from {table} where thread_id = ? and namespace = ? and checkpoint_id = ?",
+                    map(_columns, keys),
+                )
+
+    def copy(self, source_id: str, target_id: str) -> None:
+        """Keep all that is kept of a thread under another name as well, in the place of what has the same keys."""
+        with self._database.transaction() as db:
+            for table, others in (
+                ("thread_checkpoints", "namespace, checkpoint_id, parent_id, kind, state, metadata"),
+                ("thread_writes", "namespace, checkpoint_id, task_id, task_path, position, channel, kind, value"),
+            ):
+                db.execute(
+                    f"insert or replace into {table} (thread_id, {others}) select ?, {others} from {table}"
+                    " where thread_id = ?",
+                    (target_id, source_id),
+                )
+
 
 def _columns(key: CheckpointKey) -> tuple[str, str, str]:
     return key.thread_id, key.namespace, key.checkpoint_id

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding, Embeddings
+from langchain_core.vectorstores.utils import maximal_marginal_relevance
 
 from chatglm_slim_llm.errors import ConfigError, RetrievalError
 from chatglm_slim_llm.retrieval import KnowledgeBase
@@ -270,6 +271,35 @@ def test_texts_that_say_nothing_are_not_found_by_a_vector_and_get_one_of_the_nex
 def test_a_base_of_texts_that_say_nothing_finds_nothing(base):
     base.add_texts(BLANK)
     assert [base.search("anything", mode=mode) for mode in MODES] == [[], [], []]
+
+
+def test_the_nearest_to_a_vector_that_say_different_things(base):
+    base.add_texts(
+        ["castle tower", "castle tower stone", "castle tower gold", "castle river"], [{"n": n} for n in range(4)]
+    )
+    vector = Bags().embed_query("castle tower")
+    near = [each.page_content for each in base.similarity_search_by_vector(vector, k=4)]
+
+    def found(**options) -> list[str]:
+        return [each.page_content for each in base.max_marginal_relevance_search_by_vector(vector, **options)]
+
+    every = [Bags().embed_query(text) for text in near]
+    picked = maximal_marginal_relevance(np.array(vector), every, lambda_mult=0.2, k=3)
+    assert found(k=3, lambda_mult=0.2) == [near[place] for place in picked]
+    assert found(k=3, lambda_mult=0.2) != near[:3]
+    assert found(k=4, lambda_mult=1) == near
+    assert found(k=4, fetch_k=2) == near[:2]
+    assert found(k=4, filter={"n": 3}) == ["castle river"]
+    assert sorted(each.page_content for each in base.max_marginal_relevance_search("castle tower", k=4)) == sorted(near)
+
+
+def test_a_vector_finds_nothing_in_an_empty_base_and_must_fit(base):
+    assert base.max_marginal_relevance_search_by_vector([1.0] * 16) == []
+    base.add_texts(["one"])
+    with pytest.raises(RetrievalError, match="the vector has 3 numbers"):
+        base.max_marginal_relevance_search_by_vector([1.0] * 3)
+    with pytest.raises(ConfigError, match="at least 1"):
+        base.max_marginal_relevance_search_by_vector([1.0] * 16, k=0)
 
 
 def test_a_very_long_question_is_answered_in_seconds(base):
