@@ -31,6 +31,7 @@ from tui.messages import DownloadNeeded, ModelFailed, ModelLoading, ModelReady
 from tui.plugin_list import PluginList
 from tui.plugin_list import read as read_plugins
 from tui.plugin_models import is_of_plugin
+from tui.reasons import told
 from tui.screens.chat import ChatScreen
 from tui.settings import LoadedSettings, Settings
 from tui.talk import Talk
@@ -115,9 +116,9 @@ class ChatApp(App[None]):
     def on_mount(self) -> None:
         if not self.is_headless and not self.is_web:  # the driver of the web has ways of its own
             end_when_asked(self, self._chat.pane.keep_draft)
+        self._apply_interface()
         problems = [*self.loaded.problems, *themes.install(self, self._settings_file.parent / "themes")]
         problems += [*self._apply_theme(), *keys.apply(self, self.loaded.settings.keys)]
-        self._apply_interface()
         self._name_model()
         self.push_screen(self._chat)
         for problem in problems:
@@ -266,9 +267,9 @@ class ChatApp(App[None]):
         self._save(event.key, event.value)
         group = event.key.partition(".")[0]
         if group == "interface":
+            self._apply_interface()
             for problem in self._apply_theme():
                 complain(self._chat, problem, tr("Settings"))
-            self._apply_interface()
             if event.key == "interface.language":
                 self._name_model(self._worker.facts)
                 self._chat.speak()
@@ -284,7 +285,17 @@ class ChatApp(App[None]):
             settings.save(self._settings_file, key, value)
         except ConfigError as error:
             complain(self._chat, str(error), tr("Not saved"))
-        self.loaded = self.loaded.with_value(key, value)
+            self._keep_unsaved(key, value)
+        else:
+            self.loaded = self.loaded.with_value(key, value)
+
+    def _keep_unsaved(self, key: str, value: object) -> None:
+        from tui.screens.settings import SettingsScreen
+
+        self.loaded = self.loaded.with_value(key, value, "unsaved")
+        for screen in self.screen_stack:
+            if isinstance(screen, SettingsScreen):
+                screen.show_as_is(self.loaded)
 
     def _apply_theme(self) -> list[str]:
         wanted = self.loaded.settings.interface.theme
@@ -358,13 +369,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             _want_plugin(loaded.settings.load.model)
         store = ConversationStore.open(history_path())
     except ChatGLMSlimError as error:
-        sys.stderr.write(f"chatglm-tui: {error}\n")
+        _say(said.language, str(error))
         return 1
     with store:
         if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
-            sys.stderr.write(
-                "chatglm-tui: this needs a terminal for its input and output; use chatglm-slim chat in a pipe\n"
-            )
+            _say(said.language, "this needs a terminal for its input and output; use chatglm-slim chat in a pipe")
             return 2
         app = ChatApp(loaded, store)
         read_pastes_whole(app)
@@ -373,6 +382,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not app.threads_ended or "torch" in sys.modules:
         _end_now(status)
     return status
+
+
+def _say(wanted: str | None, sentence: str) -> None:
+    """Why there will be no screen, in the language that was asked for on the line, in a variable, or in the file."""
+    named = wanted or os.environ.get(settings.ENVIRONMENT["interface.language"])
+    spoken = named or settings.load(settings.settings_path(), environ={}).settings.interface.language
+    language.use("zh" if spoken == "zh" or (spoken != "en" and language.of_environment() == "zh") else "en")
+    sys.stderr.write(f"chatglm-tui: {told(sentence)}\n")
 
 
 def _want_model(options: LoadOptions) -> None:

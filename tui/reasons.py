@@ -10,8 +10,28 @@ from collections.abc import Iterator
 from functools import cache
 
 from tui import language
+from tui.reasons_of_files import KINDS_OF_DOCUMENTS, OF_FILES
 
 _CHINESE = {
+    # of a file of settings or of colours, and of a variable
+    "{path}settings.toml: {reason}": "{path}settings.toml：{reason}",
+    "CHATGLM_{variable}: {reason}": "CHATGLM_{variable}：{reason}",
+    **{
+        f"{{path}}: {english}": f"{{path}}：{chinese}"
+        for english, chinese in (
+            ("a theme of this name comes with the program; rename the file", "程序已有同名的主题；请重命名文件"),
+            ("it cannot be read ({reason})", "无法读取（{reason}）"),
+            ("dark is {found}; it must be true or false", "dark 的值是 {found}，应为 true 或 false"),
+            ("variables must be a table", "variables 应是一个表"),
+            (
+                "{name} is not a colour of a theme; there are {names}, and dark and variables",
+                "{name} 不是主题的颜色；可用：{names}，以及 dark 和 variables",
+            ),
+            ("{name} is {found}; it must be a colour such as {other}", "{name} 的值是 {found}，应为颜色，例如 {other}"),
+            ("there is no variable {name}", "没有变量 {name}"),
+            ("the variable {name} is {found}, which does not fit it", "变量 {name} 的值 {found} 不合适"),
+        )
+    },
     # the history
     "{path} cannot be written ({reason}); make its folder writable or set CHATGLM_SLIM_HOME to a folder that is": (
         "无法写入 {path}（{reason}）；请让所在文件夹可写，或把 CHATGLM_SLIM_HOME 设为可写的文件夹"
@@ -44,25 +64,95 @@ _CHINESE = {
     "{path}, line {line}: {reason}": "{path} 第 {line} 行：{reason}",
     "there is no setting {name}; did you mean {other}?": "没有设置项 {name}；是不是 {other}？",
     "there is no setting {name}": "没有设置项 {name}",
+    "{path} is not valid TOML ({reason}); repair it, then set {key} again": (
+        "{path} 不是有效的 TOML（{reason}）；请修复后再设置 {key}"
+    ),
     "{key} is empty; give the name of a theme": "{key} 是空的；请填写主题的名称",
-    "{key} is {found}; it must be one of {names}": "{key} 的值是 {found}，应为以下之一：{names}",
-    "{key} is {found}; it must be a text": "{key} 的值是 {found}，应为文字",
-    "{key} is {found}; it must be a number": "{key} 的值是 {found}，应为数字",
-    "{key} is {found}; it must be a whole number": "{key} 的值是 {found}，应为整数",
-    "{key} is {found}; it must be true or false": "{key} 的值是 {found}，应为 true 或 false",
-    "{key} is {found}; it must be keys such as {names}": "{key} 的值是 {found}，应为按键，例如 {names}",
+    "model is empty; give 'demo', a folder that holds a checkpoint, or a hub id": (
+        "model 是空的；请填写 demo、含有模型的文件夹，或 Hub ID"
+    ),
+    "quantization {found} is not a level; choose one of fp16, int8, int4": (
+        "quantization {found} 不是可用的精度；请选用 fp16、int8 或 int4"
+    ),
+    "device {found} is unknown; choose auto, cpu, cuda, cuda:N or mps": (
+        "没有设备 {found}；请选用 auto、cpu、cuda、cuda:N 或 mps"
+    ),
+    "kv_cache_dtype {found} is unknown; choose auto, fp16 or int8": (
+        "kv_cache_dtype {found} 无法使用；请选用 auto、fp16 或 int8"
+    ),
+    **{
+        f"{{key}} is {{found}}; it must be {english}": f"{{key}} 的值是 {{found}}，应为{chinese}"
+        for english, chinese in (
+            ("one of {names}", "以下之一：{names}"),
+            ("a text", "文字"),
+            ("a number", "数字"),
+            ("a whole number", "整数"),
+            ("a whole number or left out", "整数，或不填"),
+            ("a list of texts", "由文字组成的列表"),
+            ("true or false", " true 或 false"),
+            ("keys such as {names}", "按键，例如 {names}"),
+            ("0 or more", "不小于 0 的数"),
+            ("a number of 0 or more", "不小于 0 的数"),
+            ("a number above 0", "大于 0 的数"),
+            ("a number above 0 and up to 1", "大于 0 且不超过 1 的数"),
+            ("0 (off) or a positive count", " 0（关闭）或正整数"),
+            ("a positive count or None", "正整数，或不填"),
+            ("a positive count", "正整数"),
+            ("a list of non-empty strings", "由非空文字组成的列表"),
+        )
+    },
+    # the start
+    "{folder} is no folder; give the folder of a checkpoint, a hub id such as {id}, or demo": (
+        "{folder} 不是文件夹；请给出模型的文件夹、{id} 这样的 Hub ID，或 demo"
+    ),
+    "this needs a terminal for its input and output; use chatglm-slim chat in a pipe": (
+        "输入和输出都必须是终端；在管道中请用 chatglm-slim chat"
+    ),
+    # the question
+    "the prompt is empty; write a question or a sentence to continue": "提示是空的；请写一个问题，或一句要续写的话",
+    "the text holds half of a surrogate pair ({found}) at character {place}, which is no character; remove it, or"
+    " decode the text properly where it was read": (
+        "文字在第 {place} 个字符处有半个代理对（{found}），它不是字符；请删去，或在读入时正确解码"
+    ),
+    "the prompt has {count} tokens, but prompt and reply together have room for {limit}; shorten it or split it": (
+        "提示有 {count} 个词元，而提示与回答合计最多 {limit} 个；请缩短，或分成几次"
+    ),
+    "the prompt has {count} tokens, but prompt and reply together have room for {limit}; shorten it, or raise"
+    " max_length": "提示有 {count} 个词元，而提示与回答合计最多 {limit} 个；请缩短，或调大总长度（max_length）",
+    "replies that must be JSON or tool calls need the package llguidance; install it with: {command}": (
+        "要求回答是 JSON 或调用工具时，需要软件包 llguidance；安装：{command}"
+    ),
     # the model
-    "The model's process was ended by the system, most likely for lack of memory (signal 9); choose a smaller level"
-    " such as int4, or a smaller model, or close other programs": (
-        "模型进程被系统终止，多半是内存不足（信号 9）；请选择更低的精度（如 int4）或更小的模型，或关闭其他程序"
-    ),
-    "The model's process was stopped; try again to start it anew": "模型进程已停止；重试即可重新启动",
-    "The model's process crashed ({reason}); try again to start it anew": "模型进程崩溃（{reason}）；重试即可重新启动",
-    "The model's process crashed ({reason}): {words}; try again to start it anew": (
-        "模型进程崩溃（{reason}）：{words}；重试即可重新启动"
-    ),
-    "the knowledge base {name} is empty; add files to it, or switch it off for this chat": (
-        "知识库“{name}”是空的；请添加文件，或在本对话中停用它"
+    **{
+        english.replace("@", who): its + chinese
+        for who, its in (("", ""), (" while {who} was at work", "{who} 运行时，"))
+        for english, chinese in (
+            (
+                "{process} was ended by the system@, most likely for lack of memory (signal 9); {advice}, or close"
+                " other programs",
+                "{process}被系统终止，多半是内存不足（信号 9）；请{advice}，或关闭其他程序",
+            ),
+            (
+                "{process} crashed ({reason})@; try again to start it anew",
+                "{process}崩溃（{reason}）；重试即可重新启动",
+            ),
+            (
+                "{process} crashed ({reason})@: {words}; try again to start it anew",
+                "{process}崩溃（{reason}）：{words}；重试即可重新启动",
+            ),
+            (
+                "{process} ended by itself (exit status {status})@; try again to start it anew",
+                "{process}自行结束（退出状态 {status}）；重试即可重新启动",
+            ),
+            (
+                "{process} ended by itself (exit status {status})@: {words}; try again to start it anew",
+                "{process}自行结束（退出状态 {status}）：{words}；重试即可重新启动",
+            ),
+        )
+    },
+    "{process} was stopped; try again to start it anew": "{process}已停止；重试即可重新启动",
+    "{process} said what cannot be understood, and was ended; try again to start it anew": (
+        "{process}的输出无法理解，已被终止；重试即可重新启动"
     ),
     "kv_cache_dtype is {found}, but keys and values of 8 bits need the compiled kernels, {reason};"
     " auto and fp16 do without": (
@@ -170,40 +260,63 @@ _CHINESE = {
     "the command /{name} ({origin}) gave {found}; it must give a text, Ask(text) or Insert(text)": (
         "命令 /{name}（{origin}）返回了 {found}；应返回文本、Ask(text) 或 Insert(text)"
     ),
+    "the command /{name} ({origin}) gave {count} characters, more than the {most} there is room for": (
+        "命令 /{name}（{origin}）返回了 {count} 个字符，超过上限 {most}"
+    ),
     "the tool {name} of plugin {key} is left out: {reason}": "没有使用插件 {key} 的工具 {name}：{reason}",
     "this answer is made without tools: {reason}": "这个回答没有使用工具：{reason}",
     "the model calls tools again and again, and says nothing; ask it in other words": (
         "模型反复调用工具而没有回答；请换个说法提问"
     ),
-    # files
-    "{path}: does not exist": "{path} 不存在",
-    "{path}: holds no text": "{path} 中没有文字",
-    "{path}: binary, not text": "{path} 是二进制文件，不是文本",
-    "{path}: cannot be read: {reason}": "无法读取 {path}：{reason}",
-    "{path}: is a folder; attach its files, or put it into a knowledge base": (
-        "{path} 是文件夹；请添加其中的文件，或把它放进知识库"
-    ),
-    "{path}: holds {count} characters of text, more than the {most} that a message takes;"
-    " put it into a knowledge base instead": ("{path} 有 {count} 个字符，超过单条消息的上限 {most}；请改为放进知识库"),
-    "{path} is there already; choose another name, or say that it may be replaced": "{path} 已存在；请换一个名称",
+    **OF_FILES,
 }
+
+
+_SYSTEM = {
+    "No such file or directory": "没有这个文件或文件夹",
+    "Permission denied": "没有权限",
+    "Operation not permitted": "不允许此操作",
+    "Read-only file system": "文件系统是只读的",
+    "No space left on device": "磁盘空间已满",
+    "Is a directory": "是文件夹",
+    "Not a directory": "不是文件夹",
+    "File exists": "文件已存在",
+    "File name too long": "文件名过长",
+    "Too many levels of symbolic links": "链接过多或循环",
+    "Input/output error": "输入输出错误",
+    "Device or resource busy": "设备或资源正忙",
+    "it is not UTF-8 text": "不是 UTF-8 文本",
+}
+"""What systems say, as it stands in brackets."""
+_PROCESSES = {
+    "The model's process": "模型进程",
+    "The process of the commands": "命令进程",
+    "The library's process": "知识库进程",
+    "choose a smaller level such as int4, or a smaller model": "选择更低的精度（如 int4）或更小的模型",
+    "choose a smaller model": "选择更小的模型",
+    "try it with less": "减少内容后再试",
+    "add fewer files at once": "每次少添加一些文件",
+}
+
+_BLANK_AT_QUOTE = re.compile(r"(?<=[一-鿿]) (?=“)|(?<=”) (?=[一-鿿])")
 
 
 def told(sentence: str) -> str:
     """A sentence as it is to be read."""
     if language.in_use() == "en":
         return sentence
-    for pattern, said in _patterns():
-        if found := pattern.fullmatch(sentence):
-            return said.format(**dict(_parts(found)))
-    return sentence
+    for english, said in _sentences():
+        if all(part in sentence for part in _literals(english)) and (found := _pattern(english).fullmatch(sentence)):
+            return _BLANK_AT_QUOTE.sub("", said.format(**dict(_parts(found))))
+    return _SYSTEM.get(sentence, sentence)
 
 
 def _parts(found: re.Match[str]) -> Iterator[tuple[str, str]]:
     """What stands in the places of a sentence; a reason may be a sentence that is known, too."""
+    known = {"reason": told, "origin": _origin, "process": _of_a_process, "advice": _of_a_process, "names": _quoted}
+    known |= {"kind": _kind}
     for name, part in found.groupdict().items():
-        known = {"reason": told, "origin": _origin}
-        yield name, known[name](part) if name in known else part
+        yield name, known.get(name, _one_quoted)(part)
 
 
 def _origin(origin: str) -> str:
@@ -213,13 +326,36 @@ def _origin(origin: str) -> str:
     return f"{kinds[kind]} {name}" if kind in kinds else origin
 
 
+def _of_a_process(words: str) -> str:
+    plugin = words.removeprefix("The process of the plugin ")
+    return _PROCESSES.get(words, words if plugin == words else f"插件 {plugin} 的进程")
+
+
+def _kind(kind: str) -> str:
+    """What a file should have been."""
+    return KINDS_OF_DOCUMENTS.get(kind, kind)
+
+
+def _one_quoted(part: str) -> str:
+    return re.sub(r"'([^']*)'", r"“\1”", part) if re.fullmatch(r"'[^']*'", part) else part
+
+
+def _quoted(parts: str) -> str:
+    return re.sub(r"'([^']*)'", r"“\1”", parts).replace(", ", "、")
+
+
 @cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
+def _sentences() -> list[tuple[str, str]]:
     # what begins with a name fits a whole sentence before its own words, too
-    sentences = sorted(_CHINESE.items(), key=lambda pair: pair[0].startswith("{"))
-    return [(_pattern(english), said) for english, said in sentences]
+    return sorted(_CHINESE.items(), key=lambda pair: pair[0].startswith("{"))
 
 
+@cache
+def _literals(english: str) -> list[str]:
+    return re.split(r"\{\w+\}", english)
+
+
+@cache
 def _pattern(english: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", english)
     return re.compile("".join(f"(?P<{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts)), re.S)

@@ -13,6 +13,7 @@ from textual.theme import Theme
 
 from chatglm_slim_llm.errors import ConfigError
 from tui.language import tr
+from tui.reasons import told
 
 DARK, LIGHT, CONTRAST = "chatglm-dark", "chatglm-light", "chatglm-contrast"
 _POLL_S = 1.0
@@ -135,7 +136,7 @@ class UserThemes:
     def poll(self) -> None:
         """Show what has been saved since; a broken file is told, and the colours before it stay."""
         for problem in self.read():
-            self._app.notify(problem, title=tr("Theme"), severity="error", timeout=15, markup=False)
+            self._app.notify(told(problem), title=tr("Theme"), severity="error", timeout=15, markup=False)
 
 
 def install(app: App[Any], folder: Path) -> tuple[str, ...]:

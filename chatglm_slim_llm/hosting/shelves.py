@@ -127,13 +127,15 @@ def _teller(job: Job) -> Callable[[Progress], None]:
 
 
 def _report(report: SyncReport) -> Message:
+    from chatglm_slim_llm.retrieval.scanning import matters_less
+
     return {
         "added": report.added,
         "changed": report.changed,
         "unchanged": report.unchanged,
         "removed": report.removed,
         "passages": report.chunks,
-        "skipped": [[os.fspath(each.path), each.reason] for each in report.skipped],
+        "skipped": [[os.fspath(each.path), each.reason] for each in sorted(report.skipped, key=matters_less)],
         "missing": [os.fspath(root) for root in report.missing_roots],
         "was_stopped": report.was_stopped,
     }

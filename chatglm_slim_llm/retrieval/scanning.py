@@ -153,7 +153,7 @@ class _Walk:
                 yield SkippedFile(Path(folder), _reason(error, is_folder=True))
                 continue
             if folder != top and any(entry.name in _FOLDER_MARKS for entry in entries):
-                yield SkippedFile(Path(folder), "an environment or a cache, not documents")
+                yield SkippedFile(Path(folder), _CACHE)
                 continue
             folders: list[str] = []
             for entry in entries:
@@ -189,7 +189,7 @@ class _Walk:
         if reason is None and not self._is_new(info):
             if path in self.roots:
                 return
-            reason = "another name of a file that is read already"
+            reason = _DOUBLED
         yield SkippedFile(Path(path), reason) if reason else FoundFile(Path(path), info.st_size, info.st_mtime_ns)
 
     def _file_refusal(self, path: str, info: os.stat_result) -> str | None:
@@ -199,7 +199,7 @@ class _Walk:
         if suffix in _REFUSED and suffix not in self.loadable:
             return _REFUSED[suffix]
         if info.st_size == 0:
-            return "empty"
+            return _EMPTY
         if info.st_size > self.limits.max_file_bytes:
             return _too_large(info.st_size, self.limits.max_file_bytes)
         if not os.access(path, os.R_OK):
@@ -221,15 +221,23 @@ class _Walk:
         return info.st_dev << 64 | info.st_ino
 
 
+def matters_less(skipped: SkippedFile) -> int:
+    """Files that someone may miss come first, then those of kinds without text, and last what is hidden or doubled."""
+    reason = skipped.reason
+    if reason in _NOT_MISSED or reason.startswith("a link "):
+        return 2
+    return 1 if reason in _SUFFIXES or reason == _EMPTY or reason.endswith(", not a file") else 0
+
+
 def _name_refusal(name: str, info: os.stat_result, is_folder: bool) -> str | None:
     if not _is_unicode(name):
         return _BAD_NAME
     if name.startswith(".") or getattr(info, "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_HIDDEN:
-        return "a hidden folder" if is_folder else "hidden"
+        return _HIDDEN_FOLDER if is_folder else _HIDDEN
     if is_folder and name in _DEPENDENCIES:
-        return "code of others, not documents"
+        return _OF_OTHERS
     if name.startswith("~$"):
-        return "a note of an office program that the file is open"
+        return _OPEN_NOTE
     return None
 
 
@@ -262,6 +270,13 @@ def _size(size_bytes: int) -> str:
     return f"{size_bytes} bytes"
 
 
+_EMPTY = "empty"
+_HIDDEN, _HIDDEN_FOLDER = "hidden", "a hidden folder"
+_OF_OTHERS = "code of others, not documents"
+_OPEN_NOTE = "a note of an office program that the file is open"
+_CACHE = "an environment or a cache, not documents"
+_DOUBLED = "another name of a file that is read already"
+_NOT_MISSED = {_HIDDEN, _HIDDEN_FOLDER, _OF_OTHERS, _OPEN_NOTE, _CACHE, _DOUBLED}
 _BAD_NAME = "the name is not valid UTF-8; rename it"
 _FOLDER_MARKS = {"pyvenv.cfg", "CACHEDIR.TAG"}
 """Files by which Python environments, and caches of many programs, call themselves that."""

@@ -7,22 +7,26 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from chatglm_slim_llm.config import LoadOptions
+from chatglm_slim_llm.config import GenerationOptions, LoadOptions
+from chatglm_slim_llm.engine.fitting import fit_prompt
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.files import read_attachment
 from chatglm_slim_llm.hosting.process import ChildProcess
 from chatglm_slim_llm.plugins import catalogue, plugin, problems
+from chatglm_slim_llm.retrieval.knowledge_base import KnowledgeBase
 from chatglm_slim_llm.retrieval.plugged import PluggedFinder
+from chatglm_slim_llm.retrieval.scanning import ScanLimits, SkippedFile, scan
 from chatglm_slim_llm.storage import ConversationStore
-from chatglm_slim_llm.storage.exchange import write_export
+from chatglm_slim_llm.storage.exchange import import_file, write_export
 from chatglm_slim_llm.toolbox import build_tools
 from chatglm_slim_llm.weights import share
 from tests.plugin_folder import PluginFolder
-from tui import settings
+from tui import settings, themes
 from tui.language import use
 from tui.reasons import told
 
@@ -79,6 +83,101 @@ def test_files_that_cannot_be_attached(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("word " * 2_000_000)
     for name in ("bytes.dat", "empty.txt", "long.txt", "gone.txt", ""):
         assert is_chinese(told(raised(lambda name=name: read_attachment(tmp_path / name))), str(tmp_path)), name
+
+
+class Letters:
+    """A token for each letter."""
+
+    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+        return list(map(ord, text))
+
+
+@pytest.mark.parametrize(
+    ("query", "context_length"), [("x" * 3000, 2048), ("x" * 3000, 4096), (" ", 2048), ("a\ud800", 2048)]
+)
+def test_a_question_that_cannot_be_asked(query: str, context_length: int) -> None:
+    def fit() -> None:
+        given = GenerationOptions(), context_length
+        fit_prompt(Letters(), query=query, history=[], system="", options=given[0], context_length=given[1])
+
+    assert is_chinese(told(raised(fit)))
+
+
+def test_options_that_cannot_be_used() -> None:
+    for name in ("temperature", "top_p", "top_k", "repetition_penalty", "max_tokens", "max_length"):
+        assert is_chinese(told(raised(lambda name=name: GenerationOptions(**{name: -1}))), name)
+    for name in ("model", "quantization", "device", "kv_cache_dtype"):
+        assert is_chinese(told(raised(lambda name=name: LoadOptions(**{name: " "})))), name
+        if name != "model":
+            variable = f"CHATGLM_SLIM_{name.upper()}"
+            load = partial(settings.load, Path("none"), {}, {variable: "int3"})
+            assert is_chinese(told(raised(load)), variable), told(raised(load))
+    for key, value in (("program.trash_days", -1), ("sampling.max_tokens", "x"), ("sampling.stop", 1)):
+        assert is_chinese(told(raised(partial(settings.Settings().with_value, key, value))), key.partition(".")[2])
+    said = told(raised(partial(settings.Settings().with_value, "load.quantization", "int3")))
+    assert said == "load.quantization 的值是“int3”，应为以下之一：“fp16”、“int8”、“int4”"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['dark = "是"', "variables = 1", 'primary = "rot"', 'primery = "red"', "[variables]\nx = 1", "[variables", "!"],
+)
+def test_a_theme_that_is_wrong(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "坏主题.toml"
+    path.write_text(line)
+    said = told(raised(lambda: themes.read_theme(path)))
+    assert is_chinese(said, f"{path}：")
+    assert "'" not in said.partition("（")[0]
+
+
+def test_files_that_are_skipped(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / ".git").mkdir(parents=True)
+    (folder / "node_modules").mkdir()
+    for name in (".hidden", "a.png", "a.zip", "a.doc", "~$a.docx", "empty.txt"):
+        (folder / name).write_text("" if name == "empty.txt" else "x")
+    os.mkfifo(folder / "pipe")
+    (folder / "large.txt").write_bytes(b"x" * 100)
+    (folder / "loop").symlink_to(folder)
+    found = [one for one in scan([folder], limits=ScanLimits(max_file_bytes=99)) if isinstance(one, SkippedFile)]
+    assert len(found) == 11
+    for one in found:
+        assert is_chinese(told(one.reason)), one
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "坏.pdf").write_bytes(b"%PDF-1.4 nothing" * 9)
+    (folder / "坏.docx").write_bytes(b"no archive" * 9)
+    (folder / "bytes.txt").write_bytes(b"a\0b\xff\xfe" * 100)
+    (folder / "blank.txt").write_text(" \n")
+    with KnowledgeBase(tmp_path / "kb.db", embedder=None) as base:
+        skipped = base.add([folder]).skipped
+    assert len(skipped) == 4
+    for one in skipped:
+        assert is_chinese(told(one.reason)), one
+
+
+def test_imports_and_exports_that_fail(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("no export")
+    (tmp_path / "a.json").write_text('{"format": "of others"}')
+    (tmp_path / "b.json").write_text("[1, 2")
+    (tmp_path / "c.json").write_text('{"a": 1}')
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        for name in ("a.txt", "a.json", "b.json", "c.json", "gone.json"):
+            assert is_chinese(told(raised(lambda name=name: import_file(store, tmp_path / name))), name), name
+        question, _answer = store.begin(None, None, "q")
+        for name in ("a.xyz", "nowhere/a.md"):
+            here = partial(write_export, store, [question.conversation_id], tmp_path / name)
+            assert is_chinese(told(raised(here)), name), told(raised(here))
+
+
+def test_a_process_that_ended_by_itself() -> None:
+    said = "The process of the commands ended by itself (exit status 3) while tools.x was at work: Bad; "
+    assert told(said + "try again to start it anew") == (
+        "tools.x 运行时，命令进程自行结束（退出状态 3）：Bad；重试即可重新启动"
+    )
 
 
 def test_a_model_that_was_killed() -> None:

@@ -50,6 +50,7 @@ WORDS: dict[str, str] = {
     "Stopped; what was read stays, and a sync goes on from there.": "已停止；已读取的内容保留，同步时从此处继续。",
     "Done: {what}.": "完成：{what}。",
     ", ": "，",
+    "{name}: {reason}": "{name}：{reason}",
     "nothing has changed": "没有变化",
     "{count} added": "新增 {count} 个文件",
     "{count} changed": "更新 {count} 个文件",

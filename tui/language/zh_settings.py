@@ -78,6 +78,7 @@ WORDS: dict[str, str] = {
     "off": "关",
     "default": "默认值",
     "from the file": "来自设置文件",
+    "not saved; it holds until you quit": "未保存，退出前有效",
     "{variable} wins over the file": "{variable} 优先于设置文件",
     "the argument wins over the file": "命令行参数优先于设置文件",
     # the settings screen

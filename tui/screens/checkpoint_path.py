@@ -7,6 +7,7 @@ import asyncio
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from tui.language import tr
 from tui.local_models import LocalModel, look_at
+from tui.reasons import told
 from tui.widgets.path_input import PathInput
 
 
@@ -18,5 +19,5 @@ async def checkpoint_at(line: PathInput) -> LocalModel | None:
     try:
         return await asyncio.to_thread(look_at, line.path)
     except (ChatGLMSlimError, OSError) as error:
-        line.refuse(str(error))
+        line.refuse(told(str(error)))
         return None

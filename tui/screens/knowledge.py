@@ -25,6 +25,7 @@ from chatglm_slim_llm.hosting.library import LibraryFacts, LibraryReport, Progre
 from tui.language import tr
 from tui.local_models import short_path
 from tui.plugin_list import kinds_text
+from tui.reasons import told
 from tui.screens.confirm import Confirm
 from tui.screens.dialog import HEIGHTS, Buttons, MarkList, Panel, Said
 from tui.screens.new_knowledge import NewBase, NewKnowledge
@@ -405,7 +406,10 @@ def _report_text(report: LibraryReport) -> str:
     lines = [tr("Done: {what}.", what=tr(", ").join(parts))]
     if report.was_stopped:
         lines = [tr("Stopped; what was read stays, and a sync goes on from there.")]
-    lines += [visible(f"{Path(path).name}: {reason}") for path, reason in report.skipped[:_SHOWN_PROBLEMS]]
+    skipped = [(visible(Path(path).name), visible(told(reason))) for path, reason in report.skipped[:_SHOWN_PROBLEMS]]
+    lines += [tr("{name}: {reason}", name=name, reason=reason) for name, reason in skipped]
+    if more := len(report.skipped) - len(skipped):
+        lines.append(tr("… {count} more", count=f"{more:,}"))
     lines += [tr("{path} is not there now; what was in it is kept.", path=visible(path)) for path in report.missing]
     return "\n".join(lines)
 
@@ -413,7 +417,7 @@ def _report_text(report: LibraryReport) -> str:
 def _sentence(error: Exception) -> str:
     """What went wrong; packages that are missing are named with the command that installs them."""
     if isinstance(error, ChatGLMSlimError):
-        return str(error)
+        return told(str(error))
     if isinstance(error, ImportError):
         command = "pip install 'chatglm-slim-llm[rag]'"
         return tr("Knowledge bases need packages that are not installed; run: {command}", command=command)

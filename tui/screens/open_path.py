@@ -14,6 +14,7 @@ from textual.widgets import Button
 
 from tui.background import in_background
 from tui.language import tr
+from tui.reasons import told
 from tui.screens.dialog import HEIGHTS, Buttons, Panel
 from tui.widgets.path_input import PathInput
 from tui.widgets.prose import Prose
@@ -103,5 +104,5 @@ def _refusal(path: Path, kind: Kind) -> str:
         if kind == "folder" and not path.is_dir():
             return tr("{path} is not a folder", path=path)
     except (OSError, ValueError) as error:  # a name that no file can have, or a folder that may not be read
-        return str(error)
+        return told(error.strerror or str(error) if isinstance(error, OSError) else str(error))
     return ""

@@ -23,6 +23,7 @@ from textual.widgets.option_list import Option
 from tui import keys
 from tui.language import tr
 from tui.local_models import short_path
+from tui.reasons import told
 from tui.screens.key_edit import KeyEdit
 from tui.settings import ENVIRONMENT, LoadedSettings, hints
 from tui.settings.docs import TITLES
@@ -94,9 +95,9 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
         if is_keys:
             self._list_keys()
         else:
-            told = [Static(problem, classes="settings--problem", markup=False) for problem in self._loaded.problems]
+            problems = [Static(told(each), classes="settings--problem", markup=False) for each in self._loaded.problems]
             rows = [key for key in hints() if key.startswith(f"{self._group}.")]
-            await page.mount(*told, *(SettingRow(key, self._loaded, self._choices(key)) for key in rows))
+            await page.mount(*problems, *(SettingRow(key, self._loaded, self._choices(key)) for key in rows))
             page.scroll_home(animate=False)
         for row in self.query(SettingRow):
             if row.key == self._back_to:
@@ -146,6 +147,12 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
         if key == "interface.language":
             self._back_to = key
             self.app.call_later(self._speak)  # when the app has turned to it
+
+    def show_as_is(self, loaded: LoadedSettings) -> None:
+        """What was changed here could not be saved: this is how the settings are instead."""
+        self._loaded = loaded
+        for row in self.query(SettingRow):
+            row.update(loaded)
 
     async def _speak(self) -> None:
         """Say everything in the language that was chosen."""

@@ -11,7 +11,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from chatglm_slim_llm.config import GenerationOptions, LoadOptions
 from chatglm_slim_llm.errors import ConfigError
 
-Origin = Literal["default", "file", "environment", "argument"]
+Origin = Literal["default", "file", "environment", "argument", "unsaved"]
 
 ENVIRONMENT = {
     "interface.language": "CHATGLM_TUI_LANGUAGE",

@@ -15,6 +15,7 @@ from textual.widgets import Input, Select, Static, Switch
 
 from chatglm_slim_llm.errors import ConfigError
 from tui.language import tr
+from tui.reasons import told
 from tui.settings import ENVIRONMENT, LoadedSettings, Settings, hints
 from tui.settings.docs import explanations, label
 from tui.settings.text import parsed, shown
@@ -143,7 +144,7 @@ class SettingRow(Horizontal):
             if value is not None:
                 Settings().with_value(self.key, value)
         except ConfigError as error:
-            self._tell(str(error))
+            self._tell(told(str(error)))
             return False
         self._tell("")
         return True
@@ -160,4 +161,6 @@ def origin(loaded: LoadedSettings, key: str) -> str:
         return tr("{variable} wins over the file", variable=ENVIRONMENT[key])
     if place == "argument":
         return tr("the argument wins over the file")
+    if place == "unsaved":
+        return tr("not saved; it holds until you quit")
     return tr("from the file") if place == "file" else tr("default")
