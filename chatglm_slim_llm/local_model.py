@@ -37,7 +37,8 @@ class LocalModel(LocalWeights):
     seed: int | None = None
     """The same seed, prompt and options give the same reply; ``None`` draws afresh."""
     timeout: float | None = None
-    """Most seconds that a reply may take, the waiting for other replies included; then `ReplyTimeoutError`."""
+    """Most seconds that a reply may take, the waiting for other replies included; then `ReplyTimeoutError`. The first
+    reply loads the weights, which counts and cannot be interrupted; ``load()`` before it keeps that out."""
     fix_punctuation: bool = True
     """Strip the reply and give its Chinese text full-width punctuation, as the original's ``chat()`` does; code, URLs,
     calls and JSON stay as they are. Off, the text is what the model wrote."""
