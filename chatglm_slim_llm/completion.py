@@ -19,7 +19,7 @@ from pydantic import ConfigDict, PrivateAttr
 from chatglm_slim_llm.asking import Question, aask, ask
 from chatglm_slim_llm.batching import Batching, arun_all, run_all
 from chatglm_slim_llm.errors import ConfigError
-from chatglm_slim_llm.llm_options import PROVIDER, stop_list
+from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
 from chatglm_slim_llm.wishes import read_wish
@@ -164,9 +164,6 @@ class ChatGLMSlimLLM(Batching, LocalModel, LLM):
         copy = self.model_copy()
         copy._of_call = options | {"checkpoint": checkpoint}
         return copy
-
-    def _stop(self, stop: list[str] | None) -> list[str] | None:
-        return stop_list(self.stop if stop is None else stop)
 
     def asdict(self) -> dict[str, Any]:
         """The options that replies depend on; within a call those of the call, and which files answer it."""

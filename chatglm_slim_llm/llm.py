@@ -154,15 +154,15 @@ class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The key of LangChain's caches: everything that a reply depends on, the files of the checkpoint too."""
-        depends_on = self._identifying_params | {"stop": self.stop if stop is None else stop} | kwargs
+        depends_on = self._identifying_params | {"stop": self._stop(stop)} | kwargs
         depends_on["checkpoint"] = self._weights_of(kwargs.get("model")).fingerprint()
         return f"{self._llm_type} {sorted(depends_on.items())}"
 
     def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
-        return super()._get_invocation_params(stop=self.stop if stop is None else stop, **kwargs)
+        return super()._get_invocation_params(stop=self._stop(stop), **kwargs)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=self.stop if stop is None else stop, **kwargs)
+        params = super()._get_ls_params(stop=self._stop(stop), **kwargs)
         return LangSmithParams(**params | {"ls_provider": PROVIDER})
 
     def _resolve_model_profile(self) -> ModelProfile:

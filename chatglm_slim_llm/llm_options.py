@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import cache
+from inspect import get_annotations
 from numbers import Integral, Real
 from typing import Any
 
@@ -37,14 +39,30 @@ def load_names(cls: type[BaseModel]) -> list[str]:
 def load_options(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> dict[str, Any]:
     """What a class knows of `LoadOptions`, from the arguments, the environment or the defaults."""
     names = load_names(cls)
-    given = {name: value for name in names if (value := kwargs.get(name)) is not None}
-    if isinstance(given.get("model"), os.PathLike):
-        given["model"] = os.fspath(given["model"])
-    for name, value in given.items():
-        if not isinstance(value, str) or not value.strip():
-            raise ConfigError(f"{name} is {value!r}; it must be a text that is not empty", key=name)
+    given: dict[str, Any] = {
+        name: load_option(name, value) for name in names if (value := kwargs.get(name)) is not None
+    }
     resolved = LoadOptions.resolve(**given)
     return {name: getattr(resolved, name) for name in names}
+
+
+def load_option(name: str, value: Any) -> str:
+    """One of `load_names` as a text.
+
+    Raises:
+        ConfigError: it is none, or an empty one.
+    """
+    text = os.fspath(value) if name == "model" and isinstance(value, os.PathLike) else value
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigError(f"{name} is {value!r}; it must be a text that is not empty", key=name)
+    return text
+
+
+@cache
+def own_options(cls: type[BaseModel]) -> frozenset[str]:
+    """The fields that a class has from this package, not from LangChain nor from who derived it."""
+    ours = [base for base in cls.__mro__ if base.__module__.partition(".")[0] == __name__.partition(".")[0]]
+    return frozenset(name for base in ours for name in get_annotations(base) if name in cls.model_fields)
 
 
 def call_options(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> dict[str, Any]:
@@ -56,6 +74,8 @@ def call_options(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> dict[str, A
         ConfigError: an option is unknown, cannot be given for one call, or is no number.
     """
     _want_known(kwargs, cls)
+    if not isinstance(stream := kwargs.get("stream"), bool | None):
+        raise ConfigError(f"stream is {stream!r}; it must be True or False", key="stream")
     check_numbers(kwargs)
     given = {name: kwargs[name] for name in CALL_OPTIONS if name in kwargs}
     return {name: value for name, value in given.items() if value is not None or name in _UNSET}
@@ -81,7 +101,7 @@ def stop_list(stop: Any) -> list[str] | None:
         return None
     if isinstance(stop, str):
         return [stop]
-    if isinstance(stop, Iterable):
+    if isinstance(stop, Iterable) and not isinstance(stop, bytes | bytearray):
         return list(stop)
     raise ConfigError(f"stop is {stop!r}; it must be a list of strings", key="stop")
 
@@ -92,12 +112,13 @@ def _want_known(kwargs: Mapping[str, Any], cls: type[BaseModel]) -> None:
         if name in cls.model_fields and name not in _FOR_ONE_CALL:
             raise ConfigError(f"{name} cannot be given for one call; make another {cls.__name__} with it", key=name)
         if name not in _FOR_ONE_CALL:
-            raise _unknown_option(name, ["stop", *_FOR_ONE_CALL], cls)
+            raise unknown_option(name, ["stop", *_FOR_ONE_CALL], cls)
     if not isinstance(model := kwargs.get("model"), str | None) or model == "":
         raise ConfigError(f"model is {model!r}; it must be a text that is not empty", key="model")
 
 
-def _unknown_option(name: str, known: Iterable[str], cls: type[BaseModel]) -> ConfigError:
+def unknown_option(name: str, known: Iterable[str], cls: type[BaseModel]) -> ConfigError:
+    """The complaint about a name that is not among those that are known."""
     names = sorted(known)
     close = get_close_matches(name, names, n=1)
     advice = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(names)}"
@@ -109,5 +130,5 @@ def config_error(error: ValidationError, cls: type[BaseModel]) -> ConfigError:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "options"
     if first["type"] == "extra_forbidden":
-        return _unknown_option(name, cls.model_fields, cls)
+        return unknown_option(name, cls.model_fields, cls)
     return ConfigError(f"{name} is {first['input']!r}: {first['msg'].lower()}", key=name)

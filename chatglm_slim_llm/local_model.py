@@ -32,8 +32,9 @@ class LocalModel(LocalWeights):
     max_length: int = GenerationOptions.max_length
     """Prompt and reply together, in tokens; older rounds that do not fit are left out. A chat model's ``profile`` tells
     what it was when the object was made."""
-    stop: list[str] | None = None
-    """The reply ends before the first of these strings; they are never shown."""
+    stop: Sequence[str] | None = None
+    """The reply ends before the first of these strings, or of this string; they are never shown, and kept as a list.
+    JSON and calls of tools are written to their end."""
     seed: int | None = None
     """The same seed, prompt and options give the same reply; ``None`` draws afresh."""
     timeout: float | None = None
@@ -51,11 +52,24 @@ class LocalModel(LocalWeights):
             super().__init__(**kwargs | {"stop": stop_list(kwargs.get("stop"))})
             self._generation_options(None, {})
 
+    def _checked(self, name: str, value: Any) -> Any:
+        check_numbers({name: value})
+        value = super()._checked(name, stop_list(value) if name == "stop" else value)
+        if name == "stop":
+            GenerationOptions(stop=tuple(value or ()))
+        elif name in CALL_OPTIONS:
+            GenerationOptions(**{name: value})
+        return value
+
     def _generation_options(self, stop: Sequence[str] | None, kwargs: Mapping[str, Any]) -> GenerationOptions:
         """The options of one call: what the call gives, else this object's own."""
         own = {name: getattr(self, name) for name in CALL_OPTIONS}
         given = call_options(kwargs, type(self))
-        return GenerationOptions(**own | given, stop=tuple(stop_list(self.stop if stop is None else stop) or ()))
+        return GenerationOptions(**own | given, stop=tuple(self._stop(stop) or ()))
+
+    def _stop(self, stop: Sequence[str] | None) -> list[str] | None:
+        """The stop strings of one call."""
+        return stop_list(self.stop if stop is None else stop)
 
     def get_token_ids(self, text: str) -> list[int]:
         """Ids of ``text`` in the model's own vocabulary, without the marks that end a prompt."""

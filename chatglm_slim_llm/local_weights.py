@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions, Quantization
-from chatglm_slim_llm.llm_options import IGNORED_OPTIONS, config_error, load_names, load_options
+from chatglm_slim_llm.llm_options import (
+    IGNORED_OPTIONS,
+    config_error,
+    load_names,
+    load_option,
+    load_options,
+    own_options,
+    unknown_option,
+)
 from chatglm_slim_llm.weights import Running, Weights, share
 
 if TYPE_CHECKING:
@@ -45,6 +53,32 @@ class LocalWeights(BaseModel):
             except ValidationError as error:
                 raise config_error(error, type(self)) from None
             self._weights = share(LoadOptions(**options))
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in own_options(type(self)):
+                value = self._checked(name, value)
+            try:
+                super().__setattr__(name, value)
+            except ValueError:
+                if name in type(self).model_fields or hasattr(type(self), name):
+                    raise
+                raise unknown_option(name, type(self).model_fields, type(self)) from None
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """A value as a field takes it; one that is set later is told of like one that is given at once.
+
+        Raises:
+            ConfigError: it cannot be used.
+        """
+        if name in load_names(type(self)) and value is not None:
+            value = load_option(name, value)
+            LoadOptions(**{name: value})
+        copy = self.model_copy()
+        try:
+            type(self).__pydantic_validator__.validate_assignment(copy, name, value)
+        except ValidationError as error:
+            raise config_error(error, type(self)) from None
+        return getattr(copy, name)
 
     def load(self, progress: Progress | None = None) -> None:
         """Load the weights now; otherwise the first use does it.

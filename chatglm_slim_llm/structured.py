@@ -14,7 +14,7 @@ from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from chatglm_slim_llm.errors import ConfigError
-from chatglm_slim_llm.wishes import schema_of, to_tool
+from chatglm_slim_llm.wishes import as_openai, form_of, to_tool
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.llm import ChatGLMSlim
@@ -29,8 +29,9 @@ def structured(
 
     Args:
         llm: writes the JSON.
-        schema: a pydantic class, whose objects are the result, or a TypedDict or JSON schema, which give dicts. With
-            ``json_mode`` it may be missing: then any JSON object will do.
+        schema: a pydantic class, whose objects are the result, or a TypedDict or JSON schema, which give dicts; also
+            a schema with its name, as providers' APIs have it. With ``json_mode`` it may be missing: then any JSON
+            object will do.
         method: whether the reply is the JSON itself, or the arguments of a call.
         include_raw: whether to give ``raw``, ``parsed`` and ``parsing_error`` instead, and raise nothing.
         **bound: further options of each call.
@@ -46,9 +47,10 @@ def structured(
     model: Runnable[LanguageModelInput, Any]
     parser: BaseOutputParser[Any]
     if method == "function_calling":
-        name = to_tool(schema).name
+        tool = as_openai(form_of(schema)) if isinstance(schema, Mapping) else schema
+        name = to_tool(tool).name
         forced = {"type": "function", "function": {"name": name}}
-        model = llm.bind_tools([schema], tool_choice=forced, parallel_tool_calls=False, **traced, **bound)
+        model = llm.bind_tools([tool], tool_choice=forced, parallel_tool_calls=False, **traced, **bound)
         parser = _calls_parser(schema, name)
     else:
         form = {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": _named(schema)}
@@ -58,8 +60,8 @@ def structured(
 
 
 def _named(schema: Any) -> dict[str, Any]:
-    inner = dict(schema_of(schema))
-    return {"name": inner.get("title") or getattr(schema, "__name__", "reply"), "schema": inner}
+    form = form_of(schema)
+    return {"name": form.name, "schema": dict(form.parameters)}
 
 
 def _calls_parser(schema: Any, name: str) -> BaseOutputParser[Any]:
@@ -77,4 +79,5 @@ def _with_raw(
 ) -> Runnable[LanguageModelInput, Any]:
     parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
     failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+    message = RunnableMap(raw=RunnablePassthrough())  # the model is the first step: only that gets a call's options
+    return model | message | parsed.with_fallbacks([failed], exception_key="parsing_error")

@@ -28,6 +28,11 @@ _CHOICES: dict[str, Choice] = {"any": "any", "required": "any", "auto": "auto", 
 _JSON_TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 _OWN_KINDS = (None, "function", "custom", "object")
 """Of dicts that describe a tool; others are tools of a provider's servers."""
+_AROUND_NAMED = ("json_schema", "function", "toolSpec", "json")
+"""What holds a schema, as a rule with its name, in the APIs of OpenAI and Bedrock."""
+_AROUND_SCHEMA = ("schema", "parameters", "input_schema", "inputSchema")
+"""What holds a schema beside its name, in the APIs of OpenAI, Anthropic, Bedrock and MCP."""
+_IN_SCHEMAS = ("type", "properties", "enum", "const", "anyOf", "oneOf", "allOf", "$ref")
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,11 @@ def to_tool(form: Any) -> Tool:
         function = convert_to_openai_tool(cast(Any, form))["function"]
         tool = Tool(str(function["name"]), function.get("description") or "", _parameters(form, function))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(form, Mapping) and "properties" in form and "name" not in form and "title" not in form:
+            raise ConfigError(
+                f"the tool {_shorten(form)} has neither a name nor a title, by which the model would call it; add one",
+                key="tools",
+            ) from error
         raise ConfigError(
             f"the tool {_shorten(form)} cannot be described to the model ({_first_line(error)}); give a function with "
             "type hints and a docstring, a BaseTool, a pydantic class, or a dict with name, description and parameters",
@@ -135,6 +145,9 @@ def _parameters(form: Any, function: Mapping[str, Any]) -> Schema:
         return form.schema()
     if isinstance(form, Mapping) and "$defs" in form and "properties" in form:
         return form
+    if isinstance(form, Mapping) and isinstance(form.get("schema"), Mapping):
+        schema: Schema = form["schema"]
+        return schema
     return function.get("parameters") or {}
 
 
@@ -179,13 +192,45 @@ def _want_tool(name: str, names: Sequence[str]) -> str:
 
 
 def schema_of(form: Any) -> Schema:
-    """The JSON schema of a pydantic class, a TypedDict, a function in OpenAI's form, or a schema itself.
+    """The JSON schema of any form of a reply; see `form_of`.
+
+    Raises:
+        ConfigError: it is no form of a reply.
+    """
+    return form_of(form).parameters
+
+
+def form_of(form: Any) -> Tool:
+    """The form of a reply: its JSON schema, and the name and description of a tool that would take it.
+
+    Args:
+        form: a pydantic class, a TypedDict, a JSON schema, or what holds one of them with a name in the API of some
+            provider, such as ``{"name": "Person", "strict": True, "schema": …}``.
 
     Raises:
         ConfigError: it is none of these.
     """
-    if isinstance(form, Mapping):
-        return _schema_of_dict(form)
+    if not isinstance(form, Mapping):
+        return _named(_schema_of_class(form))
+    if form.get("type") == "json_object":
+        return _named({})
+    for key in _AROUND_NAMED:
+        if isinstance(form.get(key), Mapping):
+            return form_of(form[key])
+    is_around = "name" in form or form.get("type") == "json_schema" or not any(key in form for key in _IN_SCHEMAS)
+    for key in _AROUND_SCHEMA:
+        if is_around and form.get(key) is not None:
+            inner = form_of(form[key])
+            return Tool(form.get("name") or inner.name, form.get("description") or inner.description, inner.parameters)
+    _want_schema(form)
+    return _named(form)
+
+
+def _named(schema: Schema) -> Tool:
+    return Tool(schema.get("title") or "reply", schema.get("description") or "", schema)
+
+
+def _schema_of_class(form: Any) -> Schema:
     try:
         if isinstance(form, type) and issubclass(form, BaseModel):
             return form.model_json_schema()
@@ -200,35 +245,26 @@ def schema_of(form: Any) -> Schema:
         ) from error
 
 
-def _schema_of_dict(form: Mapping[str, Any]) -> Schema:
-    if "function" in form:
-        form = form["function"]
-    for key in ("parameters", "input_schema"):  # a function as OpenAI's or Anthropic's API has it
-        if "name" in form and isinstance(form.get(key), Mapping):
-            schema: Schema = form[key]
-            return schema
-    return form
+def _want_schema(form: Mapping[str, Any]) -> None:
+    """Refuse what would be a schema that allows anything, since nothing in it is read."""
+    kind = form.get("type")
+    if isinstance(kind, str) and kind not in _JSON_TYPES:
+        what = f" is of type {kind!r} and"
+    elif any(key in form for key in ("name", *_AROUND_SCHEMA)) and not any(key in form for key in _IN_SCHEMAS):
+        what = ""
+    else:
+        return
+    raise ConfigError(
+        f"the form of the reply, {_shorten(form)},{what} holds no schema; give a JSON schema itself, or "
+        '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}} with one inside',
+        key="response_format",
+    )
 
 
 def _read_response_format(form: Any) -> Schema | None:
-    """``{"type": "json_object"}``, ``{"type": "json_schema", "json_schema": {"schema": …}}``, or as for `schema_of`."""
-    if form is None:
+    """``{"type": "text"}`` or anything for `schema_of`."""
+    if form is None or (isinstance(form, Mapping) and form.get("type") == "text"):
         return None
-    if not isinstance(form, Mapping):
-        return schema_of(form)
-    match form.get("type"):
-        case "text":
-            return None
-        case "json_object":
-            return {}
-        case "json_schema" if isinstance(inner := form.get("json_schema"), Mapping):
-            return schema_of(inner.get("schema", inner))
-        case str(kind) if kind not in (*_JSON_TYPES, "function"):
-            raise ConfigError(
-                f"response_format {_shorten(form)} is of type {kind!r} and holds no schema; use a schema itself, or "
-                "the types text, json_object, and json_schema with json_schema beside it",
-                key="response_format",
-            )
     return schema_of(form)
 
 

@@ -23,7 +23,7 @@ from chatglm_slim_llm.retrieval import KnowledgeBase
 
 def answer(question: str) -> str:
     try:
-        return ChatGLMSlim(model="demo", temperature=0).invoke(question).text
+        return ChatGLMSlim(model="demo", temperature=0, stop="!").invoke(question).text
     except ChatGLMSlimError as error:
         return str(error)
 

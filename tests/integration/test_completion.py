@@ -191,6 +191,7 @@ def test_a_reply_can_be_held_to_json(llm: ChatGLMSlimLLM) -> None:
         ({"device": "cpu"}, "device cannot be given for one call; make another ChatGLMSlimLLM"),
         ({"temperature": -1}, "temperature is -1"),
         ({"stop": 3}, "stop is 3; it must be a list of strings"),
+        ({"stop": b"!"}, "stop is b'!'; it must be a list of strings"),
         ({"tools": [{"name": "f", "description": "", "parameters": {}}]}, "a plain-text model cannot call tools"),
     ],
 )

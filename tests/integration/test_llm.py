@@ -195,6 +195,9 @@ def test_max_tokens_of_one_call_ends_the_reply_for_its_length(llm: ChatGLMSlim) 
         ({"seed": "x"}, "seed is 'x'; it must be a whole number"),
         ({"stop": [""]}, "non-empty strings"),
         ({"stop": 3}, "stop is 3; it must be a list of strings"),
+        ({"stop": b"!"}, "stop is b'!'; it must be a list of strings"),
+        ({"stop": [3]}, r"stop is \(3,\); it must be a list of non-empty strings"),
+        ({"stream": "yes"}, "stream is 'yes'; it must be True or False"),
     ],
 )
 def test_a_call_option_that_cannot_be_used_is_named(given: dict[str, Any], complaint: str, llm: ChatGLMSlim) -> None:
@@ -222,13 +225,42 @@ def test_a_call_option_that_cannot_be_used_is_named(given: dict[str, Any], compl
         ({"device": "gpu"}, "^device 'gpu' is unknown"),
         ({"model": ""}, "^model is ''"),
         ({"model": 3}, "^model is 3"),
+        ({"seed": "a"}, "^seed is 'a'; it must be a whole number"),
+        ({"timeout": -1}, "^timeout is -1; it must be a number of seconds above 0"),
+        ({"temperature": None}, "^temperature is None: input should be a valid number"),
+        ({"fix_punctuation": "perhaps"}, "^fix_punctuation is 'perhaps': input should be a valid boolean"),
+        ({"kv_cache_dtype": "int3"}, "^kv_cache_dtype 'int3' is unknown"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_named_at_once(given: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as caught:
         ChatGLMSlim(**given)
-    assert caught.value.key == next(iter(given))
+    [(name, value)] = given.items()
+    assert caught.value.key == name
     assert "\n" not in str(caught.value)
+    for made in (ChatGLMSlim(), ChatGLMSlimLLM()):
+        before = made.model_dump()
+        with pytest.raises(ConfigError) as set_later:
+            setattr(made, name, value)
+        assert str(set_later.value) == str(caught.value).replace("ChatGLMSlim ", f"{type(made).__name__} ")
+        assert set_later.value.key == name
+        assert made.model_dump() == before
+
+
+def test_an_option_that_is_set_later_is_read_as_one_that_is_given_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"model": Path(TINY), "stop": "很", "temperature": 0, "max_tokens": 9, "seed": 3}
+    llm = ChatGLMSlim(device="cpu")
+    profile = llm.profile
+    monkeypatch.setenv("CHATGLM_SLIM_QUANTIZATION", "int3")  # which is read at the start only
+    for name, value in given.items():
+        setattr(llm, name, value)
+    assert (llm.model, llm.stop, llm.profile) == (TINY, ["很"], profile)
+    assert llm.invoke("你好").content == HELLO[: HELLO.index("很")]
+    llm.stop = llm.max_tokens = llm.seed = llm.timeout = None
+    assert llm.invoke("你好").content == HELLO
+    assert "seed" in llm.model_fields_set
+    llm.callbacks = callbacks = []
+    assert llm.callbacks is callbacks  # LangChain's own fields are left as they are
 
 
 def test_defaults_come_from_the_environment_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:

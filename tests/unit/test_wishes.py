@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.signatures import Tool
-from chatglm_slim_llm.wishes import as_openai, read_choice, read_wish, schema_of, to_tool
+from chatglm_slim_llm.wishes import as_openai, form_of, read_choice, read_wish, schema_of, to_tool
 
 
 def area(width: float, height: float = 1.0) -> float:
@@ -47,6 +47,8 @@ class AreaDict(TypedDict):
 SCHEMA = {"type": "object", "properties": {"width": {"type": "number"}}, "required": ["width"]}
 OPENAI = {"type": "function", "function": {"name": "area", "description": "Area of a room.", "parameters": SCHEMA}}
 ANTHROPIC = {"name": "area", "description": "Area of a room.", "input_schema": SCHEMA}
+BEDROCK = {"toolSpec": {"name": "area", "description": "Area of a room.", "inputSchema": {"json": SCHEMA}}}
+JSON_SCHEMA = {"name": "area", "description": "Area of a room.", "strict": True, "schema": SCHEMA}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,8 @@ ANTHROPIC = {"name": "area", "description": "Area of a room.", "input_schema": S
         (AreaDict, "AreaDict"),
         (OPENAI, "area"),
         (ANTHROPIC, "area"),
+        (BEDROCK, "area"),
+        (JSON_SCHEMA, "area"),
         ({"title": "area", "description": "Area of a room.", **SCHEMA}, "area"),
     ],
 )
@@ -110,6 +114,7 @@ def test_what_refers_to_itself_stays_whole(form: Any) -> None:
         ({"name": "", "input_schema": SCHEMA}, "has no name"),
         ({"name": "f", "parameters": {"type": "string"}}, "takes a value of type 'string'"),
         (RootModel[list[int]], "takes a value of type 'array'"),
+        (SCHEMA, "has neither a name nor a title, by which the model would call it; add one"),
     ],
 )
 def test_what_is_no_tool_is_said(form: Any, complaint: str) -> None:
@@ -127,7 +132,7 @@ def test_what_is_no_list_of_tools_is_said(forms: Any) -> None:
 def test_other_options_that_cannot_be_read_are_said() -> None:
     with pytest.raises(ConfigError, match="parallel_tool_calls is 'yes'"):
         read_wish({"parallel_tool_calls": "yes"})
-    for form in ({"type": "foo"}, {"type": "json_schema"}):
+    for form in ({"type": "foo"}, {"type": "json_schema"}, {"name": "a", "schema": None}):
         with pytest.raises(ConfigError, match="holds no schema"):
             read_wish({"response_format": form})
 
@@ -209,8 +214,14 @@ def test_tools_and_a_form_at_once_are_refused() -> None:
         ({"type": "text"}, None),
         ({"type": "json_object"}, {}),
         ({"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA, "strict": True}}, SCHEMA),
+        ({"type": "json_schema", "json_schema": SCHEMA}, SCHEMA),
+        ({"type": "json_schema", "json_schema": {"schema": SCHEMA}}, SCHEMA),
+        ({"type": "json_schema", "json_schema": {"schema": {"not": {}}}}, {"not": {}}),
+        ({"type": "json_schema", "name": "a", "schema": SCHEMA}, SCHEMA),
+        ({"name": "a", "strict": True, "schema": SCHEMA}, SCHEMA),
         (OPENAI, SCHEMA),
         (ANTHROPIC, SCHEMA),
+        (BEDROCK, SCHEMA),
         (SCHEMA, SCHEMA),
         (Area, Area.model_json_schema()),
         (AreaV1, AreaV1.schema()),
@@ -229,6 +240,38 @@ def test_a_typed_dict_becomes_a_schema() -> None:
 def test_what_is_no_form_is_said() -> None:
     with pytest.raises(ConfigError, match="cannot be read as the form of a reply"):
         schema_of(3)
+    for form in (
+        {"name": "area", "schema": None},
+        {"name": "area", "strict": True},
+        {"schema": None},
+        {"type": "text"},
+    ):
+        with pytest.raises(ConfigError, match="holds no schema"):
+            schema_of(form)
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        (JSON_SCHEMA, ("area", "Area of a room.")),
+        ({"type": "json_schema", "json_schema": JSON_SCHEMA}, ("area", "Area of a room.")),
+        ({"type": "json_schema", **JSON_SCHEMA}, ("area", "Area of a room.")),
+        (OPENAI, ("area", "Area of a room.")),
+        (ANTHROPIC, ("area", "Area of a room.")),
+        (BEDROCK, ("area", "Area of a room.")),
+        ({"title": "area", "description": "Area of a room.", **SCHEMA}, ("area", "Area of a room.")),
+        ({"name": "outer", "schema": {"title": "inner", "description": "Inner.", **SCHEMA}}, ("outer", "Inner.")),
+        (SCHEMA, ("reply", "")),
+        (Area, ("Area", "Area of a room.")),
+        (AreaV1, ("AreaV1", "Area of a room.")),
+        (AreaDict, ("AreaDict", "Area of a room.")),
+    ],
+)
+def test_the_form_of_a_reply_can_be_told_as_a_tool(form: Any, told: tuple[str, str]) -> None:
+    tool = form_of(form)
+    assert (tool.name, tool.description) == told
+    assert tool.parameters["properties"]["width"]["type"] == "number"
+    assert tool.parameters == schema_of(form)
 
 
 def test_only_the_tools_that_may_be_called_bind_the_reply_but_all_are_told() -> None:
