@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from chatglm_slim_llm.asking import PromptOverflowError, Question, aask, ask
 from chatglm_slim_llm.batching import Batching
+from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.llm_options import PROVIDER
 from chatglm_slim_llm.local_model import LocalModel
 from chatglm_slim_llm.messages import to_conversation
@@ -166,10 +167,11 @@ class ChatGLMSlim(Batching, LocalModel, BaseChatModel):
         return LangSmithParams(**params | {"ls_provider": PROVIDER})
 
     def _resolve_model_profile(self) -> ModelProfile:
-        """What the model can do, for middleware that asks before it sends."""
+        """What the model can do, for middleware that asks before it sends; no file is read for it."""
+        limit = min(self.max_length, GenerationOptions.max_length)  # more than that the model was not trained for
         return ModelProfile(
-            max_input_tokens=self.max_length,
-            max_output_tokens=self.max_tokens or self.max_length,
+            max_input_tokens=limit,
+            max_output_tokens=min(self.max_tokens or limit, limit),
             text_inputs=True,
             image_inputs=False,
             audio_inputs=False,

@@ -49,7 +49,7 @@ class Conversation:
     """Questions with their answers."""
     query: str
     open_rounds: int = 0
-    """The last so many of the history belong to the question in hand: it has called tools, and a result is the query."""
+    """The last so many of the history belong to the question in hand: the query is a result of a tool it has called."""
 
 
 @dataclass(frozen=True)

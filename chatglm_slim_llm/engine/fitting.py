@@ -1,10 +1,10 @@
 """The prompt as token ids that leave room for a reply.
 
 Prompt and reply share ``max_length`` tokens, and never more than the model's own context. The query and the system text
-are never cut, and the question in hand neither where the query is the result of a tool that it has called; if they leave
-no room for even one token, that is an error. Older rounds of the history compete with the reply, for which a quarter
-(or ``max_tokens``, but at most half) is kept: whole rounds are left out, the oldest first. What has been called since the
-question was asked leaves an eighth only, as the reply is about that.
+are never cut, nor is the question in hand where the query is a result of a tool that it has called; if they leave no
+room for even one token, that is an error. Older rounds of the history compete with the reply, for which a quarter (or
+``max_tokens``, but at most half) is kept: whole rounds are left out, the oldest first. The rounds since the question
+leave it an eighth only, as it is about those.
 """
 
 from __future__ import annotations

@@ -285,6 +285,12 @@ def test_the_profile_tells_the_limits() -> None:
     assert profile is not None
     assert (profile["max_input_tokens"], profile["max_output_tokens"]) == (1024, 100)
     assert (profile["tool_calling"], profile["image_inputs"]) == (True, False)
+    profile = ChatGLMSlim(max_length=4096, max_tokens=3000).profile  # the model was trained for 2,048
+    assert profile is not None
+    assert (profile["max_input_tokens"], profile["max_output_tokens"]) == (2048, 2048)
+    profile = ChatGLMSlim(max_length=256, max_tokens=999).profile
+    assert profile is not None
+    assert (profile["max_input_tokens"], profile["max_output_tokens"]) == (256, 256)
 
 
 def test_a_seed_decides_the_reply_also_in_company(llm: ChatGLMSlim) -> None:
