@@ -69,9 +69,13 @@ def open_file(path: Path) -> None:
         return
     opener = "open" if sys.platform == "darwin" else "xdg-open"
     nowhere = subprocess.DEVNULL
-    process = subprocess.Popen(  # a session of its own: it outlives the terminal
-        [opener, os.fspath(path)], stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
-    )
+    try:
+        process = subprocess.Popen(  # a session of its own: it outlives the terminal
+            [opener, os.fspath(path)], stdin=nowhere, stdout=nowhere, stderr=nowhere, start_new_session=True
+        )
+    except FileNotFoundError as error:
+        missing = f"there is no program {opener}, which opens files; install it, mostly in the package xdg-utils"
+        raise FileNotFoundError(error.errno, missing) from error
     threading.Thread(target=process.wait, name="opener", daemon=True).start()
 
 

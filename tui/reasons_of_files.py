@@ -137,6 +137,9 @@ OF_FILES = {
     "{path} cannot be written ({reason}); choose another folder, or make room": (
         "无法写入 {path}（{reason}）；请换一个文件夹，或腾出空间"
     ),
+    "there is no program {name}, which opens files; install it, mostly in the package xdg-utils": (
+        "没有用来打开文件的程序 {name}；请安装，一般在软件包 xdg-utils 中"
+    ),
     # knowledge bases
     "{path} cannot be written ({reason}); choose a folder that can": "无法写入 {path}（{reason}）；请选用可写的文件夹",
     "{path} is being indexed by another process; wait until it has ended, or stop it, and try again"

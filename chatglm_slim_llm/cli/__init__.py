@@ -63,14 +63,26 @@ def _run(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
 
 def _explain(error: BaseException, args: argparse.Namespace) -> int:
     """One sentence and a status for what a user can do something about; anything else is our mistake and is raised."""
+    unwritten = _drop_unwritten()
     if isinstance(error, BrokenPipeError):
-        # Python flushes stdout once more when it ends; that must not fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return CLOSED_PIPE
     if not isinstance(error, (ChatGLMSlimError, OSError)):
         raise error
-    _say(f"error: {error}", str(error), args, kind=type(error).__name__)
+    sentence = str(error)
+    if unwritten is not None and isinstance(error, OSError) and error.errno == unwritten.errno:
+        sentence = f"the output cannot be written ({unwritten.strerror}); make room, or write it elsewhere"
+    _say(f"error: {sentence}", sentence, args, kind=type(error).__name__)
     return USAGE if isinstance(error, ConfigError) and error.source == "argument" else ERROR
+
+
+def _drop_unwritten() -> OSError | None:
+    """What stdout does not take is let go, and why: Python tries once more when it ends, which must not fail again."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
 
 
 def _say(line: str, sentence: str, args: argparse.Namespace, kind: str | None = None) -> None:

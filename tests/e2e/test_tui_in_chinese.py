@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 from craft_app import Running, running
 from dialogs import showing
+from history_pane import listing
 from textual.widgets import Input, Select, Static
 
 from chatglm_slim_llm.hosting.library import Library
+from chatglm_slim_llm.storage import Source
+from chatglm_slim_llm.storage.exchange import write_export
 from tui.language import use
 from tui.screens.knowledge import KnowledgeScreen
+from tui.screens.passage import PassageScreen
 from tui.screens.settings import SettingsScreen
 from tui.widgets.setting_row import SettingRow
 
@@ -73,6 +77,36 @@ async def test_a_setting_that_could_not_be_saved_is_not_said_to_be_in_the_file(t
         origin = row.query_one(".setting--origin", Static)
         await it.until(lambda: str(origin.content) == "未保存，退出前有效")
         assert "请修复后再设置 interface.theme" in it.told
+
+
+async def test_an_opener_that_is_missing_is_what_is_said_to_be(tmp_path, monkeypatch):
+    path = tmp_path / "清华大学.md"
+    path.write_text("清华大学")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    use("zh")
+    async with showing(
+        PassageScreen([Source(number=1, passage_id="p", source=str(path), text="清华大学")], 1)
+    ) as shown:
+        await shown.press("o")
+        await shown.until(lambda: "没有用来打开文件的程序 xdg-open" in shown.words)
+
+
+async def test_words_that_another_shelf_holds_are_said_in_two_sentences(tmp_path):
+    use("zh")
+    async with listing(tmp_path, "图书") as pane:
+        pane.store.archive(pane.id_of("图书"), True)
+        await pane.look_for("图书", "没有找到“图书”")
+        assert pane.shown == ["没有找到“图书”", "“归档”里有匹配的对话"]
+
+
+async def test_an_import_says_how_many_were_there_already(tmp_path):
+    async with running(tmp_path, CHINESE) as it:
+        ids = [one.id for one in it.store.conversations()]
+        target = write_export(it.store, ids, tmp_path / "chat.json")
+        await it.press(*f"/import {target}", "enter")
+        await it.until(lambda: "已导入 0 个对话。" in it.told)
+        assert "另有 1 个已经存在。" in it.told
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,21 @@ def test_output_that_cannot_be_written_is_an_error():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "args", [["kb", "list", "--json"], ["history", "list", "--json"], ["chat", "你好"], ["chat", "--json", "你好"]]
+)
+def test_a_full_disk_is_one_line_and_status_1(args, tmp_path):
+    env = os.environ | {"CHATGLM_SLIM_HOME": str(tmp_path)}
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "chatglm_slim_llm", *args]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", timeout=60, env=env)
+    assert ended.returncode == 1
+    lines = [line for line in ended.stderr.splitlines() if "demo model" not in line]
+    assert len(lines) == 1, ended.stderr
+    assert "the output cannot be written (No space left on device); make room, or write it elsewhere" in lines[0]
+
+
 def test_what_is_written_past_python_goes_to_stderr_and_ours_to_stdout():
     code = (
         "import os, sys; from chatglm_slim_llm.cli import main; sys.argv[1:] = ['plugins', 'list', 'tools']\n"

@@ -78,6 +78,7 @@ WORDS: dict[str, str] = {
     "No longer pinned": "已取消置顶",
     "This conversation has not begun yet": "这个对话还没有开始",
     "Taken out of its folder": "已移出文件夹",
+    "{count} there already.": "另有 {count} 个已经存在。",
     "“{title}” is as it was": "“{title}”已还原",
     # bindings
     "First": "第一个",

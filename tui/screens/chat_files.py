@@ -14,9 +14,11 @@ from tui.background import in_background
 from tui.clipboard import copy
 from tui.language import tr
 from tui.plugin_list import kinds_text
+from tui.reasons import told
 from tui.telling import complain, tell
 
 if TYPE_CHECKING:
+    from chatglm_slim_llm.storage.exchange import ImportReport
     from tui.screens.chat import ChatScreen
     from tui.screens.open_path import Kind
 
@@ -66,7 +68,7 @@ class ChatFiles:
                 from chatglm_slim_llm.storage.exchange import import_file
 
                 report = import_file(self._store, source)
-                return "\n".join([_imported(report.conversations), *report.problems[:3]])
+                return "\n".join([_imported(report), *map(told, report.problems[:3])])
 
             def then(told: str) -> None:
                 tell(self._screen, told)
@@ -129,7 +131,10 @@ class ChatFiles:
         complain(self._screen, reason, tr("That did not work"))
 
 
-def _imported(count: int) -> str:
+def _imported(report: ImportReport) -> str:
+    count, there = report.conversations, report.skipped
     if count == 1:
-        return tr("One conversation was imported.")
-    return tr("{count} conversations were imported.", count=count)
+        said = tr("One conversation was imported.")
+    else:
+        said = tr("{count} conversations were imported.", count=f"{count:,}")
+    return f"{said} {tr('{count} there already.', count=f'{there:,}')}" if there else said

@@ -18,6 +18,7 @@ from tui import clipboard
 from tui.language import tr
 from tui.local_models import short_path
 from tui.opening import State, file_of, may_open, open_file, state_of
+from tui.reasons import told
 from tui.screens.dialog import HEIGHTS, Panel, Said
 from tui.widgets.prose import Prose
 from tui.wrapping import visible
@@ -139,7 +140,8 @@ class PassageScreen(ModalScreen[None]):
             try:
                 open_file(path)
             except OSError as error:
-                text = tr("{name} cannot be opened here: {reason}", name=path.name, reason=error.strerror or error)
+                reason = told(error.strerror or str(error))
+                text = tr("{name} cannot be opened here: {reason}", name=path.name, reason=reason)
                 self._say(text, is_problem=True)
             else:
                 self._say(tr("{name} opens in its own program.", name=path.name))

@@ -332,7 +332,8 @@ class HistoryList(ScrollView, can_focus=True):
         return isinstance(self.parent, Widget) and self.parent.has_focus_within
 
     def _line_of_nothing(self, y: int) -> Strip:
-        lines = wrap(Text(self._nothing, self._style("muted")), max(self._width - 4, 1))
+        paragraphs = [Text(line, self._style("muted")) for line in self._nothing.split("\n")]
+        lines = [line for each in paragraphs for line in wrap(each, max(self._width - 4, 1))]
         text = Text.assemble("  ", lines[y - 1]) if 0 < y <= len(lines) else Text()
         strip = Strip(text.render(self.app.console), cell_len(text.plain))
         return strip.adjust_cell_length(self.size.width).apply_style(self.rich_style)
