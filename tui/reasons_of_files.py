@@ -76,7 +76,7 @@ _REASONS = {
 }
 
 _OF_A_FILE = {  # what follows the name of a file that is imported
-    "is not there": "不存在",
+    "is not there; name the file to import": "不存在；请给出要导入的文件",
     "is no file; name the file to import": "不是文件；请给出要导入的文件",
     "is none of the kinds of files that can be imported: JSON, a zip archive, or SQLite": (
         "不是可导入的文件；可导入的有 JSON、zip 压缩包和 SQLite"

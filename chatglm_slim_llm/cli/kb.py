@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -231,11 +233,28 @@ def run_remove(args: argparse.Namespace) -> int:
         if args.everything:
             return _delete(args, kb)
         gone = kb.remove(args.paths)
+        covered = _covered(kb, args.paths)
     if args.json:
-        print(json.dumps({"kb": args.kb, "removed_files": gone}, ensure_ascii=False))
-    else:
+        by = {shown(path): shown(folder) for path, folder in covered.items()}
+        print(json.dumps({"kb": args.kb, "removed_files": gone, "still_in_folder": by}, ensure_ascii=False))
+    elif gone or not covered:
         print(f"{gone:,} {'file is' if gone == 1 else 'files are'} out of {printable(args.kb)}; on disk they stay.")
-    return 0
+    for path, folder in covered.items():
+        print(
+            f"error: {shown(path)} is still in {printable(args.kb)}: the folder {shown(folder)}, which was added, too,"
+            " covers it; take that out, or move the file",
+            file=sys.stderr,
+        )
+    return ERROR if covered else 0
+
+
+def _covered(kb: KnowledgeBase, paths: Sequence[str]) -> dict[Path, Path]:
+    """What was taken out, and is still there because of a folder around it."""
+    from chatglm_slim_llm.retrieval.sync import root_of
+
+    taken = [Path(os.path.abspath(Path(path).expanduser())) for path in paths]  # noqa: PTH100  # takes ".." away
+    around = {path: root_of(path, kb.roots()) for path in taken}
+    return {path: folder for path, folder in around.items() if folder is not None}
 
 
 def _delete(args: argparse.Namespace, kb: KnowledgeBase) -> int:

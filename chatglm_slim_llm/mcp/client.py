@@ -13,8 +13,11 @@ of its tools (`readOnlyHint`) is in their metadata.
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 from collections.abc import Coroutine, Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeVar
 
 from langchain_core.callbacks import CallbackManagerForToolRun
@@ -85,6 +88,22 @@ def tools(
     names = _chosen([tool.name for tool in found], include, exclude)
     # The link takes a session's place: it has the one method that a tool calls, and opens a new session when it must.
     return [_usable(convert(link, tool)) for tool in found if tool.name in names]  # type: ignore[arg-type]
+
+
+def check(*, command: str = "", cwd: str = "", env: Mapping[str, str] | None = None, **_others: object) -> None:
+    """What can be said of the options before anything is started.
+
+    Raises:
+        ConfigError: the command is not there.
+    """
+    program = Path(at_home(cwd), at_home(command)) if os.sep in command else Path(command)
+    if command and shutil.which(program, path=(env or {}).get("PATH")) is None:
+        raise ConfigError(
+            f"the command {command} of the MCP server is not there; install it, or correct it", key="command"
+        )
+
+
+CHATGLM_SLIM_CHECK = check
 
 
 class McpTool(StructuredTool):

@@ -72,10 +72,18 @@ def file_in_use(environ: Mapping[str, str] = os.environ) -> Path:
     """The first there is: ``CHATGLM_SLIM_PLUGINS``, the working folder's, the user's, the shipped one."""
     if named := environ.get(VARIABLE):
         return Path(os.path.expanduser(named))  # noqa: PTH111  # Path's own raises where there is no such user
-    if os.path.isfile(NAME):  # noqa: PTH113  # false in a folder that is gone, or closed to us
+    if os.path.isfile(NAME) and not _is_as_shipped(Path(NAME)):  # noqa: PTH113  # false in a folder that is gone
         return Path(os.path.realpath(NAME))  # files beside it are those beside what a link names, whoever made the link
     own = user_file(environ)
     return own if os.path.isfile(own) else shipped_file()  # noqa: PTH113
+
+
+def _is_as_shipped(file: Path) -> bool:
+    """Whether it is our own file to the letter, as in a clone of the program: then it adds nothing."""
+    try:
+        return not is_same(file, shipped_file()) and content_of(file) == content_of(shipped_file())
+    except OSError:
+        return False
 
 
 def is_users_choice(file: Path, environ: Mapping[str, str] = os.environ) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryFile
 from typing import IO
 
-from chatglm_slim_llm.errors import ChatGLMSlimError
+from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError
 from chatglm_slim_llm.plugins.spec import PluginSpec
 
 SECONDS = 20.0
@@ -99,11 +99,22 @@ def main() -> None:
             found.load()
         else:
             found.function()
+            _check_options(found)
     except ChatGLMSlimError as error:
         complaint = str(error)
     replies.write(json.dumps({"complaint": complaint}))
     replies.flush()
     os._exit(0)  # threads of the plugin may not want to end
+
+
+def _check_options(spec: PluginSpec) -> None:
+    """What a module says of its plugin's options without starting anything, in a function ``CHATGLM_SLIM_CHECK``."""
+    check = getattr(sys.modules.get(spec.module), "CHATGLM_SLIM_CHECK", None)
+    try:
+        if check is not None:
+            check(**spec.options)
+    except ConfigError as error:
+        raise ConfigError(_blame(spec, f"cannot be started: {error}"), key=error.key) from error
 
 
 if __name__ == "__main__":

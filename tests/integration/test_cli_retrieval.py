@@ -313,6 +313,15 @@ def test_a_base_is_deleted_only_if_that_is_wanted(run, indexed, home):
     assert (indexed / "rooms.md").exists()
 
 
+def test_a_file_that_a_folder_still_covers_is_said_to_stay(run, indexed):
+    cats = indexed / "cats.txt"
+    run("index", str(cats), "--kb", "n")
+    status, out, err = run("kb", "remove", "--kb", "n", str(cats))
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert f"{cats} is still in n: the folder {indexed}, which was added, too, covers it; take that out" in err
+    assert "cats.txt" in run("search", "猫", "--kb", "n", "--mode", "keyword")[1]
+
+
 @pytest.mark.parametrize("args", [[], ["notes", "--everything"]])
 def test_what_to_remove_has_to_be_said(run, indexed, args):
     status, _, err = run("kb", "remove", "--kb", "n", *args)

@@ -103,6 +103,19 @@ def test_the_doctor_says_what_is_wrong_and_its_status_tells(folder, run, tmp_pat
     assert "did you mean tools?" in problem
 
 
+def test_the_doctor_misses_the_command_of_an_mcp_server(folder, run, tmp_path):
+    file = tmp_path / "mine.toml"
+    table = '[tools.{}]\ntarget = "chatglm_slim_llm.mcp.client:tools"\n[tools.{}.options]\ncommand = "{}"\n'
+    commands = {"x": "/nope/cmd", "y": "no-such-program", "z": sys.executable}
+    file.write_text("".join(table.format(name, name, command) for name, command in commands.items()))
+    status, said, _ = run("--plugins", str(file), "plugins", "doctor", "x", "y", "z")
+    assert status == 1
+    lost, unknown, there = said.splitlines()
+    assert "the command /nope/cmd of the MCP server is not there" in lost
+    assert "the command no-such-program of the MCP server is not there" in unknown
+    assert there == "ok      tools.z"
+
+
 def test_secrets_in_options_are_not_shown(folder, run, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(

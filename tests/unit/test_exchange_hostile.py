@@ -62,7 +62,7 @@ def test_a_file_that_is_none_is_one_clear_error(store, tmp_path, content, senten
 
 
 def test_what_is_no_file_is_said(store, tmp_path):
-    with pytest.raises(StorageError, match="is not there"):
+    with pytest.raises(StorageError, match=f"^{tmp_path / 'gone.json'} is not there; name the file to import$"):
         import_file(store, tmp_path / "gone.json")
     with pytest.raises(StorageError, match="is no file"):
         import_file(store, tmp_path)

@@ -229,6 +229,17 @@ def test_a_working_folder_brings_no_code_in_before_it_is_trusted_and_not_after_i
     assert states()["a"] == "untrusted"
 
 
+def test_a_copy_of_our_own_file_to_the_letter_stands_in_nobodys_way_and_any_other_does(folder):
+    here = folder / "plugins.toml"
+    here.write_bytes(shipped_file().read_bytes())
+    own = user_file(folder, '[tools.a]\ntarget = "os:system"\n')
+    assert file_in_use() == own
+    assert states()["a"] == "on"
+    here.write_bytes(shipped_file().read_bytes() + b"\n")
+    assert file_in_use() == here
+    assert "a" not in states()
+
+
 def test_no_plugins_means_ours_as_we_ship_them(folder, install, monkeypatch):
     install("acme", {"weather": "MODULE:make"})
     user_file(folder, "[tools.weather]\n[models.chatglm-slim]\nenabled = false\n")

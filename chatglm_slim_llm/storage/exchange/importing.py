@@ -93,7 +93,8 @@ def _few(problems: list[str]) -> tuple[str, ...]:
 
 def _conversations(path: Path) -> Iterator[Found]:
     if not path.is_file():
-        raise MalformedError("is not there" if not path.exists() else "is no file; name the file to import")
+        what = "is no file" if path.exists() else "is not there"
+        raise StorageError(f"{path} {what}; name the file to import")
     with path.open("rb") as file:
         head = file.read(len(_SQLITE))
         file.seek(0)
