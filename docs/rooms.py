@@ -81,7 +81,7 @@ FLOORS: tuple[tuple[str, tuple[Room, ...]], ...] = (
             Room("config", "options, folders", ("config",), 4),
         ),
     ),
-    ("", (Room("errors", "each says what to do next", ("errors", "writing", "lazily"), 12),)),
+    ("", (Room("errors", "each says what to do next", ("errors", "writing", "lazily", "emphasis"), 12),)),
 )
 _WIDTH, _LEFT, _ROW, _GAP, _HEIGHT = 960, 108, 74, 12, 58
 _COLOURS = {

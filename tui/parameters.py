@@ -80,7 +80,7 @@ def parse(parameter: Parameter, typed: str) -> Value | None:
         return parameter.kind(text)  # type: ignore[no-any-return]
     except ValueError:
         wanted = tr("a whole number") if parameter.kind is int else tr("a number")
-        raise ConfigError(tr("{typed} is not {wanted}", typed=repr(text), wanted=wanted), key=parameter.name) from None
+        raise ConfigError(tr("'{typed}' is not {wanted}", typed=text, wanted=wanted), key=parameter.name) from None
 
 
 def refusal(error: ConfigError) -> str:

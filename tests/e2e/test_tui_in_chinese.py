@@ -14,10 +14,12 @@ from dialogs import showing
 from history_pane import listing
 from textual.widgets import Input, Select, Static
 
+from chatglm_slim_llm.errors import ConfigError
 from chatglm_slim_llm.hosting.library import Library
 from chatglm_slim_llm.storage import Source
 from chatglm_slim_llm.storage.exchange import write_export
 from tui.language import use
+from tui.parameters import PARAMETERS, parse
 from tui.screens.knowledge import KnowledgeScreen
 from tui.screens.passage import PassageScreen
 from tui.screens.settings import SettingsScreen
@@ -66,6 +68,19 @@ async def test_the_settings_say_what_is_wrong_with_a_value_and_with_the_file(tmp
         assert str(problem.content) == "sampling.top_p 的值是“9.9.9”，应为数字"
         await it.press("ctrl+u", *"5")
         assert str(problem.content) == "top_p 的值是 5.0，应为大于 0 且不超过 1 的数"
+
+
+async def test_settings_are_called_as_in_the_settings_of_a_chat(tmp_path):
+    async with running(tmp_path, CHINESE, size=(100, 60)) as it:
+        row = await settings_of(it, "sampling.stop")
+        assert str(row.query_one(".setting--name", Static).content) == "停止词"
+        assert "回答最多的词元数" in it.seen
+        assert "token" not in it.seen
+        await it.press("escape")
+        await it.until(lambda: not isinstance(it.app.screen, SettingsScreen))
+    use("zh")
+    with pytest.raises(ConfigError, match=r"^“abc”不是数字$"):
+        parse(next(one for one in PARAMETERS if one.name == "top_p"), "abc")
 
 
 async def test_a_setting_that_could_not_be_saved_is_not_said_to_be_in_the_file(tmp_path):

@@ -125,9 +125,9 @@ WORDS: dict[str, str] = {
         "降低已出现的词再次出现的可能；1 表示关闭。"
     ),
     "Max tokens": "回答上限",
-    "Most tokens of the reply; None leaves only max_length.": "回答最多的 token 数；留空则只受总长度限制。",
+    "Most tokens of the reply; None leaves only max_length.": "回答最多的词元数；留空则只受总长度限制。",
     "Max length": "总长度",
-    "Prompt and reply together, in tokens.": "提示与回答合计的 token 数。",
+    "Prompt and reply together, in tokens.": "提示与回答合计的词元数。",
     "Stop strings": "停止词",
     "The reply ends before the first of these strings; they are never shown.": (
         "每行一个；回答在其中任何一个出现之前结束，停止词本身不显示。"
@@ -136,7 +136,7 @@ WORDS: dict[str, str] = {
     "The same seed, prompt and options give the same reply; None draws afresh.": (
         "种子、提示和参数都相同时，回答也相同；留空则每次不同。"
     ),
-    "{typed} is not {wanted}": "{typed} 不是{wanted}",
+    "'{typed}' is not {wanted}": "“{typed}”不是{wanted}",
     "a whole number": "整数",
     "a number": "数字",
     "it must be {wanted}": "应为{wanted}",

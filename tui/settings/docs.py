@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from functools import cache
 
-from tui.parameters import field_docs
+from tui.parameters import PARAMETERS, field_docs
 from tui.settings.values import KEYS, Settings
 
 TITLES = {"interface": "Interface", "load": "Model", "sampling": "Sampling", "program": "Program", KEYS: "Keys"}
@@ -24,5 +24,8 @@ def explanations() -> dict[str, str]:
 
 
 def label(key: str) -> str:
-    """What a setting is called, in English."""
+    """What a setting is called, in English; a parameter as in the settings of a chat."""
+    group, _, name = key.partition(".")
+    if group == "sampling":
+        return next(parameter.label for parameter in PARAMETERS if parameter.name == name)
     return key.partition(".")[2].replace("_", " ").capitalize().replace("Kv ", "KV ")
