@@ -274,7 +274,10 @@ class ChatApp(App[None]):
                 self._name_model(self._worker.facts)
                 self._chat.speak()
         elif group == "keys":
-            keys.apply(self, self.loaded.settings.keys)
+            chosen = self.loaded.settings.keys
+            keys.apply(self, chosen)
+            for problem in keys.conflicts(keys.actions(), chosen, of=event.key.removeprefix("keys.")):
+                complain(self._chat, problem, tr("Settings"))
         elif group == "load" or event.key == "program.process":
             self._replace_model()
         elif event.key == "program.editor":

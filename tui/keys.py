@@ -87,11 +87,23 @@ def apply(app: App[Any], keys: Mapping[str, str]) -> tuple[str, ...]:
     return (*filter(None, problems.values()), *conflicts(known.values(), usable))
 
 
-def conflicts(known: Iterable[Action], keys: Mapping[str, str]) -> tuple[str, ...]:
-    """The keys that the user's choice gives to two things that can be wanted at the same time."""
-    now = [replace(action, keys=keys.get(action.id, action.keys)) for action in known]
-    chosen = [action for action in now if action.id in keys]
-    pairs = {frozenset((a.id, b.id)): (a, b) for a in chosen for b in now if a.id != b.id and _meet(a, b)}
+def conflicts(known: Iterable[Action], keys: Mapping[str, str], of: str = "") -> tuple[str, ...]:
+    """The keys that the user's choice gives to two things that can be wanted at the same time.
+
+    Args:
+        known: what keys are bound to.
+        keys: what the user has chosen, by the id of the action.
+        of: the id of the only action whose keys are asked about; by default all that are chosen.
+    """
+    usual = {action.id: action for action in known}
+    now = [replace(action, keys=keys.get(action.id, action.keys)) for action in usual.values()]
+    chosen = [action for action in now if (action.id == of if of else action.id in keys)]
+    pairs = {
+        frozenset((a.id, b.id)): (a, b)
+        for a in chosen
+        for b in now
+        if a.id != b.id and _meet(a, b) and not _common(usual[a.id], usual[b.id])  # those may share: F1 closes the help
+    }
     return tuple(
         tr(
             "{key} is the key of both “{one}” and “{other}”; give one of them another",
@@ -100,8 +112,12 @@ def conflicts(known: Iterable[Action], keys: Mapping[str, str]) -> tuple[str, ..
             other=b.name,
         )
         for a, b in pairs.values()
-        for key in sorted(set(each(a.keys)) & set(each(b.keys)))
+        for key in sorted(_common(a, b))
     )
+
+
+def _common(a: Action, b: Action) -> set[str]:
+    return set(each(a.keys)) & set(each(b.keys))
 
 
 def problem(action: Action, keys: str) -> str:

@@ -226,14 +226,18 @@ class Talk:
             self._store.set_chat_settings(self.conversation_id, settings)
         self.settings = settings
 
+    def show_branch_of(self, message_id: int) -> None:
+        """Show the path through a message, down to where that branch was left."""
+        self._store.show_variant(message_id)
+        self.look_again()
+
     def step_variant(self, message_id: int, by: int) -> bool:
         """Show the sibling before or after a message; returns False at either end."""
         ids = [message.id for message in self._store.variants(message_id)]
         idx = ids.index(message_id) + by
         if not 0 <= idx < len(ids):
             return False
-        self._store.show_variant(ids[idx])
-        self.look_again()
+        self.show_branch_of(ids[idx])
         return True
 
 

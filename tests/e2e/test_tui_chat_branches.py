@@ -13,6 +13,8 @@ from test_tui_chat import Chat, asked, chatting
 from chatglm_slim_llm.config import GenerationOptions, LoadOptions
 from chatglm_slim_llm.hosting.assistant import ContextUse, Piece
 from chatglm_slim_llm.storage import ConversationStore, Source
+from tui.language import use
+from tui.messages import ConversationChosen, MessageAsked
 from tui.screens.chat_settings import ChatSettingsScreen
 from tui.screens.first_start import FirstStart
 from tui.screens.knowledge import KnowledgeScreen
@@ -111,6 +113,22 @@ async def test_a_question_that_is_being_edited_is_kept_with_what_was_typed_befor
         assert texts(chat) == ["a", "A"]
 
 
+@pytest.mark.parametrize(("size", "language"), [((80, 24), "en"), ((100, 30), "zh"), ((40, 16), "en")])
+async def test_the_way_out_of_an_edited_question_is_seen(tmp_path: Path, size: tuple[int, int], language: str) -> None:
+    async with chatting(tmp_path, size=size) as chat:
+        await say(chat, "a", "A")
+        chat.model.use = ContextUse(12_345, 32_768, 0, 1_234)
+        use(language)
+        try:
+            await chat.send("/edit")
+            await chat.until(lambda: chat.prompt == "a")
+            await chat.until(lambda: "1,234" in chat.find(HintLine).count)
+            wanted = "Esc gives up" if language == "en" else "Esc 放弃修改"
+            await chat.until(lambda: any(wanted in line for line in chat.lines()))
+        finally:
+            use("en")
+
+
 async def test_a_fork_goes_on_in_a_copy(tmp_path: Path) -> None:
     async with chatting(tmp_path) as chat:
         await say(chat, "a", "A")
@@ -132,6 +150,48 @@ async def test_a_draft_typed_while_another_program_writes_is_kept_once_that_is_d
             assert chat.prompt.endswith("typed meanwhile")
             another.execute("rollback")
         await chat.until(lambda: chat.store.draft(None).endswith("typed meanwhile"))
+
+
+async def test_what_is_typed_stays_until_one_quits_where_the_disk_is_full(tmp_path: Path) -> None:
+    long = "很长的问题。" * 1000
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        pages = chat.store._database._connected()
+        pages.execute("pragma max_page_count = 1")  # no page more than there are: SQLite says that the disk is full
+        await chat.pilot.press("ctrl+n")
+        await chat.type(long)
+        assert not chat.told
+        await chat.pilot.press("ctrl+n")
+        await chat.until(lambda: chat.prompt == long)
+        assert chat.told.count("What you type is not saved") == 1
+        chat.app.screen.post_message(ConversationChosen(chat.store.conversations()[0].id))
+        await chat.until(lambda: texts(chat) == ["a", "A"])
+        assert chat.prompt == ""
+        await chat.type("another")
+        await chat.pilot.press("ctrl+n")
+        await chat.until(lambda: chat.prompt == long)
+        assert chat.told.count("What you type is not saved") == 1
+        assert chat.store.draft(None) == ""
+        pages.execute("pragma max_page_count = 1000000")
+        await chat.until(lambda: chat.store.draft(None) == long)  # it is tried again
+        chat.model.say("B", DONE)
+        await chat.pilot.press("enter")
+        await chat.until(lambda: chat.is_done and texts(chat) == [long.strip(), "B"])
+        await chat.pilot.press("ctrl+n")
+        assert chat.prompt == ""
+
+
+async def test_a_question_that_is_edited_where_the_disk_is_full_gives_back_what_was_typed(tmp_path: Path) -> None:
+    long = "很长的问题。" * 1000
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        chat.store._database._connected().execute("pragma max_page_count = 1")
+        await chat.type(long)
+        chat.find(Conversation).focus()
+        await chat.pilot.press("e")
+        await chat.until(lambda: chat.prompt == "a")
+        await chat.pilot.press("!", "escape")
+        await chat.until(lambda: chat.prompt == long)
 
 
 async def test_a_draft_waits_in_its_own_chat_and_outlives_the_program(tmp_path: Path) -> None:
@@ -191,6 +251,75 @@ async def test_the_context_that_is_filled_is_shown_with_a_warning_before_rounds_
         await chat.type("d")
         await chat.until(lambda: "the oldest 2 rounds no longer fit" in line.count)
         assert line.is_warning
+
+
+async def test_another_branch_has_a_context_of_its_own(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "short", "A")
+        await chat.send("/edit")
+        await chat.until(lambda: chat.prompt == "short")
+        await chat.type(" and much longer")
+        chat.model.say("A", DONE)
+        await chat.pilot.press("enter")
+        await chat.until(lambda: chat.find(HintLine).count == "22 / 2,048")
+        await chat.pilot.press("ctrl+up", "[", "[", "left")
+        await chat.until(lambda: texts(chat) == ["short", "A"])
+        await chat.until(lambda: chat.find(HintLine).count == "6 / 2,048")
+
+
+async def test_what_is_found_in_a_branch_that_is_not_shown_opens_there(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "one", "A")
+        await say(chat, "图书馆几点开门？", "九点")
+        first = chat.find(Conversation).entries[0].message_id
+        chat.find(Conversation).post_message(MessageAsked("edit", first))
+        await chat.until(lambda: chat.prompt == "one")
+        chat.model.say("B", DONE)
+        await chat.pilot.press("!", "enter")
+        await chat.until(lambda: texts(chat) == ["one!", "B"] and chat.is_done)
+        await chat.pilot.press("ctrl+n")
+        chat.find(History).focus()
+        await chat.pilot.press("/")
+        await chat.type("图书")
+        await chat.pilot.pause(0.3)
+        await chat.pilot.press("enter")
+        await chat.until(lambda: texts(chat) == ["one", "A", "图书馆几点开门？", "九点"])
+        conversation = chat.find(Conversation)
+        assert conversation.cursor_id == conversation.entries[2].message_id
+        assert conversation.found == (1, 1)
+
+
+async def test_while_another_branch_is_answered_a_hit_says_so_and_changes_nothing(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "one", "A")
+        await say(chat, "two", "B")
+        first, _, second, _ = (entry.message_id for entry in chat.find(Conversation).entries)
+        chat.find(Conversation).cursor_id = first
+        chat.find(Conversation).post_message(MessageAsked("edit", first))
+        await chat.until(lambda: chat.prompt == "one")
+        await chat.pilot.press("!", "enter")
+        await chat.until(lambda: texts(chat) == ["one!", ""])
+        here = chat.store.conversations()[0].id
+        chat.app.screen.post_message(ConversationChosen(here, second, "two"))
+        await chat.until(lambda: "The answer is still being written" in chat.told)
+        assert texts(chat) == ["one!", ""]
+
+
+async def test_the_keyboard_goes_back_to_where_it_was_when_the_find_bar_closes(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.pilot.press("ctrl+f", "A", "ctrl+f", "escape", "f")
+        assert chat.prompt == "f"
+        await chat.pilot.press("ctrl+up", "ctrl+f", "escape")
+        assert chat.app.focused is chat.find(Conversation)
+        chat.find(History).focus()
+        await chat.until(lambda: chat.find(History).has_focus_within)
+        before = chat.app.focused
+        await chat.pilot.press("ctrl+f", "escape")
+        assert chat.app.focused is before
+        await chat.pilot.press("ctrl+f", "ctrl+b", "escape")
+        assert chat.app.focused is not None
+        assert chat.app.focused.focusable
 
 
 async def test_rounds_that_were_not_read_are_told(tmp_path: Path) -> None:

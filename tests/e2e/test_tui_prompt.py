@@ -662,6 +662,41 @@ async def test_in_a_tiny_terminal_one_still_sees_what_one_types():
         assert "There is no" in person.hint
 
 
+@pytest.mark.parametrize("rows", [12, 13, 17])
+async def test_commands_leave_the_prompt_whole_in_a_low_terminal(rows):
+    async with typing((60, rows)) as person:
+        before = person.lines()[-4:]
+        await person.type("/")
+        frame = [line.replace("/", "") for line in person.lines()[-4:-1]]
+        assert [line.strip()[:1] for line in frame] == ["╭", "│", "╰"]
+        assert person.lines()[-2] == before[2]
+        assert person.lines()[0].startswith("conversation")
+        assert len(person.offered) == len(COMMANDS)
+        await person.press("up")  # to the last one, which is brought into view
+        assert any(f"/{COMMANDS[-1].name}" in line for line in person.lines())
+
+
+async def test_what_stands_above_the_prompt_leaves_fewer_rows_to_the_commands():
+    async with typing((60, 14)) as person:
+        notice = Static("a notice\n" * 6, id="notice")
+        notice.styles.height = 6
+        await person.app.screen.mount(notice, before="#prompt")
+        await person.type("/")
+        assert person.lines()[-5].strip().startswith("/")
+        assert person.lines()[-2].strip().startswith("╰")
+
+
+async def test_counts_make_room_for_a_hint_that_is_needed_and_for_no_other():
+    async with typing((40, 20)) as person:
+        person.box.show_count("12 tokens · 1,203 / 2,048")
+        person.box.show_hint("Esc gives up the change · Enter sends it")
+        await person.pilot.pause()
+        assert person.hint.endswith("12 tokens · 1,203 / 2,048")
+        person.box.show_hint("Esc gives up the change · Enter sends it", is_needed=True)
+        await person.pilot.pause()
+        assert person.hint.startswith("Esc gives up the change")
+
+
 async def test_an_accessible_prompt_has_a_label_and_no_frame():
     async with typing(is_accessible=True) as person:
         shown = "\n".join(person.lines())

@@ -141,6 +141,9 @@ async def test_a_key_is_changed_told_about_and_given_back(tmp_path):
         await it.until(lambda: isinstance(it.app.screen, KeyEdit))
         await it.press("ctrl+u", *"ctrl+n")
         assert "Ctrl+N is the key of both" in it.seen
+        await it.press("enter")
+        assert isinstance(it.app.screen, KeyEdit)
+        assert not it.file.exists()
         await it.press("ctrl+u", *"jump")
         assert "“jump” of app.jump is not a key" in it.seen
         await it.press("enter")
@@ -158,6 +161,36 @@ async def test_a_key_is_changed_told_about_and_given_back(tmp_path):
         listed.highlighted = listed.get_option_index("app.jump")
         await it.press("ctrl+r")
         await it.until(lambda: not it.app.loaded.settings.keys)
+
+
+async def test_the_keys_that_the_program_comes_with_collide_with_nothing(tmp_path):
+    async with running(tmp_path, '[keys]\n"app.help" = "f1,f10"\n') as it:
+        assert it.told == ""
+        screen = await opened(it, "keys")
+        await it.press("tab")
+        listed = screen.query_one("OptionList")
+        listed.highlighted = listed.get_option_index("app.settings")
+        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, KeyEdit))
+        assert "is the key of both" not in it.seen
+        await it.press("enter")
+        assert it.app.screen is screen
+
+
+async def test_default_keys_that_something_else_has_by_now_are_told(tmp_path):
+    async with running(tmp_path, '[keys]\n"app.quit" = "f10"\n"chat.new" = "ctrl+q"\n') as it:
+        screen = await opened(it, "keys")
+        await it.press("tab")
+        listed = screen.query_one("OptionList")
+        listed.highlighted = listed.get_option_index("app.quit")
+        await it.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, KeyEdit))
+        it.app.screen.query_one("#default").press()
+        await it.until(lambda: "Ctrl+Q is the key of both" in it.seen)
+        await it.press("escape")
+        await it.until(lambda: it.app.screen is screen)
+        await it.press("ctrl+r")
+        await it.until(lambda: "Ctrl+Q is the key of both" in it.told)
 
 
 async def test_keys_of_the_file_that_collide_are_told_at_the_start(tmp_path):

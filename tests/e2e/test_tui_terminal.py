@@ -178,6 +178,23 @@ def test_alt_and_enter_begin_a_line_and_the_editor_writes_the_rest(tmp_path):
         screen.quit()
 
 
+@pytest.mark.parametrize(
+    ("editor", "said"),
+    [("false", "ended with status 1"), pytest.param("nosuch_editor", "No such file", marks=pytest.mark.slow)],
+)
+def test_an_editor_that_fails_gives_the_terminal_back(tmp_path, editor, said):
+    with terminal(tmp_path, *DEMO, environ={"EDITOR": editor}) as screen:
+        screen.until_shown(READY)
+        screen.send("my question")
+        screen.until_shown("my question")
+        screen.send("\x07")
+        screen.until_shown("ChatGLM", "my question", said)
+        screen.send(" goes on")
+        screen.until_shown("my question goes on")
+        screen.quit()
+        assert screen.process.exitstatus == 0
+
+
 @linux_only
 def test_the_first_paint_takes_little_cpu_time(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:

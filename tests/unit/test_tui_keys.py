@@ -75,6 +75,17 @@ def test_exchanging_two_keys_collides_with_nothing():
     assert keys.conflicts(KNOWN.values(), {"app.quit": "ctrl+n", "chat.new": "ctrl+q"}) == ()
 
 
+@pytest.mark.parametrize("given", [{"app.help": "f1"}, {"app.help": "f1,f10"}, {"help.close": "f1"}])
+def test_a_key_that_two_things_share_as_it_comes_is_no_conflict(given):
+    assert keys.conflicts(KNOWN.values(), given) == ()
+
+
+def test_of_one_action_only_its_own_conflicts_are_told():
+    chosen = {"app.quit": "ctrl+n", "app.jump": "f9"}
+    assert keys.conflicts(KNOWN.values(), chosen, of="app.jump") == ()
+    assert len(keys.conflicts(KNOWN.values(), chosen, of="chat.new")) == 1
+
+
 def test_what_is_never_there_together_may_share_a_key():
     assert keys.conflicts(KNOWN.values(), {"help.close": "y"}) == ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,17 @@ def test_an_editor_that_fails_is_one_sentence(tmp_path, code, words):
 def test_an_editor_that_is_not_there_is_one_sentence():
     with pytest.raises(EditorProblem, match="nowhere/editor failed: No such file"):
         edit("x", ["/nowhere/editor"])
+
+
+def test_a_command_with_a_zero_byte_is_one_sentence():
+    with pytest.raises(EditorProblem, match="failed: embedded null byte"):
+        edit("x", ["v\0i"])
+
+
+def test_a_text_that_finds_no_place_on_disk_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(EditorProblem, match="failed: No such file"):
+        edit("x", ["true"])
 
 
 def test_bytes_that_are_no_text_and_halves_of_characters_do_no_harm(tmp_path):

@@ -21,6 +21,7 @@ WORDS: dict[str, str] = {
     ),
     "Trash": "回收站",
     "Not saved": "未能保存",
+    "What you type is not saved; it stays until you quit": "输入的内容未能保存，只保留到退出为止",
     "That did not work": "未能完成",
     # the model's state
     "ready": "就绪",
@@ -79,9 +80,7 @@ WORDS: dict[str, str] = {
     "There is no knowledge base “{name}”; Ctrl+K lists them.": "没有名为“{name}”的知识库；按 Ctrl+K 查看全部。",
     "The system prompt is set.": "系统提示词已设置。",
     "There is no system prompt now.": "现在没有系统提示词。",
-    "Editing a question: Enter sends it as another branch, Escape gives up": (
-        "正在修改问题：Enter 作为新分支发送，Esc 放弃"
-    ),
+    "Esc gives up the change · Enter sends it as another branch": "Esc 放弃修改 · Enter 作为新分支发送",
     "The answer is still being written. Press Escape to stop it, or send when it is done.": (
         "回答还没写完。按 Esc 停止，或等写完再发送。"
     ),

@@ -56,19 +56,30 @@ class KeyEdit(ModalScreen[str | None]):
 
     @on(Input.Changed)
     def _check(self, event: Input.Changed) -> None:
-        text = ",".join(keys.each(event.value))
+        self._tell(",".join(keys.each(event.value)))
+
+    def _tell(self, text: str) -> bool:
+        """Say why the action cannot have these keys; returns whether it can."""
         told = keys.problem(self._action, text) or "\n".join(
-            keys.conflicts(keys.actions(), {**self._chosen, self._action.id: text})
+            keys.conflicts(keys.actions(), {**self._chosen, self._action.id: text}, of=self._action.id)
         )
         self.query_one(".key-edit--problem", Static).update(told)
+        return not told
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#save")
     def _save(self) -> None:
         text = ",".join(keys.each(self.query_one(Input).value))
-        if not keys.problem(self._action, text):
-            self.dismiss("" if text == self._action.keys else text)
+        if self._tell(text):
+            self.dismiss("" if text == self._usual else text)
 
     @on(Button.Pressed, "#default")
     def _reset(self) -> None:
-        self.dismiss("")
+        if self._tell(self._usual):
+            self.dismiss("")
+        else:
+            self.query_one(Input).value = self._usual
+
+    @property
+    def _usual(self) -> str:
+        return ",".join(keys.each(self._action.keys))

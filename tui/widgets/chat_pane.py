@@ -16,6 +16,7 @@ from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore
 from chatglm_slim_llm.storage import Conversation as StoredConversation
 from tui.background import in_background
 from tui.clipboard import copy
+from tui.drafts import Drafts
 from tui.language import tr
 from tui.messages import (
     CitationChosen,
@@ -48,9 +49,6 @@ from tui.widgets.tool_question import ToolQuestion
 from tui.widgets.welcome import Welcome
 from tui.worker import ModelWorker
 
-_AGAIN_S = 1.0
-"""A draft that could not be kept, as another window was writing, is tried again after this."""
-
 
 class ChatPane(Vertical):
     """The start screen or the messages, the bar that finds in them, and the prompt."""
@@ -66,6 +64,7 @@ class ChatPane(Vertical):
         self._tools_in_use = 0
         self.prompt = PromptBox(id="prompt")
         self._kept: dict[int | None, tuple[Attachment, ...]] = {}
+        self._drafts = Drafts(self, store)
         self._draft_before = ""
         """What was being typed when a question came back into the prompt."""
         self._is_open = False
@@ -87,8 +86,18 @@ class ChatPane(Vertical):
             self._leave_draft()
         self._is_open = True
         tried(self, partial(self.talk.open, conversation_id))
+        if at is not None:
+            self._show_branch_of(at)
         self.show(at=at, words=words)
         self._take_up_draft()
+
+    def _show_branch_of(self, message_id: int) -> None:
+        if tried(self, lambda: self.talk.message(message_id), is_quiet=True) is not None:
+            return
+        if self.talk.is_replying_here:
+            self._tell_busy()
+        else:
+            tried(self, lambda: self.talk.show_branch_of(message_id))
 
     def show(self, *, at: int | None = None, words: str = "") -> None:
         """Read the conversation from the history and show it, from a message on where one is given."""
@@ -116,7 +125,8 @@ class ChatPane(Vertical):
     def keep_draft(self, *, waits: bool = True) -> None:
         """Keep what is typed; what a question was changed to comes after what was being typed before.
 
-        Where someone else writes, it is kept a little later, unless this may wait.
+        Where someone else writes, it is kept a little later, unless this may wait. Where the history cannot be written
+        it stays until the program ends, and that is told once.
         """
         if not self.prompt.is_attached:
             return
@@ -124,11 +134,7 @@ class ChatPane(Vertical):
         if (edited := self.talk.edited) is not None:
             changed = "" if text == edited.content else text
             text = "\n\n".join(filter(None, [self._draft_before, changed]))
-        try:
-            self._store.set_draft(here, text, waits=waits)
-        except StorageError:  # what does not let itself be written is told when it is sent
-            if not waits:
-                self.set_timer(_AGAIN_S, lambda: self.keep_draft(waits=False))
+        self._drafts.keep(here, text, waits=waits)
 
     def set(self, settings: ChatSettings) -> None:
         """Give the chat a system prompt, parameters, a knowledge base and tools of its own."""
@@ -143,12 +149,12 @@ class ChatPane(Vertical):
     def show_hint(self) -> None:
         """Say below the prompt what holds here."""
         if self.talk.edited is not None:
-            hint = tr("Editing a question: Enter sends it as another branch, Escape gives up")
+            hint = tr("Esc gives up the change · Enter sends it as another branch")
         elif name := self.talk.settings.knowledge_base:
             hint = tr("Answers use “{name}”", name=name)
         else:
             hint = self.notice
-        self.prompt.show_hint(hint)
+        self.prompt.show_hint(hint, is_needed=self.talk.edited is not None)
         self.screen.refresh_bindings()
         if (count := len(self.talk.tools)) != self._tools_in_use:
             self._tools_in_use = count
@@ -182,14 +188,14 @@ class ChatPane(Vertical):
 
     def _take_up_draft(self) -> None:
         self.prompt.clear()
-        self.prompt.text = tried(self, lambda: self._store.draft(self.talk.conversation_id)) or ""
+        self.prompt.text = tried(self, lambda: self._drafts.of(self.talk.conversation_id)) or ""
         self.prompt.attach(*self._kept.pop(self.talk.conversation_id, ()))
         self.show_hint()
         self.count()
 
     def _put_draft_back(self) -> None:
         """The edited question is done with: what was being typed before it comes back."""
-        tried(self, lambda: self._store.set_draft(self.talk.conversation_id, self._draft_before), is_quiet=True)
+        self._drafts.keep(self.talk.conversation_id, self._draft_before)
         self._take_up_draft()
 
     def _leave_draft(self) -> None:
@@ -224,9 +230,10 @@ class ChatPane(Vertical):
         self.prompt.focus()
 
     def _send(self, text: str, attachments: Sequence[Attachment] = ()) -> bool:
-        is_edited = self.talk.edited is not None
+        is_edited, here = self.talk.edited is not None, self.talk.conversation_id
         if not self._begin(lambda: self.talk.ask(text, attachments)):
             return False
+        self._drafts.sent(here)
         reply = self.talk.reply
         assert reply is not None
         if is_edited:
@@ -426,7 +433,7 @@ class ChatPane(Vertical):
         if question is None:
             return
         self._leave_draft()
-        self._draft_before = tried(self, lambda: self._store.draft(self.talk.conversation_id)) or ""
+        self._draft_before = tried(self, lambda: self._drafts.of(self.talk.conversation_id)) or ""
         self.talk.edited = question
         self.prompt.text = question.content
         self.prompt.attach(*(tried(self, lambda: self._store.attachments(question.id)) or []))
@@ -448,6 +455,7 @@ class ChatPane(Vertical):
             shown = [entry.message_id for entry in self.conversation.entries]
             path = [one.id for one in self.talk.path.messages]
             self.show(at=next((new for new, old in zip(path, shown, strict=False) if new != old), None))
+            self.count()
 
     def _copy(self, text: str) -> None:
         if text:

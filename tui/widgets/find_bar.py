@@ -9,6 +9,7 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tui.language import tr
@@ -47,6 +48,7 @@ class FindBar(Horizontal):
         super().__init__(id=id)
         self._conversation = conversation
         self._words = ""
+        self._came_from: Widget | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(tr("Find: "), markup=False)
@@ -68,6 +70,8 @@ class FindBar(Horizontal):
         """Show the line, find ``words`` if there are any, and take the keyboard."""
         self.display = True
         field = self.query_one(Input)
+        if not field.has_focus:
+            self._came_from = self.screen.focused
         field.focus()
         if words:
             field.value = words
@@ -84,8 +88,10 @@ class FindBar(Horizontal):
             self._conversation.end_find()
 
     def action_close(self) -> None:
+        """Close, and give the keyboard back to where it was."""
         self.close()
-        self._conversation.focus()
+        came_from, self._came_from = self._came_from, None
+        (came_from if came_from in self.screen.focus_chain else self._conversation).focus()
 
     def action_step(self, by: int) -> None:
         if self.query_one(Input).value != self._words:

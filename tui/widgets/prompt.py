@@ -16,6 +16,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widget import Widget
 from textual.widgets import OptionList, Static, TextArea
 
 from chatglm_slim_llm.storage import Attachment
@@ -73,7 +74,6 @@ class PromptBox(Vertical):
     PromptBox.-plain HintLine { padding: 0; }
     PromptBox.-plain Completions { border: none; padding: 0; }
     PromptBox.-short .frame, PromptBox.-short .frame:focus-within { border: none; }
-    PromptBox.-short Completions { border: none; max-height: 1; }
     PromptBox.-short.-completing Chips { display: none; }
     PromptBox.-short HintLine { display: none; }
     PromptBox.-short HintLine.-said { display: block; }
@@ -215,9 +215,9 @@ class PromptBox(Vertical):
         """Say how long it is, on the right of the line below."""
         self._line.count, self._line.is_warning = text, is_warning
 
-    def show_hint(self, text: str) -> None:
-        """Say what to know, on the left of the line below."""
-        self._line.hint = text
+    def show_hint(self, text: str, *, is_needed: bool = False) -> None:
+        """Say what to know, on the left of the line below; counts make room for how one that is needed begins."""
+        self._line.hint, self._line.is_needed = text, is_needed
 
     # --- sending
 
@@ -346,9 +346,7 @@ class PromptBox(Vertical):
     def edit_externally(self) -> None:
         """Hand the text to the user's editor and take what comes back; what goes wrong is said below."""
         try:
-            command = editor_command(self.editor)
-            with self.app.suspend():
-                edited = edit(self.text, command)
+            edited = self._edited(editor_command(self.editor))
         except SuspendNotSupported:
             self._say(tr("An editor cannot be opened in this terminal"))
         except EditorProblem as problem:
@@ -357,6 +355,14 @@ class PromptBox(Vertical):
             self._area.select_all()
             self._area.insert_text(edited)
         self.focus()
+
+    def _edited(self, command: list[str]) -> str:
+        with self.app.suspend():
+            try:
+                return edit(self.text, command)
+            except EditorProblem as error:  # Textual does not take the terminal back after an error
+                problem = error
+        raise problem
 
     # --- what follows from a change
 
@@ -391,8 +397,21 @@ class PromptBox(Vertical):
         self.set_class(self.app.has_class("-accessible"), "-plain")
         self.set_class(height < _SHORT, "-short")
         self._area.styles.max_height = min(max(height // 3, 1), _MAX_ROWS)
+        self._completions.fit(1 if height < _SHORT else self._room())
         if self._area.has_focus:  # input methods show what they compose where the cursor is
             self.app.cursor_position = self._area.cursor_screen_offset
+
+    def _room(self) -> int:
+        """The rows that completions may take: beside the prompt, what gives way to others keeps one."""
+        assert isinstance(self.parent, Widget)
+        others = [each for each in (*self.parent.children, *self.children) if each.display]
+        taken = sum(_least_height(each) for each in others if each not in (self, self._completions))
+        return self.parent.size.height - taken
+
+
+def _least_height(widget: Widget) -> int:
+    height = widget.styles.height
+    return 1 if height is not None and height.is_fraction else widget.outer_size.height
 
 
 class _Label(Static):

@@ -18,6 +18,8 @@ _SLASH = "[/／、]"  # Chinese keyboards give the latter two on the same key
 _WORD = re.compile(rf"{_SLASH}([^\s/]*)\Z")
 _LINE = re.compile(rf"{_SLASH}([^\s/]+)(?:\s+(.*))?\Z", re.DOTALL)
 _LEAST_HELP = 24
+_MAX_ROWS = 10
+_LEAST_FRAMED = 4
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ class Completions(OptionList, can_focus=False):
 
     DEFAULT_CSS = """
     Completions {
-        display: none; width: 100%; max-width: 72; height: auto; max-height: 10; padding: 0 1;
+        display: none; width: 100%; max-width: 72; height: auto; padding: 0 1;
         border: round $primary; background: $surface; scrollbar-size-vertical: 1;
         text-wrap: nowrap; text-overflow: ellipsis;
     }
     Completions.-open { display: block; }
+    Completions.-low { border: none; }
     Completions > .option-list--option-highlighted {
         color: $block-cursor-foreground; background: $block-cursor-background; text-style: none;
     }
@@ -95,6 +98,11 @@ class Completions(OptionList, can_focus=False):
         self.add_options(Option(_row(command, names), id=command.name) for command in commands)
         self.highlighted = 0 if commands else None
         self.set_class(bool(commands), "-open")
+
+    def fit(self, rows: int) -> None:
+        """Take no more rows than these; few of them have no frame."""
+        self.set_class(rows < _LEAST_FRAMED, "-low")
+        self.styles.max_height = min(max(rows, 1), _MAX_ROWS)
 
     def move(self, by: int) -> None:
         """Choose another one."""

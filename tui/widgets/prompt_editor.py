@@ -37,15 +37,15 @@ def edit(text: str, command: list[str]) -> str:
     Raises:
         EditorProblem: if it does not start or says that it failed.
     """
-    with TemporaryDirectory(prefix="chatglm-tui-") as folder:
-        path = Path(folder) / "prompt.md"
-        path.write_text(text, encoding="utf-8", errors="replace", newline="")
-        try:
+    try:
+        with TemporaryDirectory(prefix="chatglm-tui-") as folder:
+            path = Path(folder) / "prompt.md"
+            path.write_text(text, encoding="utf-8", errors="replace", newline="")
             status = subprocess.run([*command, str(path)], check=False).returncode
             edited = path.read_bytes().decode("utf-8", "replace")
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise EditorProblem(tr("The editor {name} failed: {reason}", name=command[0], reason=reason)) from error
+    except (OSError, ValueError) as error:  # no place for the file either; a zero byte in the command
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EditorProblem(tr("The editor {name} failed: {reason}", name=command[0], reason=reason)) from error
     if status != 0:
         raise EditorProblem(tr("The editor {name} ended with status {status}", name=command[0], status=status))
     return edited.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,79 @@
+"""What is typed and not sent, by chat: in the history file, and here for as long as that cannot be written."""
+
+from __future__ import annotations
+
+import time
+
+from textual.timer import Timer
+from textual.widget import Widget
+
+from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.storage import ConversationStore
+from tui.language import tr
+from tui.telling import complain
+
+_AGAIN_S = 1.0
+"""What could not be written, as another window was writing, is tried again after this."""
+_PATIENCE_S = 3.0
+"""What another window writes takes no longer: after this it is told that drafts are not saved."""
+
+
+class Drafts:
+    """The drafts of the history file, and those of this run that are not there: of that ``widget`` tells, once."""
+
+    def __init__(self, widget: Widget, store: ConversationStore) -> None:
+        self._widget, self._store = widget, store
+        self._unsaved: dict[int | None, str] = {}
+        self._unsaved_since = 0.0
+        self._has_told = False
+        self._again: Timer | None = None
+
+    def of(self, conversation_id: int | None) -> str:
+        """What was typed in a chat; ``None`` for one that has not begun.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        unsaved = self._unsaved.get(conversation_id)
+        return self._store.draft(conversation_id) if unsaved is None else unsaved
+
+    def keep(self, conversation_id: int | None, text: str, *, waits: bool = True) -> None:
+        """Keep what is typed in a chat: in the file, else until the program ends, and try again meanwhile.
+
+        Args:
+            conversation_id: where it is typed; ``None`` is a chat that has not begun.
+            text: all of it.
+            waits: whether to wait while someone else writes.
+        """
+        if not self._unsaved:
+            self._unsaved_since = time.monotonic()
+        self._unsaved.pop(conversation_id, None)
+        self._unsaved = {conversation_id: text, **self._unsaved}  # the one to be waited for comes first
+        self._write(waits=waits)
+
+    def sent(self, conversation_id: int | None) -> None:
+        """It became a question, and the file has dropped it."""
+        self._unsaved.pop(conversation_id, None)
+
+    def _write(self, *, waits: bool) -> None:
+        reason = ""
+        for conversation_id, text in list(self._unsaved.items()):
+            try:
+                self._store.set_draft(conversation_id, text, waits=waits and not reason)
+            except StorageError as error:
+                reason = reason or str(error)
+            else:
+                del self._unsaved[conversation_id]
+        if not reason:
+            self._has_told = False
+            return
+        is_sure = waits or time.monotonic() - self._unsaved_since > _PATIENCE_S
+        if is_sure and not self._has_told:
+            self._has_told = True
+            complain(self._widget, reason, tr("What you type is not saved; it stays until you quit"))
+        if self._again is None:
+            self._again = self._widget.set_timer(_AGAIN_S, self._write_again)
+
+    def _write_again(self) -> None:
+        self._again = None
+        self._write(waits=False)
