@@ -360,7 +360,7 @@ class PromptBox(Vertical):
         with self.app.suspend():
             try:
                 return edit(self.text, command)
-            except EditorProblem as error:  # Textual does not take the terminal back after an error
+            except Exception as error:  # Textual does not take the terminal back after one
                 problem = error
         raise problem
 
