@@ -364,6 +364,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     said = arguments.parser().parse_args(given)
     if said.serve:
+        _speak(said.language)
         return serve.run(given)
     try:
         loaded = settings.load(settings.settings_path(), arguments.settings_of(said))
@@ -388,11 +389,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(wanted: str | None, sentence: str) -> None:
-    """Why there will be no screen, in the language that was asked for on the line, in a variable, or in the file."""
+    """Why there will be no screen."""
+    _speak(wanted)
+    sys.stderr.write(f"chatglm-tui: {told(sentence)}\n")
+
+
+def _speak(wanted: str | None) -> None:
+    """The language that was asked for on the line, in a variable, in the file, or by the system."""
     named = wanted or os.environ.get(settings.ENVIRONMENT["interface.language"])
     spoken = named or settings.load(settings.settings_path(), environ={}).settings.interface.language
     language.use("zh" if spoken == "zh" or (spoken != "en" and language.of_environment() == "zh") else "en")
-    sys.stderr.write(f"chatglm-tui: {told(sentence)}\n")
 
 
 def _want_model(options: LoadOptions) -> None:

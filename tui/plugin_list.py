@@ -45,7 +45,9 @@ class PluginList:
         """What is wrong with the files, with plugins that somebody wants, and with names that are taken."""
         wanted = [spec for spec in self.specs if spec.file is not None and spec.distribution != OURS]
         untold = [spec for spec in wanted if not any(f"[{spec.key}]" in problem for problem in self.problems)]
-        broken = [f"{spec.key}: {told(spec.reason)}" for spec in untold if spec.state == "broken"]
+        broken = [
+            tr("{name}: {reason}", name=spec.key, reason=told(spec.reason)) for spec in untold if spec.state == "broken"
+        ]
         return [*map(told, self.problems), *broken, *filter(None, map(conflict, self.on("commands")))]
 
     @property

@@ -108,6 +108,16 @@ _CHINESE = {
     "this needs a terminal for its input and output; use chatglm-slim chat in a pipe": (
         "输入和输出都必须是终端；在管道中请用 chatglm-slim chat"
     ),
+    "--serve cannot be used inside a served session": "在 --serve 打开的会话中不能再用 --serve",
+    "--serve needs Linux or macOS; on Windows run it in WSL": "--serve 需要 Linux 或 macOS；在 Windows 上请用 WSL",
+    "port {port} is not between 0 and 65535": "端口 {port} 不在 0 到 65535 之间",
+    "--serve needs textual-serve ({package} is missing): {command}": (
+        "--serve 需要 textual-serve（缺少 {package}）；安装：{command}"
+    ),
+    "{place} cannot be served at ({reason}); choose another --port": (
+        "无法使用 {place}（{reason}）；请用 --port 另选端口"
+    ),
+    "the token is too short to be safe; give {count} characters or more": "令牌太短，不安全；请至少用 {count} 个字符",
     # the question
     "the prompt is empty; write a question or a sentence to continue": "提示是空的；请写一个问题，或一句要续写的话",
     "the text holds half of a surrogate pair ({found}) at character {place}, which is no character; remove it, or"
@@ -279,6 +289,7 @@ _SYSTEM = {
     "Read-only file system": "文件系统是只读的",
     "No space left on device": "磁盘空间已满",
     "Is a directory": "是文件夹",
+    "address already in use": "地址已被占用",
     "Not a directory": "不是文件夹",
     "File exists": "文件已存在",
     "File name too long": "文件名过长",

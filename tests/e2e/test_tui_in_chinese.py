@@ -131,6 +131,7 @@ async def test_an_import_says_how_many_were_there_already(tmp_path):
         (["--quantization", "int3", "--language", "zh"], {"LANG": "C"}, "load.quantization 的值是“int3”"),
         (["--model", "/nope"], {"CHATGLM_TUI_LANGUAGE": "zh"}, "/nope 不是文件夹"),
         ([], {"LANG": "zh_CN.UTF-8"}, "已损坏或格式不对"),
+        (["--serve", "--port", "99999"], {"LANG": "zh_CN.UTF-8"}, "端口 99999 不在 0 到 65535 之间"),
         (["--model", "/nope", "--language", "en"], {"LANG": "zh_CN.UTF-8"}, "/nope is no folder"),
     ],
 )

@@ -71,7 +71,7 @@ async def served(home: Path, *arguments: str) -> AsyncIterator[Served]:
     try:
         assert process.stdout is not None
         line = await asyncio.to_thread(process.stdout.readline)
-        url = re.match(r"Open (http://[^/]+)/", line)
+        url = re.match(r"(?:Open|请打开) (http://[^/]+)/", line)
         assert url, line
         async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as client:
             yield Served(process, url[1], client)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError
 from tui.language import tr
+from tui.reasons import told
 from tui.serve.peers import is_loopback, knows_users
 
 TOKEN_VARIABLE = "CHATGLM_TUI_TOKEN"
@@ -41,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
         token = _token(options.host, options.token or os.environ.get(TOKEN_VARIABLE))
         _start(options.host, options.port, token, arguments)
     except ChatGLMSlimError as error:
-        sys.stderr.write(f"chatglm-tui: {error}\n")
+        sys.stderr.write(f"chatglm-tui: {told(str(error))}\n")
         return 1
     return 0
 
