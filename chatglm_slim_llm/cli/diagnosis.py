@@ -31,6 +31,8 @@ from chatglm_slim_llm.plugins.tables import file_in_use, shipped_file
 
 Table = dict[str, str]
 
+_BROKEN_TORCH = (ImportError, OSError, RuntimeError)
+"""What importing it may raise; it is told once, as a problem of its own."""
 _TELLING_VARIABLES = re.compile(
     r"CHATGLM_SLIM_.*|HF_.*|HUGGING.*|TRANSFORMERS_.*|TORCH_.*|PYTORCH_.*|CUDA_.*|OMP_.*|MKL_.*|XDG_.*_HOME|"
     r"(https?|all|no)_proxy|LANG|LC_.*|TERM|COLORTERM|NO_COLOR|PYTHON.*|VIRTUAL_ENV",
@@ -111,7 +113,7 @@ def _misfits(options: LoadOptions) -> list[Problem]:
         want_kernels(pick_device(options.device), options.kv_cache_dtype)
     except ConfigError as error:
         return [{"found": str(error), "do": f"correct or unset CHATGLM_SLIM_{error.key.upper()}"}]
-    except (ImportError, OSError, RuntimeError):  # torch is broken, which is a problem of its own
+    except _BROKEN_TORCH:
         pass
     return []
 
@@ -268,7 +270,7 @@ def _find_fault(folder: Path) -> Problem | None:
     try:
         from chatglm_slim_llm.checkpoint.files import list_weights, refuse_lfs_pointer
         from chatglm_slim_llm.checkpoint.settings import read_config
-    except (ImportError, OSError, RuntimeError):  # torch is broken, which is a problem of its own
+    except _BROKEN_TORCH:
         return None
     try:
         read_config(folder)
@@ -283,6 +285,6 @@ def _find_fault(folder: Path) -> Problem | None:
 def _has_kernels() -> bool:
     try:
         from chatglm_slim_llm.kernels import why_not
-    except (ImportError, OSError, RuntimeError):  # torch is broken, which is a problem of its own
+    except _BROKEN_TORCH:
         return False
     return why_not() is None
