@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal
 
 from langchain_core.messages import (
@@ -141,7 +140,7 @@ def _open_rounds(turns: Sequence[_Turn]) -> int:
     if not turns or turns[-1].role == "ai":
         return 0
     asked = max((i for i, turn in enumerate(turns) if turn.kind == "human"), default=0)
-    return sum(later.role == "human" and turn.role == "ai" for turn, later in pairwise(turns[asked:]))
+    return len(_rounds(turns[asked:])) - 1
 
 
 def _turns(messages: Sequence[BaseMessage], calls: _Calls) -> Iterable[_Turn]:

@@ -74,16 +74,16 @@ def fit_prompt(
     def encode(rounds: Sequence[Round]) -> list[int]:
         return tokenizer.encode(prompt_text(query, rounds, system))
 
-    def room(share: int) -> int:
+    def budget(share: int) -> int:
         return limit - max(1, min(options.max_tokens or limit // share, limit // 2))
 
     limit = min(options.max_length, context_length)
     ids = encode(asked)
     if len(ids) >= limit:
         raise _too_long(len(ids), limit, context_length)
-    ids, kept = _with_newest(tokenizer, ids, since, room(8), lambda newest: encode([*asked, *newest]))
+    ids, kept = _with_newest(tokenizer, ids, since, budget(8), lambda newest: encode([*asked, *newest]))
     if kept == len(since):
-        ids, more = _with_newest(tokenizer, ids, older, room(4), lambda newest: encode([*newest, *asked, *since]))
+        ids, more = _with_newest(tokenizer, ids, older, budget(4), lambda newest: encode([*newest, *asked, *since]))
         kept += more
     dropped = len(older) + len(since) - kept
     return FittedPrompt(ids, dropped, min(options.max_tokens or limit, limit - len(ids)))
@@ -111,6 +111,8 @@ def _with_newest(
     Each round is counted once, newest first and no further than can fit, so the work does not grow with the
     length of the history; the whole prompt is then encoded once or twice to be sure.
     """
+    if not rounds:
+        return ids, 0
     for kept in range(_count_rounds_that_may_fit(tokenizer, rounds, budget - len(ids)), 0, -1):
         longer = encode(rounds[-kept:])
         if len(longer) <= budget:

@@ -26,6 +26,20 @@ async def opened(it: Running, group: str = "interface") -> SettingsScreen:
     return screen
 
 
+async def mark(it: Running, screen: SettingsScreen, action: str) -> None:
+    """Go to the row of an action among the keys."""
+    await it.press("tab")
+    listed = screen.query_one("OptionList")
+    listed.highlighted = listed.get_option_index(action)
+
+
+async def change_key(it: Running, screen: SettingsScreen, action: str) -> None:
+    """Open the dialog for the keys of an action."""
+    await mark(it, screen, action)
+    await it.press("enter")
+    await it.until(lambda: isinstance(it.app.screen, KeyEdit))
+
+
 def row(screen: SettingsScreen, key: str) -> SettingRow:
     return next(row for row in screen.query(SettingRow) if row.key == key)
 
@@ -134,11 +148,7 @@ async def test_a_key_is_changed_told_about_and_given_back(tmp_path):
     async with running(tmp_path) as it:
         screen = await opened(it, "keys")
         assert "Ctrl+Q" in it.seen
-        await it.press("tab")
-        listed = screen.query_one("OptionList")
-        listed.highlighted = listed.get_option_index("app.jump")
-        await it.press("enter")
-        await it.until(lambda: isinstance(it.app.screen, KeyEdit))
+        await change_key(it, screen, "app.jump")
         await it.press("ctrl+u", *"ctrl+n")
         assert "Ctrl+N is the key of both" in it.seen
         await it.press("enter")
@@ -156,9 +166,7 @@ async def test_a_key_is_changed_told_about_and_given_back(tmp_path):
         assert type(it.app.screen).__name__ == "Jump"
         await it.press("escape")
         screen = await opened(it, "keys")
-        await it.press("tab")
-        listed = screen.query_one("OptionList")
-        listed.highlighted = listed.get_option_index("app.jump")
+        await mark(it, screen, "app.jump")
         await it.press("ctrl+r")
         await it.until(lambda: not it.app.loaded.settings.keys)
 
@@ -167,11 +175,7 @@ async def test_the_keys_that_the_program_comes_with_collide_with_nothing(tmp_pat
     async with running(tmp_path, '[keys]\n"app.help" = "f1,f10"\n') as it:
         assert it.told == ""
         screen = await opened(it, "keys")
-        await it.press("tab")
-        listed = screen.query_one("OptionList")
-        listed.highlighted = listed.get_option_index("app.settings")
-        await it.press("enter")
-        await it.until(lambda: isinstance(it.app.screen, KeyEdit))
+        await change_key(it, screen, "app.settings")
         assert "is the key of both" not in it.seen
         await it.press("enter")
         assert it.app.screen is screen
@@ -180,11 +184,7 @@ async def test_the_keys_that_the_program_comes_with_collide_with_nothing(tmp_pat
 async def test_default_keys_that_something_else_has_by_now_are_told(tmp_path):
     async with running(tmp_path, '[keys]\n"app.quit" = "f10"\n"chat.new" = "ctrl+q"\n') as it:
         screen = await opened(it, "keys")
-        await it.press("tab")
-        listed = screen.query_one("OptionList")
-        listed.highlighted = listed.get_option_index("app.quit")
-        await it.press("enter")
-        await it.until(lambda: isinstance(it.app.screen, KeyEdit))
+        await change_key(it, screen, "app.quit")
         it.app.screen.query_one("#default").press()
         await it.until(lambda: "Ctrl+Q is the key of both" in it.seen)
         await it.press("escape")
