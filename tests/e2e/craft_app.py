@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from scripted_assistant import ScriptedAssistant
 from textual.pilot import Pilot
+from waiting import wait_until
 
 from chatglm_slim_llm.storage import ConversationStore
 from tui import language, settings
@@ -45,9 +45,7 @@ class Running:
         await self.pilot.pause()
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(30):
-            while not holds():
-                await self.pilot.pause(0.01)
+        await wait_until(self.pilot, holds)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from textual.app import App
 from textual.events import Paste
 from textual.pilot import Pilot
 from textual.screen import Screen
+from waiting import wait_until
 
 import tui.app
 
@@ -71,9 +71,7 @@ class Shown:
         await self.pilot.pause()
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(30):
-            while not holds():
-                await self.pilot.pause(0.01)
+        await wait_until(self.pilot, holds)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 from textual.pilot import Pilot
 from textual.widgets import TextArea
+from waiting import wait_until
 
 import tui
 from chatglm_slim_llm.storage import ConversationStore, Draft, Shelf
@@ -122,9 +122,7 @@ class Pane:
         await self.pilot.pause()
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(30):
-            while not holds():
-                await self.pilot.pause(0.01)
+        await wait_until(self.pilot, holds)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -18,6 +17,7 @@ from textual.geometry import Offset
 from textual.pilot import Pilot
 from textual.selection import Selection
 from textual.widget import Widget
+from waiting import wait_until
 
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import CheckpointFormatError, StorageError
@@ -94,9 +94,7 @@ class Chat:
         await self.pilot.press("enter")
 
     async def until(self, holds: Callable[[], object]) -> None:
-        async with asyncio.timeout(30):
-            while not holds():
-                await self.pilot.pause(0.01)
+        await wait_until(self.pilot, holds)
 
 
 @asynccontextmanager

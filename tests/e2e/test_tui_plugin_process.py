@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from chatglm_slim_llm.storage import ChatSettings, ConversationStore
 from tests.plugin_folder import SCRIPTED, PluginFolder
@@ -39,12 +41,8 @@ async def test_a_tool_of_a_plugin_writes_only_what_was_allowed(tmp_path: Path, m
         app = ChatApp(loaded, store, settings_file=tmp_path / "settings.toml")
         async with app.run_test(size=(100, 30), notifications=True) as pilot:
 
-            async def until(holds: object) -> None:
-                for _ in range(3000):
-                    if holds():  # type: ignore[operator]
-                        return
-                    await pilot.pause(0.02)
-                raise AssertionError(seen())
+            async def until(holds: Callable[[], object]) -> None:
+                await wait_until(pilot, holds, limit_s=60)
 
             def seen() -> str:
                 strips = app.screen._compositor.render_strips(app.size)
