@@ -297,6 +297,7 @@ _SYSTEM = {
     "Input/output error": "输入输出错误",
     "Device or resource busy": "设备或资源正忙",
     "it is not UTF-8 text": "不是 UTF-8 文本",
+    "embedded null byte": "含有零字节",
 }
 """What systems say, as it stands in brackets."""
 _PROCESSES = {

@@ -29,6 +29,7 @@ from tests.plugin_folder import PluginFolder
 from tui import settings, themes
 from tui.language import use
 from tui.reasons import told
+from tui.widgets.prompt_editor import EditorProblem, edit
 
 
 @pytest.fixture(autouse=True)
@@ -171,6 +172,12 @@ def test_imports_and_exports_that_fail(tmp_path: Path) -> None:
         for name in ("a.xyz", "nowhere/a.md"):
             here = partial(write_export, store, [question.conversation_id], tmp_path / name)
             assert is_chinese(told(raised(here)), name), told(raised(here))
+
+
+@pytest.mark.parametrize(("command", "reason"), [("/nonexistent/ed", "没有这个文件或文件夹"), ("e\0d", "含有零字节")])
+def test_an_editor_that_does_not_start(command: str, reason: str) -> None:
+    with pytest.raises(EditorProblem, match=f"出错：{reason}$"):
+        edit("x", [command])
 
 
 def test_a_process_that_ended_by_itself() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tui.language import tr
+from tui.reasons import told
 
 
 class EditorProblem(Exception):  # noqa: N818  (it is said to people, in their language)
@@ -44,7 +45,7 @@ def edit(text: str, command: list[str]) -> str:
             status = subprocess.run([*command, str(path)], check=False).returncode
             edited = path.read_bytes().decode("utf-8", "replace")
     except (OSError, ValueError) as error:  # no place for the file either; a zero byte in the command
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = told(getattr(error, "strerror", None) or str(error))
         raise EditorProblem(tr("The editor {name} failed: {reason}", name=command[0], reason=reason)) from error
     if status != 0:
         raise EditorProblem(tr("The editor {name} ended with status {status}", name=command[0], status=status))
