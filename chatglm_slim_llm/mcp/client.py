@@ -17,7 +17,6 @@ import os
 import shutil
 from collections.abc import Coroutine, Mapping, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, TypeVar
 
 from langchain_core.callbacks import CallbackManagerForToolRun
@@ -94,10 +93,12 @@ def check(*, command: str = "", cwd: str = "", env: Mapping[str, str] | None = N
     """What can be said of the options before anything is started.
 
     Raises:
-        ConfigError: the command is not there.
+        ConfigError: the command is not there, or ``env`` wants a variable that is not set.
     """
-    program = Path(at_home(cwd), at_home(command)) if os.sep in command else Path(command)
-    if command and shutil.which(program, path=(env or {}).get("PATH")) is None:
+    program = at_home(command)
+    if os.sep in program:  # with a folder even where that is the working one, else it is looked for in PATH
+        program = os.path.join(at_home(cwd) or os.curdir, program)  # noqa: PTH118  # a Path leaves "./" out
+    if command and shutil.which(program, path=dict(filled(env or {}, "env")).get("PATH")) is None:
         raise ConfigError(
             f"the command {command} of the MCP server is not there; install it, or correct it", key="command"
         )

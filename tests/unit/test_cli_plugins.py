@@ -116,6 +116,34 @@ def test_the_doctor_misses_the_command_of_an_mcp_server(folder, run, tmp_path):
     assert there == "ok      tools.z"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a script needs no end to its name here")
+def test_the_doctor_finds_the_command_of_an_mcp_server_where_it_would_be_started(folder, run, tmp_path, monkeypatch):
+    for place in (folder, folder / "bin"):
+        place.mkdir(exist_ok=True)
+        (place / "server").write_text("#!/bin/sh\n")
+        (place / "server").chmod(0o755)
+    options = {
+        "beside": 'command = "./server"',
+        "below": 'command = "bin/server"',
+        "in-cwd": 'command = "./server"\ncwd = "bin"',
+        "not-there": 'command = "./server"\ncwd = ".."',
+        "of-our-path": 'command = "sh"\nenv = { PATH = "/opt/x:${PATH}" }',
+        "of-its-path": 'command = "server"\nenv = { PATH = "${HERE}/bin" }',
+        "unset": 'command = "sh"\nenv = { TOKEN = "${NOT_SET}" }',
+    }
+    monkeypatch.setenv("HERE", str(folder))
+    monkeypatch.delenv("NOT_SET", raising=False)
+    table = '[tools.{0}]\ntarget = "chatglm_slim_llm.mcp.client:tools"\n[tools.{0}.options]\n{1}\n'
+    file = tmp_path / "mine.toml"
+    file.write_text("".join(table.format(name, lines) for name, lines in options.items()))
+    status, said, _ = run("--plugins", str(file), "plugins", "doctor", *options)
+    told = {line.split("tools.", 1)[1].split()[0]: line for line in said.splitlines()}
+    wrong = {name for name in options if not told[name].startswith("ok ")}
+    assert (status, wrong) == (1, {"not-there", "unset"})
+    assert "the command ./server of the MCP server is not there" in told["not-there"]
+    assert "env.TOKEN wants the variable NOT_SET" in told["unset"]
+
+
 def test_secrets_in_options_are_not_shown(folder, run, tmp_path):
     file = tmp_path / "mine.toml"
     file.write_text(
