@@ -153,7 +153,7 @@ def _turns(messages: Sequence[BaseMessage], calls: _Calls) -> Iterable[_Turn]:
         if isinstance(message, AIMessage):
             calls.names.update(_names(message))
             text = "\n".join(filter(None, [text, *_written_calls(message, index)]))
-        yield _Turn(role, text, index, role)
+        yield _Turn(role, text, index, "tool" if role == "human" and _is_result(message) else role)
 
 
 def _all_names(messages: Iterable[BaseMessage]) -> dict[str, str]:
@@ -248,6 +248,12 @@ def _block_words(block: Mapping[Any, Any], message: BaseMessage, index: int) -> 
         f"{wanted}, or leave it out",
         index=index,
     )
+
+
+def _is_result(message: BaseMessage) -> bool:
+    """Whether results of tools are all that it holds, as in Anthropic's API."""
+    blocks = [] if isinstance(message.content, str) else message.content
+    return bool(blocks) and all(isinstance(block, dict) and block.get("type") == "tool_result" for block in blocks)
 
 
 def _as_tool_message(block: Mapping[str, Any]) -> ToolMessage:

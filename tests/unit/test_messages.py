@@ -123,6 +123,17 @@ def test_the_rounds_since_the_question_in_hand_are_counted() -> None:
     assert to_conversation(past, is_complete=False).open_rounds == 0
 
 
+def test_results_in_a_human_message_are_no_question_of_a_person() -> None:
+    call = AIMessage("", tool_calls=[CALL])
+    result = {"type": "tool_result", "tool_use_id": "1", "content": "3"}
+    for role in (HumanMessage, lambda content: ChatMessage(content, role="user")):
+        counted = [
+            to_conversation([HumanMessage("a"), call, role(content)]).open_rounds
+            for content in ([result], [result, result], [result, {"type": "text", "text": "and b?"}], ["b?"], "b?")
+        ]
+        assert counted == [1, 1, 0, 0, 0]
+
+
 def test_tools_and_the_form_of_the_reply_stand_after_the_system_text() -> None:
     schema = {"properties": {"x": {"type": "integer"}}, "required": ["x"]}
     tools = [Tool("add", "Adds.", schema)]
