@@ -79,9 +79,9 @@ def file_in_use(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _is_as_shipped(file: Path) -> bool:
-    """Whether it is our own file to the letter, as in a clone of the program: then it adds nothing."""
+    """Whether it is our own file, or one like it to the letter, as in a clone of the program: it adds nothing."""
     try:
-        return not is_same(file, shipped_file()) and content_of(file) == content_of(shipped_file())
+        return content_of(file) == content_of(shipped_file())
     except OSError:
         return False
 

@@ -240,6 +240,14 @@ def test_a_copy_of_our_own_file_to_the_letter_stands_in_nobodys_way_and_any_othe
     assert "a" not in states()
 
 
+def test_in_a_clone_of_the_program_the_users_own_file_holds(folder, monkeypatch):
+    monkeypatch.chdir(shipped_file().parent)
+    assert file_in_use() == shipped_file()
+    assert set_enabled(plugin("tools", "clock"), False) == folder.parent / "home" / "config" / "plugins.toml"
+    assert file_in_use() == folder.parent / "home" / "config" / "plugins.toml"
+    assert "clock" not in plugins("tools")
+
+
 def test_no_plugins_means_ours_as_we_ship_them(folder, install, monkeypatch):
     install("acme", {"weather": "MODULE:make"})
     user_file(folder, "[tools.weather]\n[models.chatglm-slim]\nenabled = false\n")
