@@ -214,20 +214,31 @@ def form_of(form: Any) -> Tool:
         return _named(_schema_of_class(form))
     if form.get("type") == "json_object":
         return _named({})
+    is_schema = any(key in form for key in _IN_SCHEMAS if key != "type")
     for key in _AROUND_NAMED:
-        if isinstance(form.get(key), Mapping):
+        if not is_schema and isinstance(form.get(key), Mapping):
             return form_of(form[key])
     is_around = "name" in form or form.get("type") == "json_schema" or not any(key in form for key in _IN_SCHEMAS)
     for key in _AROUND_SCHEMA:
         if is_around and form.get(key) is not None:
             inner = form_of(form[key])
-            return Tool(form.get("name") or inner.name, form.get("description") or inner.description, inner.parameters)
+            name, description = _text(form, "name") or inner.name, _text(form, "description") or inner.description
+            return Tool(name, description, inner.parameters)
     _want_schema(form)
     return _named(form)
 
 
 def _named(schema: Schema) -> Tool:
-    return Tool(schema.get("title") or "reply", schema.get("description") or "", schema)
+    return Tool(_text(schema, "title") or "reply", _text(schema, "description"), schema)
+
+
+def _text(form: Mapping[str, Any], key: str) -> str:
+    if isinstance(text := form.get(key), str | None):
+        return text or ""
+    raise ConfigError(
+        f"the form of the reply, {_shorten(form)}, has the {key} {_shorten(text)}; it must be a text",
+        key="response_format",
+    )
 
 
 def _schema_of_class(form: Any) -> Schema:

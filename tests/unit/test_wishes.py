@@ -231,6 +231,28 @@ def test_every_form_of_a_reply_is_read(form: Any, schema: Any) -> None:
     assert read_wish({"response_format": form}).schema == schema
 
 
+@pytest.mark.parametrize("key", ["function", "json", "json_schema", "toolSpec", "schema", "parameters"])
+def test_a_schema_with_a_word_that_json_schema_does_not_know_is_still_the_schema(key: str) -> None:
+    for form in ({**SCHEMA, key: {"x": 1}}, {"enum": ["a", "b"], key: {"x": 1}}):
+        assert schema_of(form) == form
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"name": 3, "schema": SCHEMA}, "name 3"),
+        ({"name": ["a"], **SCHEMA, "schema": SCHEMA}, r"name \['a'\]"),
+        ({"type": "json_schema", "json_schema": {"name": {}, "schema": SCHEMA}}, r"name \{\}"),
+        ({"name": "area", "description": 3, "schema": SCHEMA}, "description 3"),
+        ({"title": 3, **SCHEMA}, "title 3"),
+        ({"description": {"en": "Area"}, **SCHEMA}, r"description \{'en': 'Area'\}"),
+    ],
+)
+def test_a_form_is_named_and_described_by_texts(form: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"the form of the reply, .*, has the {said}; it must be a text"):
+        form_of(form)
+
+
 def test_a_typed_dict_becomes_a_schema() -> None:
     schema = schema_of(AreaDict)
     assert schema["properties"]["width"] == {"type": "number", "description": "in metres"}
