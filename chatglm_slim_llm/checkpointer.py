@@ -131,9 +131,14 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
 
         A thread that goes on after such a run loses what its ``DeltaChannel``s got in it.
         """
-        wanted = set(map(str, run_ids))
-        rows = self._threads.find(thread_id=None, namespace=None, checkpoint_id=None, before=None)
-        self._threads.delete_checkpoints([key for key, about in rows if json.loads(about).get("run_id") in wanted])
+        made: list[CheckpointKey] = []
+        for run_id in set(map(str, run_ids)):
+            # Not by SQLite's JSON functions: before 3.42 they fail at a NaN, which Python's JSON may hold.
+            rows = self._threads.find(
+                thread_id=None, namespace=None, checkpoint_id=None, before=None, mentions=json.dumps(run_id)
+            )
+            made += [key for key, about in rows if json.loads(about).get("run_id") == run_id]
+        self._threads.delete_checkpoints(made)
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """``get_tuple`` in a thread."""
@@ -230,7 +235,8 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         found: set[CheckpointKey] = set()
         while key not in found and (stored := self._threads.get(key)) is not None:
             found.add(key)
-            channels -= self.serde.loads_typed((stored.kind, stored.state))["channel_values"].keys()
+            if channels:  # reading a state makes objects of all that is in it
+                channels -= self.serde.loads_typed((stored.kind, stored.state))["channel_values"].keys()
             if not channels or stored.parent_id is None:
                 break
             key = replace(key, checkpoint_id=stored.parent_id)

@@ -109,9 +109,18 @@ class ThreadStore:
         ]
 
     def find(
-        self, *, thread_id: str | None, namespace: str | None, checkpoint_id: str | None, before: str | None
+        self,
+        *,
+        thread_id: str | None,
+        namespace: str | None,
+        checkpoint_id: str | None,
+        before: str | None,
+        mentions: str | None = None,
     ) -> list[tuple[CheckpointKey, str]]:
-        """Keys and metadata of the checkpoints that match what is given, the newest first."""
+        """Keys and metadata of the checkpoints that match what is given, the newest first.
+
+        ``mentions`` is a text that stands somewhere in the metadata.
+        """
         wanted = [
             (condition, value)
             for condition, value in (
@@ -119,6 +128,7 @@ class ThreadStore:
                 ("namespace = ?", namespace),
                 ("checkpoint_id = ?", checkpoint_id),
                 ("checkpoint_id < ?", before),
+                ("instr(metadata, ?) > 0", mentions),
             )
             if value is not None
         ]

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -74,6 +75,17 @@ SIDES = ["left", "right", "last"]
 class Sums(TypedDict):
     total: Annotated[int, operator.add]
     steps: Annotated[list[str], DeltaChannel(lambda state, writes: state + [x for write in writes for x in write])]
+
+
+@dataclass
+class Unknown:
+    """Of a kind that no checkpointer is told of."""
+
+    steps: int = 0
+
+
+class Holds(TypedDict):
+    found: Unknown | None
 
 
 class Often(TypedDict):
@@ -369,6 +381,19 @@ def test_pruning_keeps_the_newest_state_of_a_graph_whose_states_are_whole(path):
     assert model.asked[-1] == ["Oslo?", "", "Oslo: 20 °C", "Cold.", "Bye"]
 
 
+def test_pruning_reads_no_state_that_it_keeps_whole(path, caplog):
+    checkpointer = ConversationCheckpointer(path)
+    builder = StateGraph(Holds)
+    builder.add_node("one", lambda state: {"found": Unknown()})
+    builder.add_edge(START, "one")
+    builder.compile(checkpointer=checkpointer).invoke({"found": None}, thread("a"))
+    checkpointer.prune(["a"])
+    assert kept(path) == {"a": 1}
+    assert caplog.messages == []
+    assert checkpointer.get_tuple(thread("a")).checkpoint["channel_values"]["found"] == {"steps": 0}
+    assert "Blocked deserialization" in caplog.text  # so it was read here, and not before
+
+
 def test_pruning_keeps_what_a_channel_of_changes_is_rebuilt_from_and_no_more(path):
     checkpointer = ConversationCheckpointer(path)
     builder = StateGraph(Often)
@@ -401,6 +426,19 @@ def test_what_a_run_kept_is_deleted_and_other_runs_stay(path):
         graph.invoke({"total": 0, "steps": []}, {"configurable": {"thread_id": f"of {run_id}", "run_id": run_id}})
     checkpointer.delete_for_runs(["r1"])
     assert list(kept(path)) == list(kept(path, "thread_writes")) == ["of r2"]
+
+
+def test_runs_are_told_by_their_whole_id_in_its_own_place(path):
+    checkpointer = ConversationCheckpointer(path)
+    graph = sums(checkpointer)
+    about = {"r1": {}, "r12": {}, '"r1"': {}, "线": {}, "other": {"parent": "r1", "odd": float("nan")}}
+    for run_id, others in about.items():
+        config = {"configurable": {"thread_id": f"of {run_id}", "run_id": run_id}, "metadata": others}
+        graph.invoke({"total": 0, "steps": []}, config)
+    checkpointer.delete_for_runs([])
+    assert len(kept(path)) == 5
+    checkpointer.delete_for_runs(["r1", "线", "nobody's"])
+    assert kept(path).keys() == kept(path, "thread_writes").keys() == {"of r12", 'of "r1"', "of other"}
 
 
 def test_the_file_can_be_written_while_a_list_of_it_is_read(path):

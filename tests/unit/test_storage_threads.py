@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from chatglm_slim_llm.errors import StorageError
@@ -56,6 +58,12 @@ def test_checkpoints_are_found_by_each_of_their_marks_the_newest_first(threads):
     assert found(threads, thread_id="a", before="3") == [("a", "inner", "2"), ("a", "", "1")]
     assert found(threads, thread_id="a", namespace="") == [("a", "", "3"), ("a", "", "1")]
     assert found(threads, checkpoint_id="2") == [("a", "inner", "2")]
+
+
+def test_checkpoints_are_found_by_what_their_metadata_mention(threads):
+    for checkpoint_id, metadata in (("1", '{"run": "x%"}'), ("2", '{"run": "X%"}'), ("3", '{"run": "x1"}')):
+        threads.put(replace(checkpoint("a", checkpoint_id), metadata=metadata))
+    assert found(threads, mentions='"x%"') == [("a", "", "1")]
 
 
 def test_a_task_that_runs_again_keeps_its_first_writes_and_its_latest_error(threads):
