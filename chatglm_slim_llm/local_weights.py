@@ -7,9 +7,11 @@ first use, once, in whatever thread that happens.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic_core import SchemaValidator, core_schema
 
 from chatglm_slim_llm.config import DEMO_MODEL, LoadOptions, Quantization
 from chatglm_slim_llm.llm_options import (
@@ -73,12 +75,11 @@ class LocalWeights(BaseModel):
         if name in load_names(type(self)) and value is not None:
             value = load_option(name, value)
             LoadOptions(**{name: value})
-        copy = self.model_copy()
         try:
-            type(self).__pydantic_validator__.validate_assignment(copy, name, value)
+            values, _, _ = _fields_of(type(self)).validate_assignment(dict(self.__dict__), name, value)
         except ValidationError as error:
             raise config_error(error, type(self)) from None
-        return getattr(copy, name)
+        return values[name]
 
     def load(self, progress: Progress | None = None) -> None:
         """Load the weights now; otherwise the first use does it.
@@ -131,3 +132,18 @@ class LocalWeights(BaseModel):
     def _tokenizer(self) -> ChatGLMTokenizer:
         """The model's tokenizer, without loading gigabytes of weights for it."""
         return self._weights_of(None).get_tokenizer(allow_download=self.allow_download)
+
+
+@cache
+def _fields_of(cls: type[BaseModel]) -> SchemaValidator:
+    """What checks the fields of a class one by one, with their own validators, and not the object as a whole.
+
+    Validators of the whole object may set fields, and complain of several together.
+    """
+    whole: Any = cls.__pydantic_core_schema__
+    shared = {each["ref"]: each for each in whole.get("definitions", ())}
+    schema, config = whole, None
+    while schema["type"] != "model-fields":
+        config = schema.get("config", config)
+        schema = shared[schema["schema_ref"]] if schema["type"] == "definition-ref" else schema["schema"]
+    return SchemaValidator(core_schema.definitions_schema(schema, list(shared.values())), config)

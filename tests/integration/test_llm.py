@@ -6,11 +6,12 @@ import asyncio
 import copy
 import pickle
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from langchain_core.caches import InMemoryCache
@@ -18,6 +19,7 @@ from langchain_core.exceptions import ContextOverflowError
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from chatglm_slim_llm import ChatGLMSlim, ChatGLMSlimLLM
 from chatglm_slim_llm.engine.sequence import READ_AHEAD
@@ -263,6 +265,57 @@ def test_an_option_that_is_set_later_is_read_as_one_that_is_given_at_once(monkey
     assert llm.callbacks is callbacks  # LangChain's own fields are left as they are
 
 
+class Careful(ChatGLMSlim):
+    """Of a user, with pydantic's validators; the one of the whole object sets an option, and looks at several."""
+
+    looked: int = 0
+
+    @field_validator("top_p")
+    @classmethod
+    def _not_too_wide(cls, value: float, info: ValidationInfo) -> float:
+        if value > 0.9 and info.data["temperature"] > 1:
+            raise ValueError("Too wide")
+        return round(value, 1)
+
+    @model_validator(mode="after")
+    def _settle(self) -> Self:
+        self.seed = 5
+        self.temperature = min(self.temperature, 1.5)
+        self.looked += 1
+        if self.max_tokens is not None and self.top_k > self.max_tokens:
+            raise ValueError("top_k is above max_tokens")
+        return self
+
+
+def test_a_validator_of_the_whole_object_may_set_options_and_runs_only_when_it_is_made() -> None:
+    llm = Careful(temperature=3, max_tokens=70)
+    assert (llm.seed, llm.temperature, llm.looked) == (5, 1.5, 1)
+    llm.max_tokens = 3  # as every pydantic object, unless its class has validate_assignment
+    assert (llm.max_tokens, llm.looked) == (3, 1)
+    with pytest.raises(ConfigError, match=r"^options is .*top_k is above max_tokens"):
+        Careful(max_tokens=3)
+
+
+def test_a_validator_of_one_field_reads_what_is_set_later_too() -> None:
+    llm = Careful(temperature=1.2)
+    llm.top_p = 0.88
+    assert llm.top_p == 0.9
+    with pytest.raises(ConfigError, match=r"^top_p is 1\.0: value error, too wide$"):
+        llm.top_p = 1.0
+    assert llm.top_p == 0.9
+
+
+def test_a_class_that_holds_others_of_its_kind_checks_options_too() -> None:
+    class Chained(ChatGLMSlim):
+        following: Chained | None = None
+
+    llm = Chained(following=Chained())
+    llm.top_k = 3
+    with pytest.raises(ConfigError, match=r"^fix_punctuation is 'perhaps': input should be a valid boolean"):
+        setattr(llm, "fix_punctuation", "perhaps")
+    assert (llm.top_k, llm.fix_punctuation) == (3, True)
+
+
 def test_defaults_come_from_the_environment_and_arguments_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATGLM_SLIM_MODEL", TINY)
     monkeypatch.setenv("CHATGLM_SLIM_QUANTIZATION", "int8")
@@ -364,20 +417,19 @@ async def test_abatch_keeps_the_order(llm: ChatGLMSlim) -> None:
     assert [reply.content for reply in replies[::2]] == [HELLO] * 3
 
 
-@pytest.mark.usefixtures("slow_steps")
 async def test_the_event_loop_runs_on_while_the_model_computes(llm: ChatGLMSlim) -> None:
-    ticks = 0
+    loop = asyncio.get_running_loop()
+    met: list[bool] = []
 
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await asyncio.sleep(0.002)
-            ticks += 1
+    def meet() -> None:
+        """Compute on only when the loop has come by."""
+        came = threading.Event()
+        loop.call_soon_threadsafe(came.set)
+        met.append(came.wait(10))
 
-    ticker = asyncio.create_task(tick())
-    await llm.ainvoke("你好", max_tokens=10)
-    ticker.cancel()
-    assert ticks > 20  # the model alone slept ten times 20 ms
+    with _on_each_step(llm, meet):
+        await llm.ainvoke("你好", max_tokens=5)
+    assert met == [True] * 5
 
 
 @pytest.mark.usefixtures("slow_steps")
