@@ -312,7 +312,7 @@ def test_a_class_that_holds_others_of_its_kind_checks_options_too() -> None:
     llm = Chained(following=Chained())
     llm.top_k = 3
     with pytest.raises(ConfigError, match=r"^fix_punctuation is 'perhaps': input should be a valid boolean"):
-        setattr(llm, "fix_punctuation", "perhaps")
+        llm.fix_punctuation = "perhaps"
     assert (llm.top_k, llm.fix_punctuation) == (3, True)
 
 
