@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 from craft_app import Running, running
+from textual.events import Key
 from textual.widgets import Input, Select, Static, Switch
 
 from tui.screens.key_edit import KeyEdit
@@ -72,6 +73,19 @@ async def test_the_language_changes_where_it_is_chosen(tmp_path):
         assert "搜索" in it.seen
         await it.press("f2")
         assert "设置" in it.seen
+
+
+@pytest.mark.parametrize("keys", [("f2", "f2"), ("f2", "escape"), ("f2", "ctrl+pagedown", "f2", "f2", "ctrl+pagedown")])
+async def test_keys_in_one_burst_open_and_close_the_settings(keys, tmp_path):
+    async with running(tmp_path) as it:
+        for _ in range(3):
+            for key in keys:
+                it.app.post_message(Key(key, None))
+            await it.pilot.pause(0.3)
+            while isinstance(it.app.screen, SettingsScreen):
+                await it.press("escape")
+        assert it.app.screen is it.app._chat
+        assert it.app._exception is None
 
 
 async def test_the_arrows_go_from_the_tabs_into_the_settings_and_back(tmp_path):

@@ -101,7 +101,7 @@ class SettingsScreen(ModalScreen[LoadedSettings]):
             page.scroll_home(animate=False)
         for row in self.query(SettingRow):
             if row.key == self._back_to:
-                row.query_one(".setting--field").focus()
+                row.take_keyboard()
         self._back_to = ""
 
     def _choices(self, key: str) -> Sequence[str]:

@@ -69,6 +69,7 @@ class SettingRow(Horizontal):
         self._said = Static("", classes="setting--said", markup=False)
         self._problem = Static("", classes="setting--problem", markup=False)
         self._origin = Static("", classes="setting--origin", markup=False)
+        self._field = self._new_field()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="setting--side"):
@@ -76,7 +77,7 @@ class SettingRow(Horizontal):
             yield self._origin
         with Vertical(classes="setting--main"):
             with Horizontal(classes="setting--line"):
-                yield self._field()
+                yield self._field
                 yield self._said
             yield self._problem
             yield Static(tr(explanations()[self.key]), classes="setting--help", markup=False)
@@ -91,14 +92,16 @@ class SettingRow(Horizontal):
         self._tell("")
         self._origin.update(origin(loaded, self.key))
         self._said.update((tr("on") if value else tr("off")) if isinstance(value, bool) else "")
-        field = self.query_one(".setting--field")
-        with self.prevent(Select.Changed, Switch.Changed, Input.Changed):
-            if isinstance(field, Input):
-                field.value = shown(value)
-            elif isinstance(field, (Switch, Select)):
-                field.value = value
+        wanted = shown(value) if isinstance(self._field, Input) else value
+        if self._field.value != wanted:
+            with self.prevent(Select.Changed, Switch.Changed, Input.Changed):
+                self._field.value = wanted
 
-    def _field(self) -> Widget:
+    def take_keyboard(self) -> None:
+        """Let the field have the keyboard."""
+        self._field.focus()
+
+    def _new_field(self) -> Input | Switch | Select[Any]:
         hint, value = hints()[self.key], self._loaded.settings.value(self.key)
         if hint is bool:
             return Switch(value, classes="setting--field", animate=False)
@@ -111,13 +114,13 @@ class SettingRow(Horizontal):
     @property
     def typed(self) -> object:
         """What stands in a field of text, as a value."""
-        return parsed(self.key, self.query_one(Input).value)
+        return parsed(self.key, self._field.value) if isinstance(self._field, Input) else self._field.value
 
     @property
     def is_typed(self) -> bool:
         """Whether a usable value stands in a field of text and was not taken yet."""
         now = self._loaded.settings.value(self.key)
-        return bool(self.query(Input)) and self.typed != now and self._usable(self.typed)
+        return isinstance(self._field, Input) and self.typed != now and self._usable(self.typed)
 
     @on(Input.Submitted)
     @on(events.DescendantBlur)
