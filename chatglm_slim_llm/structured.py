@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from operator import itemgetter
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_core.language_models import LanguageModelInput
-from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.messages import BaseMessage, BaseMessageChunk
+from langchain_core.output_parsers import BaseCumulativeTransformOutputParser, JsonOutputParser, PydanticOutputParser
 from langchain_core.output_parsers.base import BaseOutputParser
 from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser, PydanticToolsParser
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.utils.pydantic import is_basemodel_subclass
 
 from chatglm_slim_llm.errors import ConfigError
@@ -55,7 +56,7 @@ def structured(
     else:
         form = {"type": "json_object"} if schema is None else {"type": "json_schema", "json_schema": _named(schema)}
         model = llm.bind(response_format=form, **traced, **bound)
-        parser = PydanticOutputParser(pydantic_object=schema) if _is_class(schema) else JsonOutputParser()
+        parser = _ObjectParser(pydantic_object=schema) if _is_class(schema) else JsonOutputParser()
     return _with_raw(model, parser) if include_raw else model | parser
 
 
@@ -66,8 +67,8 @@ def _named(schema: Any) -> dict[str, Any]:
 
 def _calls_parser(schema: Any, name: str) -> BaseOutputParser[Any]:
     if _is_class(schema):
-        return PydanticToolsParser(tools=[schema], first_tool_only=True)
-    return JsonOutputKeyToolsParser(key_name=name, first_tool_only=True)
+        return _CallParser(tools=[schema], first_tool_only=True)
+    return _ArgumentsParser(key_name=name, first_tool_only=True)
 
 
 def _is_class(schema: Any) -> bool:
@@ -77,7 +78,68 @@ def _is_class(schema: Any) -> bool:
 def _with_raw(
     model: Runnable[LanguageModelInput, Any], parser: BaseOutputParser[Any]
 ) -> Runnable[LanguageModelInput, Any]:
-    parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    failed = RunnablePassthrough.assign(parsed=lambda _: None)
-    message = RunnableMap(raw=RunnablePassthrough())  # the model is the first step: only that gets a call's options
-    return model | message | parsed.with_fallbacks([failed], exception_key="parsing_error")
+    """The reply is parsed once it is whole, also where it is streamed: what is wrong with it is told beside it."""
+
+    def parsed(raw: BaseMessage, config: RunnableConfig) -> dict[str, Any]:
+        try:
+            return _beside(raw, parser.invoke(raw, config))
+        except Exception as error:  # a validator of the schema may raise anything
+            return _beside(raw, None, error)
+
+    async def aparsed(raw: BaseMessage, config: RunnableConfig) -> dict[str, Any]:
+        try:
+            return _beside(raw, await parser.ainvoke(raw, config))
+        except Exception as error:
+            return _beside(raw, None, error)
+
+    return model | RunnableLambda(parsed, aparsed)  # the model is the first step: only that gets a call's options
+
+
+def _beside(raw: BaseMessage, parsed: Any, error: Exception | None = None) -> dict[str, Any]:
+    return {"raw": raw, "parsed": parsed, "parsing_error": error}
+
+
+class _ToTheEnd(BaseCumulativeTransformOutputParser[Any]):
+    """Streams what can be read so far, as LangChain's parsers do, and at the end is as strict as ``invoke``.
+
+    Those leave out what they cannot read, also when nothing more is to come.
+    """
+
+    def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:
+        last = whole = None
+        for chunk in input:
+            whole = _joined(whole, chunk)
+            if (parsed := self.parse_result([whole], partial=True)) not in (None, last):
+                yield (last := parsed)
+        if whole is not None and (parsed := self.parse_result([whole])) not in (None, last):
+            yield parsed
+
+    async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:
+        last = whole = None
+        async for chunk in input:
+            whole = _joined(whole, chunk)
+            if (parsed := await self.aparse_result([whole], partial=True)) not in (None, last):
+                yield (last := parsed)
+        if whole is not None and (parsed := await self.aparse_result([whole])) not in (None, last):
+            yield parsed
+
+
+def _joined(whole: Generation | None, chunk: str | BaseMessage) -> Generation:
+    """What has come so far; a model that does not stream gives one message that is no chunk."""
+    if not isinstance(chunk, BaseMessage):
+        return Generation(text=chunk if whole is None else whole.text + chunk)
+    if isinstance(whole, ChatGeneration) and isinstance(whole.message, BaseMessageChunk):
+        return ChatGeneration(message=whole.message + chunk)
+    return ChatGeneration(message=chunk)
+
+
+class _ObjectParser(_ToTheEnd, PydanticOutputParser[Any]):
+    """An object from the text of a reply."""
+
+
+class _CallParser(_ToTheEnd, PydanticToolsParser):
+    """An object from the arguments of a call."""
+
+
+class _ArgumentsParser(_ToTheEnd, JsonOutputKeyToolsParser):
+    """The arguments of a call."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
+from langchain_core.exceptions import OutputParserException
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from chatglm_slim_llm import ChatGLMSlim
 from chatglm_slim_llm.errors import ChatGLMSlimError, ConfigError, ReplyTooShortError
@@ -109,3 +112,82 @@ def test_an_object_that_validators_refuse_is_an_error_beside_its_message(llm: Ch
     assert result["parsed"] is None
     assert "too young" in str(result["parsing_error"])
     assert result["raw"].content == '{"name": "Bob", "age": 7}'
+
+
+# --- in pieces ---
+
+
+class Never(BaseModel):
+    """What a validator refuses, whatever it is."""
+
+    age: int
+
+    @field_validator("age")
+    @classmethod
+    def _refuse(cls, value: int) -> int:
+        raise ValueError(f"{value} is refused")
+
+
+class Few(BaseModel):
+    """What a validator takes at first, while it comes."""
+
+    names: list[str]
+
+    @field_validator("names")
+    @classmethod
+    def _few(cls, names: list[str]) -> list[str]:
+        if len(names) > 1:
+            raise ValueError("too many")
+        return names
+
+
+METHODS = [("json_schema", OutputParserException), ("json_mode", OutputParserException)]
+METHODS += [("function_calling", ValidationError)]
+
+
+async def _pieces(chain: Any, question: str, *, is_async: bool) -> list[Any]:
+    return [each async for each in chain.astream(question)] if is_async else list(chain.stream(question))
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["stream", "astream"])
+@pytest.mark.parametrize(("method", "error"), METHODS, ids=[method for method, _ in METHODS])
+async def test_what_validators_refuse_is_the_same_error_in_pieces(
+    method: Any, error: type[Exception], is_async: bool, llm: ChatGLMSlim
+) -> None:
+    chain = llm.with_structured_output(Never, method=method)
+    with pytest.raises(error, match="refused") as whole:
+        chain.invoke(QUESTION)
+    with pytest.raises(error, match="refused") as in_pieces:
+        await _pieces(chain, QUESTION, is_async=is_async)
+    assert str(in_pieces.value) == str(whole.value)
+    with_raw: Any = llm.with_structured_output(Never, method=method, include_raw=True)
+    result = reduce(add, await _pieces(with_raw, QUESTION, is_async=is_async))
+    assert (result["parsed"], type(result["parsing_error"])) == (None, error)
+    assert "refused" in str(result["parsing_error"])
+    assert result["raw"].usage_metadata["output_tokens"] > 3
+
+
+@pytest.mark.parametrize(("method", "error"), METHODS, ids=[method for method, _ in METHODS])
+def test_what_was_valid_while_it_came_is_an_error_if_the_whole_is_not(
+    method: Any, error: type[Exception], llm: ChatGLMSlim
+) -> None:
+    came: list[Few] = []
+    pieces: Any = llm.with_structured_output(Few, method=method).stream("The guests: Ann, Bob.")
+    with pytest.raises(error, match="too many"):
+        came.extend(pieces)
+    assert came
+    assert all(len(piece.names) < 2 for piece in came)
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["stream", "astream"])
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+async def test_a_dict_comes_as_far_as_it_is_written_and_whole_where_nothing_is_streamed(
+    method: Any, is_async: bool, llm: ChatGLMSlim
+) -> None:
+    pieces = await _pieces(llm.with_structured_output(SCHEMA, method=method), QUESTION, is_async=is_async)
+    assert {"name": "Bob"} in pieces
+    assert pieces[-1] == BOB
+    whole = ChatGLMSlim(model="demo", device="cpu", temperature=0, disable_streaming=True)
+    for schema, wanted in ((SCHEMA, BOB), (Person, Person(name="Bob", age=7))):
+        chain = whole.with_structured_output(schema, method=method)
+        assert await _pieces(chain, QUESTION, is_async=is_async) == [wanted]
