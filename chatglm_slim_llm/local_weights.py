@@ -76,10 +76,10 @@ class LocalWeights(BaseModel):
             value = load_option(name, value)
             LoadOptions(**{name: value})
         try:
-            values, _, _ = _fields_of(type(self)).validate_assignment(dict(self.__dict__), name, value)
+            checked: Any = _fields_of(type(self)).validate_assignment(dict(self.__dict__), name, value)
         except ValidationError as error:
             raise config_error(error, type(self)) from None
-        return values[name]
+        return checked[0][name]
 
     def load(self, progress: Progress | None = None) -> None:
         """Load the weights now; otherwise the first use does it.
