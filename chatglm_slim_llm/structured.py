@@ -100,28 +100,28 @@ def _beside(raw: BaseMessage, parsed: Any, error: Exception | None = None) -> di
 
 
 class _ToTheEnd(BaseCumulativeTransformOutputParser[Any]):
-    """Streams what can be read so far, as LangChain's parsers do, and at the end is as strict as ``invoke``.
+    """Streams what can be read so far, and ends with the error of ``invoke`` where the whole cannot be.
 
-    Those leave out what they cannot read, also when nothing more is to come.
+    LangChain's parsers leave out what they cannot read, also when nothing more is to come.
     """
 
     def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:
-        last = whole = None
+        last = whole = parsed = None
         for chunk in input:
             whole = _joined(whole, chunk)
             if (parsed := self.parse_result([whole], partial=True)) not in (None, last):
                 yield (last := parsed)
-        if whole is not None and (parsed := self.parse_result([whole])) not in (None, last):
-            yield parsed
+        if whole is not None and parsed is None:
+            self.parse_result([whole])  # says why
 
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:
-        last = whole = None
+        last = whole = parsed = None
         async for chunk in input:
             whole = _joined(whole, chunk)
             if (parsed := await self.aparse_result([whole], partial=True)) not in (None, last):
                 yield (last := parsed)
-        if whole is not None and (parsed := await self.aparse_result([whole])) not in (None, last):
-            yield parsed
+        if whole is not None and parsed is None:
+            await self.aparse_result([whole])
 
 
 def _joined(whole: Generation | None, chunk: str | BaseMessage) -> Generation:
