@@ -75,6 +75,8 @@ class ReplyFinished(Message):
     sources: tuple[Source, ...] = ()
     dropped_rounds: int = 0
     """How many of the oldest rounds did not fit before the model."""
+    is_saved: bool = True
+    """Whether it is in the history file; else that is tried again until it is, or until the program ends."""
 
 
 @dataclass
@@ -83,6 +85,14 @@ class ReplyFailed(Message):
 
     message_id: int
     reason: str
+    is_saved: bool = True
+
+
+@dataclass
+class ReplySaved(Message):
+    """A reply that had ended and was not saved is in the history file now."""
+
+    message_id: int
 
 
 @dataclass

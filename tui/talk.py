@@ -6,12 +6,21 @@ Every method that reads or writes raises ``StorageError`` if the history file fa
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from chatglm_slim_llm.config import GenerationOptions
 from chatglm_slim_llm.hosting.assistant import Request, ToolUse
 from chatglm_slim_llm.hosting.turns import system_of, turns_of, with_attachments
-from chatglm_slim_llm.storage import Attachment, ChatSettings, Conversation, ConversationStore, Message
+from chatglm_slim_llm.storage import (
+    Attachment,
+    ChatSettings,
+    Conversation,
+    ConversationStore,
+    Figures,
+    FinishReason,
+    Message,
+    Source,
+)
 from tui.language import tr
 from tui.notes import Notes
 from tui.reasons import told
@@ -31,6 +40,16 @@ class LiveReply:
     """Whether what came last is text."""
     uses: dict[str, ToolUse] = field(default_factory=dict)
     """What it did with tools so far, by what tells one use from the others."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a reply ended, and what it rests on."""
+
+    reason: FinishReason
+    failure: str = ""
+    figures: Figures | None = None
+    sources: Sequence[Source] = ()
 
 
 @dataclass(frozen=True)
@@ -58,6 +77,8 @@ class Talk:
         self.reply: LiveReply | None = None
         self.edited: Message | None = None
         """The question that the next prompt takes the place of."""
+        self._unsaved: dict[int, tuple[LiveReply, Ending]] = {}
+        """Replies that have ended and are not in the history file, as it could not be written."""
         self._path: Path | None = None
         self.notes = Notes()
         self.tools_off: Collection[str] = ()
@@ -106,9 +127,15 @@ class Talk:
             self._path = (
                 Path([], {})
                 if here is None
-                else Path(self._store.messages(here), self._store.attachments_of_path(here))
+                else Path([*map(self._as_it_ended, self._store.messages(here))], self._store.attachments_of_path(here))
             )
         return self._path
+
+    def _as_it_ended(self, message: Message) -> Message:
+        if (unsaved := self._unsaved.get(message.id)) is None:
+            return message
+        reply, end = unsaved
+        return replace(message, content=reply.text, finish_reason=end.reason, failure=end.failure, figures=end.figures)
 
     def message(self, message_id: int) -> Message | None:
         """A message of the path."""
@@ -149,11 +176,18 @@ class Talk:
         self.look_again()
         return self._live(answer, question)
 
-    def finished(self) -> LiveReply | None:
-        """The reply is complete, or has failed; returns which it was."""
+    def finished(self, end: Ending, *, is_saved: bool) -> LiveReply | None:
+        """The reply is complete, or has failed; returns which it was. What is not saved is remembered."""
         reply, self.reply = self.reply, None
+        if reply is not None and not is_saved:
+            self._unsaved[reply.message_id] = reply, end
         self.look_again()
         return reply
+
+    def saved(self, message_id: int) -> None:
+        """A reply that was not saved is in the history file now."""
+        self._unsaved.pop(message_id, None)
+        self.look_again()
 
     def _live(self, answer: Message, question: Message) -> LiveReply:
         self.reply = LiveReply(answer.id, answer.conversation_id, question.id)
@@ -194,6 +228,8 @@ class Talk:
         variants = self._store.variant_counts(conversation_id)
         sources = self._store.sources_of_path(conversation_id)
         uses = self._store.tool_uses_of_path(conversation_id)
+        for message_id, (reply, end) in self._unsaved.items():
+            sources[message_id], uses[message_id] = list(end.sources), list(reply.uses.values())
         for message in self.path.messages:
             entry = Entry(
                 message.id,

@@ -33,11 +33,14 @@ from tui.messages import (
     ReplyFailed,
     ReplyFinished,
     ReplyNotice,
+    ReplySaved,
     SaveFailed,
     ToolStep,
 )
 
 _POLL_S = 0.05
+_AGAIN_S = 1.0
+"""A reply that could not be saved is tried again after this."""
 
 
 @dataclass
@@ -81,8 +84,10 @@ class ModelWorker:
         self._model: _Model | None = None
         self._reply: _Reply | None = None
         self._threads: list[threading.Thread] = []
+        self._savers: list[threading.Thread] = []
+        """Those that another model need not wait for: they hold none."""
         self._starting = threading.Lock()
-        self._closed = False
+        self._is_closing = threading.Event()
         self._counter = Counter(self._count, self._start)
 
     @property
@@ -134,14 +139,15 @@ class ModelWorker:
 
     def close(self, timeout_s: float = 0.5) -> bool:
         """Stop everything; returns whether all threads ended in time."""
-        self._closed = True
+        self._is_closing.set()
         self.stop()
         self.answer_download(False)
         self._start(self._assistant.close)  # a process of the model's own is killed: nothing is left to wait for
         deadline = time.monotonic() + timeout_s
-        for thread in self._threads:
+        threads = [*self._threads, *self._savers]
+        for thread in threads:
             thread.join(max(deadline - time.monotonic(), 0))
-        return not any(thread.is_alive() for thread in self._threads)
+        return not any(thread.is_alive() for thread in threads)
 
     def _start(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, name=target.__name__.strip("_"), daemon=True)
@@ -151,7 +157,7 @@ class ModelWorker:
             thread.start()
 
     def _post(self, message: Message) -> None:
-        if not self._closed:
+        if not self._is_closing.is_set():
             self._post_message(message)
 
     # --- loading
@@ -179,7 +185,7 @@ class ModelWorker:
             self._post_of(model, ModelReady(facts))
 
     def _report(self, model: _Model, what: str, done_bytes: int, total_bytes: int) -> None:
-        if self._closed or model.is_cancelled.is_set():
+        if self._is_closing.is_set() or model.is_cancelled.is_set():
             raise _declined()
         self._post_of(model, ModelLoading(what, done_bytes, total_bytes))
 
@@ -192,7 +198,7 @@ class ModelWorker:
         for thread in others:  # two models may not fit into memory side by side
             thread.join()
         before.close()
-        if model is self._model and not self._closed:
+        if model is self._model and not self._is_closing.is_set():
             self._load(model)
         else:
             model.facts.set_exception(_declined())
@@ -209,17 +215,34 @@ class ModelWorker:
                     return
                 reason = "cancelled"
             last = reply.last_piece
-            answer.finish(reason, figures=last.figures, sources=last.sources)
-        self._post(ReplyFinished(reply.message_id, reason, last.figures, last.sources, last.dropped_rounds))
-        if not self._closed and reply.model.facts.done() and not reply.model.facts.exception():
+            is_saved = answer.finish(reason, figures=last.figures, sources=last.sources)
+        ended = ReplyFinished(reply.message_id, reason, last.figures, last.sources, last.dropped_rounds, is_saved)
+        self._post_end(reply, ended, is_saved=is_saved)
+        if not self._is_closing.is_set() and reply.model.facts.done() and not reply.model.facts.exception():
             self._reload(reply.model)
 
     def _fail(self, reply: _Reply, reason: str) -> None:
-        reply.answer.finish("error", failure=reason)
+        is_saved = reply.answer.finish("error", failure=reason)
         facts = reply.model.facts
         if facts.done() and not facts.exception() and not reply.model.assistant.is_loaded():
             self._post_of(reply.model, ModelFailed(reason))
-        self._post(ReplyFailed(reply.message_id, reason))
+        self._post_end(reply, ReplyFailed(reply.message_id, reason, is_saved), is_saved=is_saved)
+
+    def _post_end(self, reply: _Reply, ended: Message, *, is_saved: bool) -> None:
+        self._post(ended)
+        if not is_saved:
+            saver = threading.Thread(target=self._save_later, args=(reply.answer,), name="save_later", daemon=True)
+            self._savers = [*(each for each in self._savers if each.is_alive()), saver]
+            saver.start()
+
+    def _save_later(self, answer: GrowingAnswer) -> None:
+        """Try until it is saved; the last time when the program ends."""
+        is_over = False
+        while not is_over:
+            is_over = self._is_closing.wait(_AGAIN_S)
+            if answer.save_again():
+                self._post(ReplySaved(answer.message_id))
+                return
 
     def _reload(self, model: _Model) -> None:
         """A process that did not heed a stop was ended: have the model back before the next question."""

@@ -30,6 +30,7 @@ class GrowingAnswer:
         self._uses: dict[str, ToolUse] = {}
         self._is_over = threading.Event()
         self._is_failing = False
+        self._last_word: Callable[[], object] = _nothing
         self._thread = threading.Thread(target=self._keep_saving, name="save", daemon=True)
 
     def __enter__(self) -> Self:
@@ -54,8 +55,8 @@ class GrowingAnswer:
         failure: str = "",
         figures: Figures | None = None,
         sources: Sequence[Source] = (),
-    ) -> None:
-        """Save all of it, and why it ended; what it says is on disk when this returns, unless that failed."""
+    ) -> bool:
+        """Save all of it, and why it ended; returns whether it is on disk, else ``save_again`` may be called."""
         self._end()
         self._is_failing = False  # the last word is said again
         text = "".join(self._parts)
@@ -67,7 +68,12 @@ class GrowingAnswer:
             if is_there and self._uses:
                 self._save_uses(self._uses)
 
-        self._try(save)
+        self._last_word = save
+        return self._try(save)
+
+    def save_again(self) -> bool:
+        """Try once more to save what ``finish`` could not, and say nothing if that fails again."""
+        return self._try(self._last_word)
 
     def _end(self) -> None:
         self._is_over.set()
@@ -96,3 +102,7 @@ class GrowingAnswer:
             return False
         self._is_failing = False
         return True
+
+
+def _nothing() -> None:
+    """What there is to save before the end."""

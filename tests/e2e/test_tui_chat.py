@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from scripted_assistant import DONE, ScriptedAssistant
@@ -19,12 +19,16 @@ from textual.selection import Selection
 from textual.widget import Widget
 from waiting import wait_until
 
+import tui.app
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.errors import CheckpointFormatError, StorageError
 from chatglm_slim_llm.hosting.assistant import Piece
 from chatglm_slim_llm.storage import ConversationStore
+from tui import worker
 from tui.app import ChatApp
+from tui.messages import ConversationChosen
 from tui.plugin_list import PluginList
+from tui.screens.chat import _LOOK_S
 from tui.screens.download import Download
 from tui.settings import LoadedSettings, Settings, load
 from tui.widgets.conversation import Conversation
@@ -136,7 +140,9 @@ async def chatting(
         async with app.run_test(size=size) as pilot:
             await pilot.pause()
             yield Chat(app, pilot, store, model)
-        assert app.threads_ended
+        for thread in app._worker._threads:  # the app itself waits half a second, which is little on a busy machine
+            thread.join(10)
+            assert not thread.is_alive(), thread.name
 
 
 def asked(model: ScriptedAssistant) -> list[list[tuple[str, str]]]:
@@ -260,7 +266,8 @@ async def test_typing_is_possible_and_stop_works_while_the_model_loads(tmp_path)
         await chat.until(lambda: chat.status == "ready")
 
 
-async def test_the_model_loads_by_itself_once_the_keyboard_rests(tmp_path):
+async def test_the_model_loads_by_itself_once_the_keyboard_rests(tmp_path, monkeypatch):
+    monkeypatch.setattr(tui.app, "_IDLE_BEFORE_LOADING_S", 3)
     async with chatting(tmp_path) as chat:
         assert chat.model.loads == 0
         await chat.until(lambda: chat.model.loads)
@@ -302,10 +309,11 @@ async def test_a_question_that_cannot_be_read_again_fails_and_does_not_keep_the_
             patch.setattr(chat.store, "messages", damaged)
             await chat.send("q")
             await chat.until(lambda: chat.said[-1:] == [("assistant", "", "history.db is damaged; move it away")])
+            await chat.pilot.pause(2.5 * _LOOK_S)  # the file is looked at meanwhile, and cannot be read
+            assert chat.said[-1:] == [("assistant", "", "history.db is damaged; move it away")]
         chat.model.say("fine", DONE)
         await chat.send("again")
-        await chat.until(lambda: chat.is_done)
-        assert chat.said[-1] == ("assistant", "fine", "")
+        await chat.until(lambda: chat.said[-1] == ("assistant", "fine", ""))
         assert "still being written" not in chat.told
 
 
@@ -339,11 +347,44 @@ async def test_a_reply_that_cannot_be_saved_is_shown_all_the_same(tmp_path, monk
         def full(*_args: object, **_options: object) -> None:
             raise StorageError("history.db cannot grow; make room")
 
-        monkeypatch.setattr(chat.store, "update", full)
+        with monkeypatch.context() as patch:
+            patch.setattr(chat.store, "update", full)
+            chat.model.say("shown", DONE)
+            await chat.send("q")
+            await chat.until(lambda: "cannot grow" in chat.told)
+            await chat.until(lambda: chat.said[1] == ("assistant", "shown", ""))
+            figures = chat.find(Conversation).entries[1].figures
+            await chat.pilot.pause(2.5 * _LOOK_S)
+            assert chat.said[1] == ("assistant", "shown", "")
+            await chat.pilot.press("ctrl+n")
+            assert chat.said == []
+            chat.app.screen.post_message(ConversationChosen(chat.store.conversations()[0].id))
+            await chat.until(lambda: chat.said == [("user", "q", ""), ("assistant", "shown", "")])
+            assert chat.find(Conversation).entries[1].figures == figures
+            assert chat.store.messages(1)[1].content == ""
+        await chat.until(lambda: chat.store.messages(1)[1].content == "shown")  # there is room again
+        assert chat.store.messages(1)[1].finish_reason == "stop"
+        await chat.until(lambda: not chat.app._chat.pane.talk._unsaved)
+
+
+async def test_a_reply_that_could_not_be_saved_is_tried_once_more_when_one_quits(tmp_path, monkeypatch):
+    update = ConversationStore.update
+
+    def full(self: ConversationStore, *args: Any, **options: Any) -> bool:
+        if is_full:
+            raise StorageError("history.db cannot grow; make room")
+        return update(self, *args, **options)
+
+    is_full = True
+    monkeypatch.setattr(ConversationStore, "update", full)
+    monkeypatch.setattr(worker, "_AGAIN_S", 600)
+    async with chatting(tmp_path) as chat:
         chat.model.say("shown", DONE)
         await chat.send("q")
-        await chat.until(lambda: "cannot grow" in chat.told)
-        await chat.until(lambda: chat.said[1][1] == "shown")
+        await chat.until(lambda: chat.is_done and "cannot grow" in chat.told)
+        is_full = False
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        assert [message.content for message in store.messages(1)] == ["q", "shown"]
 
 
 async def test_a_new_conversation_leaves_the_old_one_in_the_history(tmp_path):

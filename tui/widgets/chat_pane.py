@@ -30,6 +30,7 @@ from tui.messages import (
     ReplyFailed,
     ReplyFinished,
     ReplyNotice,
+    ReplySaved,
     SaveFailed,
     TalkChanged,
     ToolsInUse,
@@ -38,7 +39,7 @@ from tui.messages import (
 )
 from tui.pieces import Pieces
 from tui.reasons import told
-from tui.talk import LiveReply, Talk
+from tui.talk import Ending, LiveReply, Talk
 from tui.telling import complain, tell, tried
 from tui.transcript import ending, figures_line, tokens
 from tui.widgets.conversation import Conversation, Entry, LinkChosen
@@ -88,7 +89,7 @@ class ChatPane(Vertical):
         tried(self, partial(self.talk.open, conversation_id))
         if at is not None:
             self._show_branch_of(at)
-        self.show(at=at, words=words)
+        self._show(tried(self, self.talk.entries) or [], at=at, words=words)
         self._take_up_draft()
 
     def _show_branch_of(self, message_id: int) -> None:
@@ -100,8 +101,14 @@ class ChatPane(Vertical):
             tried(self, lambda: self.talk.show_branch_of(message_id))
 
     def show(self, *, at: int | None = None, words: str = "") -> None:
-        """Read the conversation from the history and show it, from a message on where one is given."""
-        entries = tried(self, self.talk.entries) or []
+        """Read the conversation from the history and show it, from a message on where one is given.
+
+        Where it cannot be read, that is told and what is shown stays.
+        """
+        if (entries := tried(self, self.talk.entries)) is not None:
+            self._show(entries, at=at, words=words)
+
+    def _show(self, entries: Sequence[Entry], *, at: int | None, words: str = "") -> None:
         self._find_bar.close()
         self.conversation.show(entries, at=at, words=words)
         self._show_welcome(not entries)
@@ -117,9 +124,9 @@ class ChatPane(Vertical):
         """Another window may have written: show it without moving what is being read."""
         if self.talk.conversation_id is None or self.talk.is_replying_here:
             return
-        entries = tried(self, self.talk.entries, is_quiet=True) or []
-        if _seen(entries) != _seen(self.conversation.entries):
-            self.show(at=None if self.conversation.is_following else self.conversation.top_id)
+        entries = tried(self, self.talk.entries, is_quiet=True)
+        if entries is not None and _seen(entries) != _seen(self.conversation.entries):
+            self._show(entries, at=None if self.conversation.is_following else self.conversation.top_id)
             self.count()
 
     def keep_draft(self, *, waits: bool = True) -> None:
@@ -266,8 +273,11 @@ class ChatPane(Vertical):
         return True
 
     def _fail_early(self, message_id: int, reason: str) -> None:
-        tried(self, lambda: self._store.update(message_id, "", finish_reason="error", failure=reason), is_quiet=True)
-        self.post_message(ReplyFailed(message_id, reason))
+        def save() -> bool:
+            return self._store.update(message_id, "", finish_reason="error", failure=reason)
+
+        is_saved = tried(self, save, is_quiet=True) is not None
+        self.post_message(ReplyFailed(message_id, reason, is_saved))
 
     def _tell_busy(self) -> None:
         tell(self, tr("The answer is still being written. Press Escape to stop it, or send when it is done."))
@@ -294,7 +304,8 @@ class ChatPane(Vertical):
     def _finish(self, event: ReplyFinished) -> None:
         self._take_pieces()
         self.tools.end()
-        self.talk.finished()
+        end = Ending(event.finish_reason, figures=event.figures, sources=event.sources)
+        self.talk.finished(end, is_saved=event.is_saved)
         figures = figures_line(event.figures)
         self.conversation.finish(event.message_id, ending(event.finish_reason), figures=figures, sources=event.sources)
         self._tell_state(tr("ready"))
@@ -306,7 +317,7 @@ class ChatPane(Vertical):
     def _fail(self, event: ReplyFailed) -> None:
         self._take_pieces()
         self.tools.end()
-        reply = self.talk.finished()
+        reply = self.talk.finished(Ending("error", event.reason), is_saved=event.is_saved)
         self.conversation.finish(event.message_id, told(event.reason), is_error=True)
         self._tell_state("")
         is_here = reply is not None and reply.conversation_id == self.talk.conversation_id
@@ -340,6 +351,10 @@ class ChatPane(Vertical):
     @on(SaveFailed)
     def _report_save(self, event: SaveFailed) -> None:
         complain(self, event.reason, tr("Not saved"))
+
+    @on(ReplySaved)
+    def _forget_unsaved(self, event: ReplySaved) -> None:
+        self.talk.saved(event.message_id)
 
     # --- what is being typed
 
