@@ -35,7 +35,8 @@ if MACHINE in {"x86_64", "amd64"}:
     MACROS = [("CHATGLM_X86", None)]
     SETS |= {"avx2": AVX2, "avxvnni": [*AVX2, "-mavxvnni"]}
     SETS |= {"avx512": [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"]}
-NEWER_THAN_SOME_COMPILERS = {"avxvnni"}  # GCC before 11; the library does without what they do not know
+# GCC before 11, binutils before 2.36; the library does without what they do not know. An instruction of each.
+NEWER_THAN_SOME_COMPILERS = {"avxvnni": "%{vex%} vpdpbusd %%ymm0, %%ymm0, %%ymm0"}
 if MACHINE in {"aarch64", "arm64"}:
     MACROS = [("CHATGLM_ARM", None)]
     SETS |= {"neon": ["-march=armv8.2-a+dotprod"]}
@@ -50,17 +51,32 @@ class BuildNative(build_ext):
         def compile_one(source: str) -> list[str]:
             flags = [*FLAGS, *SETS.get(Path(source).stem, [])]
             places = {"output_dir": self.build_temp, "depends": ext.depends}
-            try:
-                return self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
-            except CompileError:
-                if Path(source).stem in NEWER_THAN_SOME_COMPILERS:
-                    return []
-                raise
+            return self.compiler.compile([source], macros=ext.define_macros, extra_postargs=flags, **places)
 
+        unknown = {name for name in NEWER_THAN_SOME_COMPILERS if name in SETS and not self._knows(name)}
+        sources = [source for source in ext.sources if Path(source).stem not in unknown]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            objects = [name for names in pool.map(compile_one, ext.sources) for name in names]
+            objects = [name for names in pool.map(compile_one, sources) for name in names]
         target = self.get_ext_fullpath(ext.name)
         self.compiler.link_shared_object(objects, target, extra_postargs=LINK, target_lang="c++")
+
+    def _knows(self, name: str) -> bool:
+        """Whether the compiler has the flags of an instruction set, and its assembler the instructions.
+
+        Raises:
+            CompileError: it compiles nothing at all, for whatever reason.
+        """
+        probe = Path(self.build_temp, "probe.cpp")
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_text("")
+        self.compiler.compile([str(probe)], output_dir=self.build_temp, extra_postargs=FLAGS)
+        probe.write_text(f'void probe() {{ asm("{NEWER_THAN_SOME_COMPILERS[name]}" :); }}\n')
+        try:
+            self.compiler.compile([str(probe)], output_dir=self.build_temp, extra_postargs=[*FLAGS, *SETS[name]])
+        except CompileError:
+            self.warn(f"the compiler does not know {name}; the kernels are built without it")
+            return False
+        return True
 
     def get_ext_filename(self, fullname: str) -> str:
         """One name for every Python and system: nobody imports the library, it is loaded by its path."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import gzip
 import io
+import os
+import platform
+import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -14,6 +19,11 @@ import pytest
 from release import contents
 from release.build import BuildError, export, level_times, refuse_changes
 
+ROOT = Path(__file__).parents[2]
+needs_compiler = pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() != "x86_64" or shutil.which("c++") is None,
+    reason="AVX is for x86, and what is built there takes a compiler",
+)
 TRACKED = [
     "README.md",
     "chatglm_slim_llm/__init__.py",
@@ -52,6 +62,49 @@ def write_wheel(folder, names=WHEEL, *, tag="py3-none-linux_x86_64", metadata=ME
         for name in names:
             archive.writestr(name, "")
     return path
+
+
+COMPILER = """#!/bin/sh
+case "$*" in
+    *{words}*) {then} ;;
+    *) exec {compiler} "$@" ;;
+esac
+"""
+
+
+@pytest.fixture
+def kernels(tmp_path) -> Path:
+    """A folder with our setup.py and sources that compile in no time."""
+    folder = tmp_path / "kernels"
+    native = folder / "chatglm_slim_llm" / "kernels" / "native"
+    native.mkdir(parents=True)
+    for source in (ROOT / "chatglm_slim_llm" / "kernels" / "native").glob("*.cpp"):
+        (native / source.name).write_text(
+            f'extern "C" __attribute__((visibility("default"))) void {source.stem}() {{}}'
+        )
+    shutil.copy(ROOT / "setup.py", folder)
+    return folder
+
+
+def built(folder: Path, compiler: str = "c++") -> tuple[set[str], str]:
+    """The sources that are in the library, and what the build says."""
+    out = folder.with_name(f"built by {Path(compiler).name}")
+    words = [sys.executable, "setup.py", "-q", "build_ext", f"--build-lib={out}", f"--build-temp={out}"]
+    environ = {**os.environ, "CC": compiler, "CXX": compiler}
+    said = subprocess.run(words, cwd=folder, env=environ, capture_output=True, text=True, check=True).stderr
+    library = out / "chatglm_slim_llm" / "kernels" / "_native.so"
+    if not library.is_file():
+        return set(), said
+    held = ctypes.CDLL(str(library))
+    return {path.stem for path in folder.rglob("*.cpp") if hasattr(held, path.stem)}, said
+
+
+def compiler(folder: Path, words: str, then: str) -> str:
+    """The machine's compiler, which does something else where its words hold these."""
+    path = folder / "compiler"
+    path.write_text(COMPILER.format(words=words, then=then, compiler=shutil.which("c++")))
+    path.chmod(0o755)
+    return str(path)
 
 
 def git(folder, *arguments):
@@ -104,6 +157,27 @@ def test_metadata_that_an_index_would_refuse_are_said(tmp_path):
     (fault,) = contents.faults(wheel, TRACKED, PROJECT, "1.0")
     assert "METADATA is not as it should be" in fault
     assert "free" in fault
+
+
+@needs_compiler
+def test_what_a_compiler_does_not_know_is_left_out_of_the_library(kernels, tmp_path):
+    older = compiler(tmp_path, "-mavxvnni", "echo unrecognized option >&2; exit 1")
+    assert built(kernels, older)[0] == {"api", "portable", "avx2", "avx512"}
+    assert built(kernels)[0] == {"api", "portable", "avx2", "avx512", "avxvnni"}
+
+
+@needs_compiler
+@pytest.mark.parametrize("what", ["a mistake", "a kill"])
+def test_a_library_is_not_built_without_a_source_that_its_compiler_could_read(kernels, tmp_path, what):
+    if what == "a mistake":
+        (kernels / "chatglm_slim_llm" / "kernels" / "native" / "avxvnni.cpp").write_text("mistake")
+    found, said = built(kernels, compiler(tmp_path, "avxvnni.cpp", "kill -9 $$") if what == "a kill" else "c++")
+    assert found == set()
+    assert 'building extension "chatglm_slim_llm.kernels._native" failed' in said
+
+
+def test_without_a_compiler_nothing_is_built_and_no_error_made_of_it(kernels):
+    assert built(kernels, "no-such-compiler")[0] == set()
 
 
 @pytest.mark.parametrize(("file", "shown"), [("kept.txt", " M kept.txt"), ("new.txt", "?? new.txt")])
