@@ -113,7 +113,9 @@ def test_quitting_in_the_middle_of_loading_is_quick_and_leaves_no_process(tmp_pa
         say(screen, "Tell me about ChatGLM")
         screen.until(lambda text: screen.children())
         processes = screen.children()
-        assert screen.quit() < 5  # about one second on an idle machine
+        for pid in processes:
+            os.kill(pid, signal.SIGSTOP)  # it would never be ready
+        assert screen.quit() < 30  # about one second on an idle machine
         assert screen.process.exitstatus == 0
         assert are_gone(processes)
 
@@ -178,6 +180,27 @@ def test_alt_and_enter_begin_a_line_and_the_editor_writes_the_rest(tmp_path):
         screen.quit()
 
 
+@pytest.mark.parametrize("key", ["\x03", "\x1c"])
+def test_what_ends_programs_is_the_editors_own_while_it_is_there(tmp_path, key):
+    editor = tmp_path / "editor.sh"
+    editor.write_text(
+        '#!/bin/sh\ntrap "printf caught > /dev/tty" INT QUIT\nprintf "in the editor" > /dev/tty\n'
+        'read answer < /dev/tty || read answer < /dev/tty\nprintf "edited" > "$1"\n'
+    )
+    editor.chmod(0o700)
+    with terminal(tmp_path, *DEMO, environ={"EDITOR": str(editor)}) as screen:
+        screen.until_shown(READY)
+        screen.send("\x07")
+        screen.until_shown("in the editor")
+        screen.send(key)
+        screen.until_shown("caught")
+        screen.send("\r")
+        screen.until_shown("edited", "^N New")
+        screen.send(" and typed on")
+        screen.until_shown("edited and typed on")
+        screen.quit()
+
+
 @pytest.mark.parametrize(
     ("editor", "said"),
     [("false", "ended with status 1"), pytest.param("nosuch_editor", "No such file", marks=pytest.mark.slow)],
@@ -199,7 +222,7 @@ def test_an_editor_that_fails_gives_the_terminal_back(tmp_path, editor, said):
 def test_the_first_paint_takes_little_cpu_time(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
         screen.until_shown(READY, "Quit")
-        assert screen.cpu_s() < 1.2  # half of it on an idle machine
+        assert screen.cpu_s() < 2  # a third of it on an idle machine; torch alone would take more
         screen.quit()
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from chatglm_slim_llm.config import GenerationOptions
-from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore, Figures, Source
-from tui.talk import Talk
+from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore, Figures, Source, ToolUse
+from tui.talk import Ending, Talk
+
+ENDED = Ending("stop")
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def talk(store: ConversationStore) -> Talk:
 def answered(talk: Talk, store: ConversationStore, question: str, answer: str) -> int:
     reply = talk.ask(question)
     store.update(reply.message_id, answer, finish_reason="stop")
-    talk.finished()
+    talk.finished(ENDED, is_saved=True)
     return reply.message_id
 
 
@@ -48,7 +50,7 @@ def test_a_question_is_kept_with_its_empty_answer_before_the_model_is_asked(stor
 def test_the_rounds_before_go_along_and_a_round_without_an_answer_does_not(store: ConversationStore, talk: Talk):
     answered(talk, store, "a", "A")
     talk.ask("never answered")
-    talk.finished()
+    talk.finished(ENDED, is_saved=True)
     talk.ask("c")
     assert asked(talk) == [("human", "a"), ("ai", "A"), ("human", "c")]
 
@@ -59,7 +61,7 @@ def test_asking_again_makes_a_sibling_of_the_answer(store: ConversationStore, ta
     assert question is not None
     again = talk.ask_again(question)
     store.update(again.message_id, "two", finish_reason="stop")
-    talk.finished()
+    talk.finished(ENDED, is_saved=True)
     assert shown(talk) == ["a", "two"]
     assert [entry.variant for entry in talk.entries()] == [None, (2, 2)]
     assert talk.step_variant(again.message_id, -1)
@@ -123,7 +125,7 @@ def test_what_a_reply_rests_on_and_how_it_was_made_is_shown_with_it(store: Conve
     reply = talk.ask("a")
     store.update(reply.message_id, "A [1]", finish_reason="length", figures=Figures(output_tokens=3))
     store.add_sources(reply.message_id, [Source(1, "p", "notes.md", "Tea at four.")])
-    talk.finished()
+    talk.finished(ENDED, is_saved=True)
     entry = talk.entries()[1]
     assert (entry.note, entry.figures) == ("■ stopped at the length limit", "3 tokens")
     assert [source.text for source in entry.sources] == ["Tea at four."]
@@ -132,7 +134,7 @@ def test_what_a_reply_rests_on_and_how_it_was_made_is_shown_with_it(store: Conve
 def test_why_a_reply_failed_is_there_the_next_time(store: ConversationStore, talk: Talk):
     reply = talk.ask("a")
     store.update(reply.message_id, "par", finish_reason="error", failure="The process ended.")
-    talk.finished()
+    talk.finished(ENDED, is_saved=True)
     entry = talk.entries()[1]
     assert (entry.text, entry.note, entry.is_error) == ("par", "The process ended.", True)
 
@@ -145,3 +147,19 @@ def test_a_reply_goes_on_in_its_own_conversation(store: ConversationStore, talk:
     assert talk.entries() == []
     talk.open(reply.conversation_id)
     assert [(entry.text, entry.growing) for entry in talk.entries()] == [("a", False), ("so far", True)]
+
+
+def test_a_reply_that_is_not_saved_is_shown_asked_with_and_copied_as_it_ended_until_it_is(talk, store):
+    source = Source(1, "p1", "/notes/a.md", "The key is under the mat.")
+    reply = talk.ask("q")
+    reply.text, reply.uses = "A", {"u": ToolUse("u", "clock", {}, "done", "noon")}
+    talk.finished(Ending("length", figures=Figures(output_tokens=5), sources=[source]), is_saved=False)
+    shown = talk.entries()[-1]
+    assert (shown.text, shown.growing, shown.sources) == ("A", False, (source,))
+    assert [use.result for use in shown.uses] == ["noon"]
+    assert shown.note
+    assert shown.figures
+    assert talk.last("assistant").content == "A"
+    assert [turn.text for turn in talk.request_with("next").turns] == ["q", "A", "next"]
+    talk.saved(reply.message_id)
+    assert talk.entries()[-1].text == ""

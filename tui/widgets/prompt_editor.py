@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,7 +44,8 @@ def edit(text: str, command: list[str]) -> str:
         with TemporaryDirectory(prefix="chatglm-tui-") as folder:
             path = Path(folder) / "prompt.md"
             path.write_text(text, encoding="utf-8", errors="replace", newline="")
-            status = subprocess.run([*command, str(path)], check=False).returncode
+            with _unstopped():
+                status = subprocess.run([*command, str(path)], check=False).returncode
             edited = path.read_bytes().decode("utf-8", "replace")
     except (OSError, ValueError) as error:  # no place for the file either; a zero byte in the command
         reason = told(getattr(error, "strerror", None) or str(error))
@@ -50,3 +53,18 @@ def edit(text: str, command: list[str]) -> str:
     if status != 0:
         raise EditorProblem(tr("The editor {name} ended with status {status}", name=command[0], status=status))
     return edited.removesuffix("\n").removesuffix("\r")
+
+
+@contextmanager
+def _unstopped() -> Iterator[None]:
+    """Leave Ctrl+C and Ctrl+\\ to the editor: the terminal sends them to both, and they would end this program.
+
+    They are caught and not ignored, as what is ignored here would be ignored by the editor, too.
+    """
+    names = [getattr(signal, name) for name in ("SIGINT", "SIGQUIT") if hasattr(signal, name)]
+    before = {name: signal.signal(name, lambda *_: None) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
