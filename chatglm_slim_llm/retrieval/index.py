@@ -114,9 +114,9 @@ class Index:
         return _ids(rows), float(rows[0][1] or 0.0) if rows else 0.0
 
     def counts(self) -> dict[str, int]:
-        """Documents by state, and chunks."""
+        """Documents by state, and chunks; ``ready`` and ``skipped`` are told where there are none, too."""
         rows = self._database.query("select state, count(*) from documents where path is not null group by state")
-        return {row[0]: row[1] for row in rows} | {"chunks": len(self.visible()[0])}
+        return {"ready": 0, "skipped": 0} | {row[0]: row[1] for row in rows} | {"chunks": len(self.visible()[0])}
 
     # Roots and documents
 

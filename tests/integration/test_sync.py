@@ -81,7 +81,7 @@ def test_files_are_found_with_their_place(base, folder):
     assert numbers(base.add(folder)) == (3, 0, 0, 0)
     [passage] = base.search("text of c", k=1)
     assert (passage.source, passage.heading, passage.first_line) == (str(folder / "sub" / "c.md"), "Head", 3)
-    assert base.counts() == {"ready": 3, "chunks": 3}
+    assert base.counts() == {"ready": 3, "skipped": 0, "chunks": 3}
     assert base.roots() == [folder]
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_breaks_is_said_with_its_reason_and_comes_back_when_it_is_we
     assert (again.skipped, again.seconds["reading"] < 0.1) == (report.skipped, True)
     write(folder, {"a.md": "Text of a."})
     assert numbers(base.sync()) == (1, 0, 2, 0)
-    assert base.counts() == {"ready": 3, "chunks": 3}
+    assert base.counts() == {"ready": 3, "skipped": 0, "chunks": 3}
 
 
 def test_a_file_that_became_empty_too_large_or_hidden_is_not_found_any_more(base, folder):

@@ -113,7 +113,7 @@ def test_what_a_dead_process_left_half_written_is_seen_by_nobody_and_goes(index,
         index.put_document(file(tmp_path), "a.md", blocks())
     assert rows("documents", "chunks") == [2, 3]
     assert texts_of(index) == ["old"]
-    assert index.counts() == {"ready": 1, "incoming": 1, "chunks": 1}
+    assert index.counts() == {"ready": 1, "skipped": 0, "incoming": 1, "chunks": 1}
     key = index.passages(index.visible()[0].tolist())[1].id
     assert [passage.text for passage in index.around(key, 5, 5)] == ["old"]
     assert len(index.matching({"source": "a.md"})) == 1
@@ -346,7 +346,7 @@ def test_threads_may_write_and_read_at_once(index, tmp_path):
 def test_a_file_that_is_not_there_is_empty_and_stays_away(tmp_path):
     index = Index(tmp_path / "none.db")
     assert index.visible()[0].tolist() == []
-    assert index.counts() == {"chunks": 0}
+    assert index.counts() == {"ready": 0, "skipped": 0, "chunks": 0}
     assert (index.roots(), index.documents(), index.fingerprint(), index.generation) == ([], [], None, 0)
     assert index.matching({"a": 1}).tolist() == []
     assert not (tmp_path / "none.db").exists()
