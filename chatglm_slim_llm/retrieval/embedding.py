@@ -86,10 +86,7 @@ class Embedding:
         if known is None:
             return None  # nothing was added yet
         if not self._made(known):
-            complaint = (
-                f"the vectors of {self._index.path} were made by {known.name} and not by {own.name}, or by another"
-                " version of it; run sync to make new ones"
-            )
+            complaint = f"the vectors of {self._index.path} {_by_another(known, own)}"
             if mode == "vector":
                 raise RetrievalError(complaint)
             if not self._has_warned:
@@ -114,8 +111,16 @@ class Embedding:
         if known.dimension != len(vector):
             raise RetrievalError(
                 f"the vector has {len(vector)} numbers, those of {self._index.path} have {known.dimension}"
+                + self._way_to(known)
             )
         return Meaning.of(vector, known, epoch)
+
+    def _way_to(self, known: Fingerprint) -> str:
+        """What to do for a vector that can be compared with the file's, after what is wrong with another."""
+        own = None if self._choice is None else self.loaded()[0]  # where none was chosen it is the file's
+        if own is None or self._made(known):
+            return "; make it with the knowledge base's embeddings.embed_query"
+        return f" and {_by_another(known, own)}"
 
     def _made(self, known: Fingerprint | None) -> bool:
         """Whether this embedder made the vectors of that fingerprint."""
@@ -144,3 +149,7 @@ class Embedding:
                 " give embedder=… those embeddings, another embedder to have new vectors made, or 'none' to search by"
                 " words"
             ) from error
+
+
+def _by_another(known: Fingerprint, own: Embedder) -> str:
+    return f"were made by {known.name} and not by {own.name}, or by another version of it; run sync to make new ones"

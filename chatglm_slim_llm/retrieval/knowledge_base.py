@@ -6,7 +6,6 @@ What it promises is here; how is the business of ``sync.py`` (files in), ``findi
 
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,12 +33,20 @@ from chatglm_slim_llm.retrieval.records import KnowledgeBaseRecords
 from chatglm_slim_llm.retrieval.rows import Document as IndexedDocument
 from chatglm_slim_llm.retrieval.scanning import display_name
 from chatglm_slim_llm.retrieval.sync import Progress, Stop, Sync, SyncReport, only_one, root_of
-from chatglm_slim_llm.retrieval.vectors import Vectors
+from chatglm_slim_llm.retrieval.wanted import (
+    Filter,
+    check_count,
+    check_filter,
+    check_metadata,
+    check_query,
+    check_variety,
+    listed,
+    listed_or_none,
+    unit_vector,
+)
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
-
-Filter = Mapping[str, object] | Callable[[Mapping[str, Any]], bool]
 
 
 class KnowledgeBase(VectorStore):
@@ -199,12 +206,14 @@ class KnowledgeBase(VectorStore):
                 this function holds.
 
         Raises:
-            ConfigError: there is no such mode, or ``k`` is below 1.
+            ConfigError: there is no such mode, ``k`` is no number of passages, or one cannot filter by ``filter``.
             RetrievalError: ``vector`` was asked for, and there is no embedder, or the file's vectors are another's.
         """
         if mode not in get_args(Mode):
             raise ConfigError(f"mode {mode!r} is unknown; choose hybrid, keyword or vector", key="mode")
-        _check_count(k)
+        check_query(query)
+        check_count(k)
+        check_filter(filter)
         if not query.strip():
             return []
         meaning = self._embedding.of_question(query, mode) if mode != "keyword" else None
@@ -254,17 +263,19 @@ class KnowledgeBase(VectorStore):
         A blank one is kept under its id, and never found.
 
         Raises:
+            ConfigError: something else than a text is among the texts or ids.
             RetrievalError: there are more or fewer metadata or ids than texts, or JSON cannot hold the metadata.
         """
-        every = list(texts)
+        every = listed(texts, "texts")
         metadata: Sequence[Mapping[str, Any]] = metadatas if metadatas is not None else [{}] * len(every)
-        keys = [key or uuid.uuid4().hex for key in (ids if ids is not None else [None] * len(every))]
+        given = [None] * len(every) if ids is None else listed_or_none(ids, "ids")
+        keys = [key or uuid.uuid4().hex for key in given]
         if not len(every) == len(metadata) == len(keys):
             raise RetrievalError(
                 f"there are {len(every)} texts, {len(metadata)} metadata and {len(keys)} ids; give as many of each"
             )
         for place, each in enumerate(metadata):
-            _check_metadata(each, place)
+            check_metadata(each, place)
         chunks = {key: Chunk(text, metadata=each) for key, text, each in zip(keys, every, metadata, strict=True)}
         own, epoch = self._embedding.for_new_chunks()
         self._index.put_texts(prepare(list(chunks.values()), own, list(chunks)), epoch)
@@ -272,12 +283,12 @@ class KnowledgeBase(VectorStore):
 
     def delete(self, ids: list[str] | None = None, **kwargs: Any) -> bool | None:
         """Delete texts by their ids, all texts without any; passages of files stay: ``remove`` takes files away."""
-        self._index.delete_texts(ids)
+        self._index.delete_texts(None if ids is None else listed(ids, "ids"))
         return True
 
     def get_by_ids(self, ids: Sequence[str], /) -> list[Document]:
         """Passages by their ids; those that are not there are left out."""
-        return [_document(passage) for passage in self._index.passages_by_key(ids)]
+        return [_document(passage) for passage in self._index.passages_by_key(listed(ids, "ids"))]
 
     def similarity_search(self, query: str, k: int = 4, **kwargs: Any) -> list[Document]:
         """``search`` for LangChain: ``mode`` and ``filter`` mean what they mean there."""
@@ -287,16 +298,25 @@ class KnowledgeBase(VectorStore):
         """``search`` for LangChain, with scores: higher is better."""
         return [(_document(passage), passage.score) for passage in self.search(query, k, **kwargs)]
 
-    def similarity_search_by_vector(self, embedding: list[float], k: int = 4, **kwargs: Any) -> list[Document]:
-        """The passages nearest to a vector of the knowledge base's embedder."""
-        _check_count(k)
-        meaning = self._embedding.of_vector(_unit(embedding))
-        return [_document(passage) for passage in self._found("", k, "vector", meaning, kwargs.get("filter"))]
+    def similarity_search_by_vector(  # type: ignore[override]  # any other option is Python's own error
+        self, embedding: list[float], k: int = 4, filter: Filter | None = None
+    ) -> list[Document]:
+        """The passages nearest to a vector of the knowledge base's embedder; ``filter`` as in ``search``.
+
+        Raises:
+            ConfigError: an option cannot be used.
+            RetrievalError: the vector is shorter or longer than those of the file.
+        """
+        check_count(k)
+        check_filter(filter)
+        meaning = self._embedding.of_vector(unit_vector(embedding))
+        return [_document(passage) for passage in self._found("", k, "vector", meaning, filter)]
 
     def max_marginal_relevance_search(
         self, query: str, k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
     ) -> list[Document]:
         """``search`` among the ``fetch_k`` best for ``k`` that say different things."""
+        check_variety(k, fetch_k, lambda_mult)
         found = self.search(query, fetch_k, **kwargs)
         own, _ = self._embedding.loaded()
         if own is None or not found:
@@ -305,13 +325,19 @@ class KnowledgeBase(VectorStore):
         picked = maximal_marginal_relevance(own.queries([embeddable(query)])[0], vectors, lambda_mult, k)
         return [_document(found[place]) for place in picked]
 
-    def max_marginal_relevance_search_by_vector(
-        self, embedding: list[float], k: int = 4, fetch_k: int = 20, lambda_mult: float = 0.5, **kwargs: Any
+    def max_marginal_relevance_search_by_vector(  # type: ignore[override]  # any other option is Python's own error
+        self,
+        embedding: list[float],
+        k: int = 4,
+        fetch_k: int = 20,
+        lambda_mult: float = 0.5,
+        filter: Filter | None = None,
     ) -> list[Document]:
         """``similarity_search_by_vector`` among the ``fetch_k`` nearest for ``k`` that say different things."""
-        _check_count(min(k, fetch_k))
-        vector = _unit(embedding)
-        among = self._among(kwargs.get("filter"))
+        check_variety(k, fetch_k, lambda_mult)
+        check_filter(filter)
+        vector = unit_vector(embedding)
+        among = self._among(filter)
         with self._index.snapshot():
             ranked = self._finder.find("", fetch_k, "vector", self._embedding.of_vector(vector), among)
             ids = [id_ for id_, _ in ranked]
@@ -390,26 +416,6 @@ class _AsEmbeddings(Embeddings):
 def _absolute(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
     each = [paths] if isinstance(paths, str | os.PathLike) else paths
     return [Path(os.path.abspath(Path(path).expanduser())) for path in each]  # noqa: PTH100  # takes ".." away
-
-
-def _unit(embedding: Sequence[float]) -> Vectors:
-    vector = np.asarray(embedding, np.float32)
-    unit: Vectors = vector / max(float(np.linalg.norm(vector)), 1e-12)
-    return unit
-
-
-def _check_count(k: int) -> None:
-    if k < 1:
-        raise ConfigError(f"k is {k}; ask for at least 1 passage", key="k")
-
-
-def _check_metadata(metadata: Mapping[str, Any], place: int) -> None:
-    try:
-        json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise RetrievalError(
-            f"the metadata of text {place} cannot be kept as JSON ({error}); give strings, numbers, lists and dicts"
-        ) from error
 
 
 def _document(passage: Passage) -> Document:

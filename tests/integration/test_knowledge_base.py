@@ -333,6 +333,104 @@ def test_what_cannot_be_asked_is_said(base):
         other.search("one", mode="vector")
 
 
+SAID = {
+    "a filter in words": (lambda base: base.similarity_search("one", filter="n=1"), "filter", ["'n=1'", "a dict"]),
+    "a filter by number": (lambda base: base.search("one", filter={5: 1}), "filter", ["5", "a str"]),
+    "k in words": (lambda base: base.similarity_search("one", k="3"), "k", ["k is '3'", "whole number"]),
+    "no k": (lambda base: base.search("one", k=None), "k", ["k is None", "whole number"]),
+    "half a passage": (lambda base: base.search("one", k=1.5), "k", ["k is 1.5", "whole number"]),
+    "a question that is none": (lambda base: base.search(5), "query", ["query is 5", "a str"]),
+    "fewer than none": (lambda base: base.max_marginal_relevance_search("one", k=-1), "k", ["k is -1", "at least 1"]),
+    "from none": (
+        lambda base: base.max_marginal_relevance_search("one", k=2, fetch_k=0),
+        "fetch_k",
+        ["fetch_k is 0", "at least 1"],
+    ),
+    "by a vector from none": (
+        lambda base: base.max_marginal_relevance_search_by_vector([1.0] * 16, k=2, fetch_k=0),
+        "fetch_k",
+        ["fetch_k is 0", "at least 1"],
+    ),
+    "more different than different": (
+        lambda base: base.max_marginal_relevance_search("one", lambda_mult=7),
+        "lambda_mult",
+        ["lambda_mult is 7", "from 0 to 1"],
+    ),
+    "by a vector, as different as nothing": (
+        lambda base: base.max_marginal_relevance_search_by_vector([1.0] * 16, lambda_mult="x"),
+        "lambda_mult",
+        ["lambda_mult is 'x'", "from 0 to 1"],
+    ),
+    "no numbers": (
+        lambda base: base.similarity_search_by_vector([float("nan")] * 16),
+        "embedding",
+        ["nan", "finite", "embed_query"],
+    ),
+    "endless": (lambda base: base.similarity_search_by_vector([math.inf] + [1.0] * 15), "embedding", ["inf"]),
+    "no direction": (lambda base: base.max_marginal_relevance_search_by_vector([0.0] * 16), "embedding", ["only 0"]),
+    "words": (lambda base: base.similarity_search_by_vector("one"), "embedding", ["'one'", "embed_query"]),
+    "two vectors": (lambda base: base.similarity_search_by_vector([[1.0] * 16] * 2), "embedding", ["embed_query"]),
+    "no text": (lambda base: base.add_texts(["a", 5]), "texts", ["text 1 is 5", "a str"]),
+    "one text": (lambda base: base.add_texts("a text"), "texts", ["'a text'", "a list"]),
+    "an id that is none": (lambda base: base.add_texts(["a", "b"], ids=[None, 5]), "ids", ["id 1 is 5", "a str"]),
+    "one id": (lambda base: base.add_texts(["a", "b"], ids="xy"), "ids", ["'xy'", "a list"]),
+    "an id to delete": (lambda base: base.delete([5]), "ids", ["id 0 is 5", "a str"]),
+    "one id to delete": (lambda base: base.delete("1"), "ids", ["'1'", "a list"]),
+    "an id to look up": (lambda base: base.get_by_ids([5]), "ids", ["id 0 is 5", "a str"]),
+}
+
+
+@pytest.mark.parametrize(("ask", "key", "words"), SAID.values(), ids=SAID)
+def test_an_option_that_cannot_be_used_is_one_clear_error(base, ask, key, words):
+    base.add_texts(["one"], ids=["1"])
+    with pytest.raises(ConfigError) as caught:
+        ask(base)
+    assert caught.value.key == key
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)
+    assert [document.id for document in base.similarity_search("one", k=9)] == ["1"]
+
+
+async def test_a_vector_takes_the_filter_and_no_option_that_there_is_not(base):
+    base.add_texts(["one", "two"], [{"n": 1}, {"n": 2}])
+    vector = [1e300 * number for number in Bags().embed_query("one")]  # its length says nothing
+    for find in (base.similarity_search_by_vector, base.max_marginal_relevance_search_by_vector):
+        assert [each.page_content for each in find(vector, filter={"n": 2})] == ["two"]
+        for wrong in ({"fliter": {"n": 2}}, {"mode": "keyword"}):
+            with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(wrong))}'"):
+                find(vector, **wrong)
+    for afind in (base.asimilarity_search_by_vector, base.amax_marginal_relevance_search_by_vector):
+        assert [each.page_content for each in await afind(vector, filter={"n": 2})] == ["two"]
+        with pytest.raises(TypeError, match="unexpected keyword argument 'fliter'"):
+            await afind(vector, fliter={"n": 2})
+
+
+def test_a_vector_of_another_length_is_told_what_to_do(base):
+    base.add_texts(["one"])
+    with pytest.raises(
+        RetrievalError, match=r"has 2 numbers.* have 16; make it with .*embeddings\.embed_query"
+    ) as caught:
+        base.similarity_search_by_vector([1.0, 2.0])
+    assert "sync" not in str(caught.value)
+    with KnowledgeBase.open(base.path, embedder=Bags(size=24)) as other:
+        vector = other.embeddings.embed_query("one")
+        with pytest.raises(RetrievalError, match=r"has 24 numbers.* have 16.*; run sync"):
+            other.similarity_search_by_vector(vector)
+        other.sync()
+        assert [each.page_content for each in other.similarity_search_by_vector(vector)] == ["one"]
+
+
+def test_counts_always_tell_the_documents_too(base, tmp_path):
+    none = {"ready": 0, "skipped": 0, "chunks": 0}
+    assert base.counts() == none
+    (tmp_path / "a.txt").write_text("one")
+    base.add(tmp_path / "a.txt")
+    assert base.counts() == none | {"ready": 1, "chunks": 1}
+    base.remove(tmp_path / "a.txt")
+    assert base.counts() == none
+
+
 # Texts
 
 
