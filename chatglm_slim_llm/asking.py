@@ -79,6 +79,7 @@ async def aask(question: Question, *, wants_whole: bool = False) -> AsyncGenerat
                 async for delta in deltas:
                     until.want_time()
                     yield chunks.push(delta)
+                    await asyncio.sleep(0)  # tokens that are there already would keep everything else waiting
     finally:
         cancel.set()  # the weights may still be loading
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_FULL_WIDTH = {",": "，", "!": "！", ":": "：", ";": "；", "?": "？"}
-_CHINESE = "[\u4e00-\u9fff]"
-_CODE_OR_URL = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`|[A-Za-z][A-Za-z0-9+.-]*://[^\s\u4e00-\u9fff]+)", re.DOTALL)
+FULL_WIDTH = {",": "，", "!": "！", ":": "：", ";": "；", "?": "？"}
+DATE_MARK = "[[训练时间]]"
+
+_CHINESE = "\u4e00-\u9fff"
+_SCHEME_CHARACTER = "A-Za-z0-9+.-"
+# It begins with a letter. What else of its characters stands before that never changes, so all of a word is taken: a
+# search that begins inside of words looks at a long one again and again.
+_SCHEME = f"(?<![{_SCHEME_CHARACTER}])[0-9+.-]*[A-Za-z][{_SCHEME_CHARACTER}]*"
+_URL = rf"{_SCHEME}://[^\s{_CHINESE}]+"
+
+URL = re.compile(f"({_URL})")
+BEGUN_URL = re.compile(rf"{_SCHEME}((?::/?/?)?)\Z")
+_CODE_OR_URL = re.compile(rf"(```.*?(?:```|\Z)|`[^`\n]+`|{_URL})", re.DOTALL)
+_BESIDE_CHINESE = re.compile(f"(?<=[{_CHINESE}])[,!:;?]|[,!:;?](?=[{_CHINESE}])")
 
 
 def build_prompt(query: str, history: Sequence[tuple[str, str]] = ()) -> str:
@@ -32,14 +43,16 @@ def process_response(text: str, *, keep_code: bool = False) -> str:
     """
     text = text.strip()
     if not keep_code:
-        return _punctuate(text)
+        return punctuate(text)
     parts = _CODE_OR_URL.split(text)
-    return "".join(part if i % 2 else _punctuate(part) for i, part in enumerate(parts))
+    return "".join(part if i % 2 else punctuate(part) for i, part in enumerate(parts))
 
 
-def _punctuate(text: str) -> str:
-    text = text.replace("[[训练时间]]", "2023年")
-    for half, full in _FULL_WIDTH.items():
-        text = re.sub(f"({_CHINESE}){re.escape(half)}", rf"\g<1>{full}", text)
-        text = re.sub(f"{re.escape(half)}({_CHINESE})", rf"{full}\g<1>", text)
-    return text
+def punctuate(text: str) -> str:
+    """The same for text without code and URLs, white space at both ends included."""
+    return _BESIDE_CHINESE.sub(lambda mark: FULL_WIDTH[mark[0]], text.replace(DATE_MARK, "2023年"))
+
+
+def is_chinese(character: str) -> bool:
+    """Whether punctuation beside it becomes full-width."""
+    return "\u4e00" <= character <= "\u9fff"
