@@ -19,6 +19,7 @@
     │  ├─ PluginNotFoundError           .name .known
     │  └─ PluginLoadError               .name
     └─ StorageError
+       ├─ GoneError
        └─ SchemaTooNewError
 
 Each message says what was found, what was wanted and what to do next.
@@ -163,6 +164,10 @@ class PluginLoadError(PluginError):
 
 class StorageError(ChatGLMSlimError):
     """A history file or a knowledge base cannot be opened, read or written."""
+
+
+class GoneError(StorageError):
+    """A conversation or message was deleted, or never there."""
 
 
 class SchemaTooNewError(StorageError):

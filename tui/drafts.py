@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from textual.timer import Timer
 from textual.widget import Widget
 
-from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.errors import GoneError, StorageError
 from chatglm_slim_llm.storage import ConversationStore
 from tui.language import tr
 from tui.telling import complain
@@ -19,10 +20,16 @@ _PATIENCE_S = 3.0
 
 
 class Drafts:
-    """The drafts of the history file, and those of this run that are not there: of that ``widget`` tells, once."""
+    """The drafts of the history file, and those of this run that are not there: of that ``widget`` tells, once.
 
-    def __init__(self, widget: Widget, store: ConversationStore) -> None:
-        self._widget, self._store = widget, store
+    Args:
+        widget: tells, and waits.
+        store: the history file.
+        orphaned: called with a chat that was deleted for good and what was typed in it, which is kept nowhere.
+    """
+
+    def __init__(self, widget: Widget, store: ConversationStore, orphaned: Callable[[int, str], None]) -> None:
+        self._widget, self._store, self._orphaned = widget, store, orphaned
         self._unsaved: dict[int | None, str] = {}
         self._unsaved_since = 0.0
         self._has_told = False
@@ -57,17 +64,26 @@ class Drafts:
 
     def _write(self, *, waits: bool) -> None:
         reason = ""
+        orphans: list[tuple[int, str]] = []
         for conversation_id, text in list(self._unsaved.items()):
             try:
                 self._store.set_draft(conversation_id, text, waits=waits and not reason)
+            except GoneError:
+                del self._unsaved[conversation_id]
+                if conversation_id is not None:
+                    orphans.append((conversation_id, text))
             except StorageError as error:
                 reason = reason or str(error)
             else:
                 del self._unsaved[conversation_id]
+        self._tell(reason, is_sure=waits or time.monotonic() - self._unsaved_since > _PATIENCE_S)
+        for orphan in orphans:
+            self._orphaned(*orphan)
+
+    def _tell(self, reason: str, *, is_sure: bool) -> None:
         if not reason:
             self._has_told = False
             return
-        is_sure = waits or time.monotonic() - self._unsaved_since > _PATIENCE_S
         if is_sure and not self._has_told:
             self._has_told = True
             complain(self._widget, reason, tr("What you type is not saved; it stays until you quit"))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from chatglm_slim_llm.config import GenerationOptions
+from chatglm_slim_llm.errors import GoneError
 from chatglm_slim_llm.hosting.assistant import Request, ToolUse
 from chatglm_slim_llm.hosting.turns import system_of, turns_of, with_attachments
 from chatglm_slim_llm.storage import (
@@ -114,6 +115,14 @@ class Talk:
     def conversation(self) -> Conversation | None:
         """The conversation as it is stored; ``None`` before its first message."""
         return None if self.conversation_id is None else self.stored(self.conversation_id)
+
+    def is_gone(self) -> bool:
+        """Whether the conversation was deleted for good."""
+        try:
+            self.conversation()
+        except GoneError:
+            return True
+        return False
 
     def stored(self, conversation_id: int) -> Conversation:
         """Any conversation, as it is stored."""

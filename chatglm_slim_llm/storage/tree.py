@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import cast
 
-from chatglm_slim_llm.errors import StorageError
+from chatglm_slim_llm.errors import GoneError
 from chatglm_slim_llm.storage import index
 from chatglm_slim_llm.storage.connection import Database
 from chatglm_slim_llm.storage.records import Attachment, ChatSettings, Conversation, Draft, Message, Role
@@ -60,7 +60,7 @@ def message(db: Connection, message_id: int) -> Message:
     """One message.
 
     Raises:
-        StorageError: it is gone.
+        GoneError: it was deleted or never there.
     """
     row = db.execute(f"select {MESSAGE} from messages where id = ?", (message_id,)).fetchone()
     if row is None:
@@ -72,7 +72,7 @@ def conversation(db: Connection, conversation_id: int) -> Conversation:
     """One conversation.
 
     Raises:
-        StorageError: it is gone.
+        GoneError: it was deleted or never there.
     """
     row = db.execute(f"select {CONVERSATION} from conversations where id = ?", (conversation_id,)).fetchone()
     if row is None:
@@ -80,9 +80,9 @@ def conversation(db: Connection, conversation_id: int) -> Conversation:
     return conversation_of(row)
 
 
-def gone(kind: str, row_id: int) -> StorageError:
+def gone(kind: str, row_id: int) -> GoneError:
     """What to raise where a row is missing."""
-    return StorageError(f"the history has no {kind} {row_id}: it was deleted or never there; begin a new conversation")
+    return GoneError(f"the history has no {kind} {row_id}: it was deleted or never there; begin a new conversation")
 
 
 def now() -> datetime:

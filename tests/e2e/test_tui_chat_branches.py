@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from scripted_assistant import DONE, ScriptedAssistant
 from test_tui_chat import Chat, asked, chatting
+from textual.widget import Widget
 
 from chatglm_slim_llm.config import GenerationOptions, LoadOptions
 from chatglm_slim_llm.hosting.assistant import ContextUse, Piece
 from chatglm_slim_llm.storage import ConversationStore, Source
+from tui import drafts
 from tui.language import use
 from tui.messages import ConversationChosen, MessageAsked
 from tui.screens.chat_settings import ChatSettingsScreen
@@ -20,6 +22,7 @@ from tui.screens.first_start import FirstStart
 from tui.screens.knowledge import KnowledgeScreen
 from tui.screens.passage import PassageScreen
 from tui.settings import Settings
+from tui.telling import complain
 from tui.widgets.conversation import Conversation
 from tui.widgets.history import History
 from tui.widgets.prompt import PromptBox
@@ -152,7 +155,16 @@ async def test_a_draft_typed_while_another_program_writes_is_kept_once_that_is_d
         await chat.until(lambda: chat.store.draft(None).endswith("typed meanwhile"))
 
 
-async def test_what_is_typed_stays_until_one_quits_where_the_disk_is_full(tmp_path: Path) -> None:
+async def test_what_is_typed_stays_until_one_quits_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def note(widget: Widget, reason: str, title: str) -> None:
+        told.append(title)
+        complain(widget, reason, title)
+
+    told: list[str] = []
+    monkeypatch.setattr(drafts, "complain", note)
+    monkeypatch.setattr(drafts, "_PATIENCE_S", 600)
     long = "很长的问题。" * 1000
     async with chatting(tmp_path) as chat:
         await say(chat, "a", "A")
@@ -163,14 +175,14 @@ async def test_what_is_typed_stays_until_one_quits_where_the_disk_is_full(tmp_pa
         assert not chat.told
         await chat.pilot.press("ctrl+n")
         await chat.until(lambda: chat.prompt == long)
-        assert chat.told.count("What you type is not saved") == 1
+        assert "What you type is not saved" in chat.told
         chat.app.screen.post_message(ConversationChosen(chat.store.conversations()[0].id))
         await chat.until(lambda: texts(chat) == ["a", "A"])
         assert chat.prompt == ""
         await chat.type("another")
         await chat.pilot.press("ctrl+n")
         await chat.until(lambda: chat.prompt == long)
-        assert chat.told.count("What you type is not saved") == 1
+        assert told == ["What you type is not saved; it stays until you quit"]
         assert chat.store.draft(None) == ""
         pages.execute("pragma max_page_count = 1000000")
         await chat.until(lambda: chat.store.draft(None) == long)  # it is tried again
@@ -207,6 +219,54 @@ async def test_a_draft_waits_in_its_own_chat_and_outlives_the_program(tmp_path: 
         assert chat.prompt == "for later"
         await chat.pilot.press("ctrl+n")
         await chat.until(lambda: chat.prompt == "new one")
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_what_is_typed_in_a_chat_that_another_window_deletes_goes_on_in_a_new_one(
+    tmp_path: Path, leaves: bool
+) -> None:
+    async with chatting(tmp_path) as chat:
+        chat.store.set_draft(None, "for a new one")
+        await say(chat, "a", "A")
+        chat.store.set_draft(None, "for a new one")
+        await chat.type("half a thought")
+        with ConversationStore.open(tmp_path / "history.db") as other:
+            other.trash(1)
+            other.delete(1)
+        if leaves:
+            await chat.pilot.press("ctrl+n")
+        else:
+            await chat.type(" and the rest of it")
+        whole = "for a new one\n\nhalf a thought" + ("" if leaves else " and the rest of it")
+        await chat.until(lambda: texts(chat) == [] and chat.prompt == whole)
+        assert "deleted in another window" in chat.told
+        assert "not saved" not in chat.told
+        await chat.until(lambda: chat.store.draft(None) == whole)
+        await say(chat, " b", "B")
+        assert texts(chat) == [whole + " b", "B"]
+
+
+async def test_a_chat_that_another_window_deletes_is_left_and_that_is_told(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        with ConversationStore.open(tmp_path / "history.db") as other:
+            other.delete(1)
+        await chat.until(lambda: texts(chat) == [])
+        assert "This chat was deleted in another window." in chat.told
+        await say(chat, "b", "B")
+        assert texts(chat) == ["b", "B"]
+
+
+async def test_an_example_that_is_chosen_leaves_what_is_typed(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await chat.type("half a thought")
+        await chat.until(lambda: chat.store.draft(None) == "half a thought")
+        chat.model.say("A", DONE)
+        await chat.pilot.press("shift+tab", "down", "enter")
+        await chat.until(lambda: chat.is_done and texts(chat)[1:] == ["A"])
+        assert chat.prompt == "half a thought"
+        with ConversationStore.open(tmp_path / "history.db") as other:
+            assert [other.draft(None), other.draft(1)] == ["", "half a thought"]
 
 
 async def test_a_file_goes_with_the_question(tmp_path: Path) -> None:

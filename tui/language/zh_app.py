@@ -21,6 +21,10 @@ WORDS: dict[str, str] = {
     ),
     "Trash": "回收站",
     "Not saved": "未能保存",
+    "This chat was deleted in another window.": "此对话已在另一个窗口中删除。",
+    "This chat was deleted in another window; what you were typing is in a new one.": (
+        "此对话已在另一个窗口中删除；您输入的内容已移到新对话中。"
+    ),
     "What you type is not saved; it stays until you quit": "输入的内容未能保存，只保留到退出为止",
     "That did not work": "未能完成",
     # the model's state

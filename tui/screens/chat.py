@@ -174,10 +174,14 @@ class ChatScreen(SparingScreen):
         if here is None or here not in event.conversation_ids:
             return
         found = tried(self, self._talk.conversation, is_quiet=True)
-        if found is None or found.deleted_at is not None:
-            if self._talk.is_replying_here:
-                self.pane.give_up()
-            self._open(None)
+        if tried(self, self._talk.is_gone, is_quiet=True) or (found is not None and found.deleted_at is not None):
+            self._leave()
+
+    def _leave(self) -> None:
+        """The chat that is shown is no longer to be seen."""
+        if self._talk.is_replying_here:
+            self.pane.give_up()
+        self._open(None)
 
     def _open(self, conversation_id: int | None, *, at: int | None = None, words: str = "") -> None:
         self.pane.open(conversation_id, at=at, words=words)
@@ -199,7 +203,12 @@ class ChatScreen(SparingScreen):
         if revision is not None and revision != self._revision:
             self._revision = revision
             self.show_history()
-            self.pane.show_changes()
+            if tried(self, self._talk.is_gone, is_quiet=True):
+                if not self.pane.prompt.text:
+                    tell(self, tr("This chat was deleted in another window."))
+                self._leave()
+            else:
+                self.pane.show_changes()
 
     # --- commands
 

@@ -22,6 +22,7 @@ from tui.messages import (
     CitationChosen,
     ContextCounted,
     ConversationChosen,
+    ConversationsChanged,
     ExampleChosen,
     MessageAsked,
     PromptEdited,
@@ -65,7 +66,7 @@ class ChatPane(Vertical):
         self._tools_in_use = 0
         self.prompt = PromptBox(id="prompt")
         self._kept: dict[int | None, tuple[Attachment, ...]] = {}
-        self._drafts = Drafts(self, store)
+        self._drafts = Drafts(self, store, self._take_along)
         self._draft_before = ""
         """What was being typed when a question came back into the prompt."""
         self._is_open = False
@@ -143,6 +144,19 @@ class ChatPane(Vertical):
             text = "\n\n".join(filter(None, [self._draft_before, changed]))
         self._drafts.keep(here, text, waits=waits)
 
+    def _take_along(self, conversation_id: int, text: str) -> None:
+        """A chat is gone, and what was being typed in it goes on in a new one."""
+        attachments: tuple[Attachment, ...] = ()
+        if conversation_id == self.talk.conversation_id:
+            attachments, self.talk.edited = self.prompt.attachments, None
+            self.prompt.clear()
+        if text or attachments:
+            before = tried(self, lambda: self._drafts.of(None)) or ""
+            self._drafts.keep(None, "\n\n".join(filter(None, [before, text])))
+            self._kept[None] = (*self._kept.get(None, ()), *attachments)
+            tell(self, tr("This chat was deleted in another window; what you were typing is in a new one."))
+        self.post_message(ConversationsChanged((conversation_id,)))
+
     def set(self, settings: ChatSettings) -> None:
         """Give the chat a system prompt, parameters, a knowledge base and tools of its own."""
         tried(self, lambda: self.talk.set_settings(settings))
@@ -218,7 +232,9 @@ class ChatPane(Vertical):
 
     def send(self, text: str) -> None:
         """Ask what a command wants asked; it goes into the prompt where that cannot be now."""
-        if not self._send(text):
+        if self._send(text):
+            self.keep_draft()  # the one in the file went with the question, and is not what was asked
+        else:
             self.prompt.insert(text)
 
     @on(PromptSubmitted)
@@ -233,7 +249,8 @@ class ChatPane(Vertical):
 
     @on(ExampleChosen)
     def _submit_example(self, event: ExampleChosen) -> None:
-        self._send(event.text)
+        if self._send(event.text):
+            self.keep_draft()
         self.prompt.focus()
 
     def _send(self, text: str, attachments: Sequence[Attachment] = ()) -> bool:
