@@ -180,7 +180,7 @@ def _about_text(about: dict[str, Any], *, is_verbose: bool) -> str:
     lines = [
         f"name          {printable(about['kb'])}",
         f"file          {about['file']}, {size_text(about['size_bytes'])}",
-        f"content       {about['files']:,} files, {about['chunks']:,} chunks",
+        f"content       {_counted(about['files'], 'file')}, {_counted(about['chunks'], 'chunk')}",
         f"embedder      {embedder['name']}, {embedder['dimension']} numbers a vector"
         if embedder
         else "embedder      none: found by words alone",
@@ -232,13 +232,15 @@ def run_remove(args: argparse.Namespace) -> int:
         check_exists(args.kb, kb)
         if args.everything:
             return _delete(args, kb)
-        gone = kb.remove(args.paths)
+        before = kb.counts().get("ready", 0)
+        gone = kb.remove(args.paths)  # those that could not be read, too
+        files = before - kb.counts().get("ready", 0)
         covered = _covered(kb, args.paths)
     if args.json:
         by = {shown(path): shown(folder) for path, folder in covered.items()}
-        print(json.dumps({"kb": args.kb, "removed_files": gone, "still_in_folder": by}, ensure_ascii=False))
+        print(json.dumps({"kb": args.kb, "removed_files": files, "still_in_folder": by}, ensure_ascii=False))
     elif gone or not covered:
-        print(f"{gone:,} {'file is' if gone == 1 else 'files are'} out of {printable(args.kb)}; on disk they stay.")
+        print(_gone_text(args.kb, files, gone - files))
     for path, folder in covered.items():
         print(
             f"error: {shown(path)} is still in {printable(args.kb)}: the folder {shown(folder)}, which was added, too,"
@@ -246,6 +248,16 @@ def run_remove(args: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return ERROR if covered else 0
+
+
+def _gone_text(name: str, files: int, unread: int) -> str:
+    out = f"{_counted(files, 'file')} {'is' if files == 1 else 'are'} out of {printable(name)}"
+    too = f", and {unread:,} that could not be read" if unread else ""
+    return f"{out}{too}; on disk {'it stays' if files + unread == 1 else 'they stay'}."
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _covered(kb: KnowledgeBase, paths: Sequence[str]) -> dict[Path, Path]:
@@ -262,7 +274,7 @@ def _delete(args: argparse.Namespace, kb: KnowledgeBase) -> int:
 
     counts = kb.counts()
     size_bytes = _size_bytes(kb.path)
-    what = f"{printable(args.kb)} ({counts.get('ready', 0):,} files, {size_text(size_bytes)})"
+    what = f"{printable(args.kb)} ({_counted(counts.get('ready', 0), 'file')}, {size_text(size_bytes)})"
     if not args.yes:
         if not can_ask():
             raise RetrievalError(f"nobody can be asked whether to delete {what}; add --yes to delete it")

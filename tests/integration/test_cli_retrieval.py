@@ -313,6 +313,31 @@ def test_a_base_is_deleted_only_if_that_is_wanted(run, indexed, home):
     assert (indexed / "rooms.md").exists()
 
 
+def test_files_that_are_out_are_counted_as_they_were_listed(run, indexed):
+    (indexed / "broken.pdf").write_bytes(b"%PDF-1.4 nothing follows")
+    assert run("kb", "sync", "--kb", "n")[0] == 0
+    (listed,) = json.loads(run("kb", "list", "--json")[1])["knowledge_bases"]
+    status, out, _ = run("kb", "remove", "--kb", "n", str(indexed), "--json")
+    assert (status, json.loads(out)["removed_files"]) == (0, listed["files"])
+    run("index", str(indexed), "--kb", "n", "--embedder", "none")
+    out = run("kb", "remove", "--kb", "n", str(indexed))[1]
+    assert out == "2 files are out of n, and 1 that could not be read; on disk they stay.\n"
+
+
+def test_one_file_is_not_spoken_of_as_several(run, notes):
+    cats, broken = notes / "cats.txt", notes / "broken.pdf"
+    broken.write_bytes(b"%PDF-1.4 nothing follows")
+    for file, sentence in (
+        (cats, "1 file is out of n; on disk it stays.\n"),
+        (broken, "0 files are out of n, and 1 that could not be read; on disk it stays.\n"),
+    ):
+        run("index", str(file), "--kb", "n", "--embedder", "none")
+        assert run("kb", "remove", "--kb", "n", str(file))[1] == sentence
+    run("index", str(cats), "--kb", "n", "--embedder", "none")
+    assert "content       1 file, 1 chunk\n" in run("kb", "show", "--kb", "n")[1]
+    assert run("kb", "remove", "--kb", "n", "--everything", "--yes")[1].startswith("n (1 file, ")
+
+
 def test_a_file_that_a_folder_still_covers_is_said_to_stay(run, indexed):
     cats = indexed / "cats.txt"
     run("index", str(cats), "--kb", "n")
