@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+from typing import NoReturn
 
 from chatglm_slim_llm import __version__
 from chatglm_slim_llm.config import DEFAULT_HUB_ID
@@ -12,7 +15,7 @@ from tui import serve
 
 def parser() -> argparse.ArgumentParser:
     """What can be said on the command line."""
-    parser = argparse.ArgumentParser(prog="chatglm-tui", description="Talk to ChatGLM-6B-Slim in the terminal.")
+    parser = _Parser(prog="chatglm-tui", description="Talk to ChatGLM-6B-Slim in the terminal.")
     parser.add_argument(
         "--model",
         help=f"'demo' (the bundled small model, the default), a folder with a checkpoint, a hub id"
@@ -28,6 +31,21 @@ def parser() -> argparse.ArgumentParser:
     serve.add_options(parser)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """A full disk or a reader that went away shows here, not when Python ends."""
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):
+                super().exit(141)
+            why = f"the output cannot be written ({error.strerror}); make room, or write it elsewhere"
+            super().exit(1, f"{self.prog}: {why}\n")
+        super().exit(status, message)
 
 
 def settings_of(given: argparse.Namespace) -> dict[str, object]:

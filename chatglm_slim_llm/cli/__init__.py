@@ -55,7 +55,11 @@ def _run(argv: Sequence[str] | None, args: argparse.Namespace) -> int:
     if argv is None:
         _keep_stdout()
     _speak_utf8()
-    build_parser().parse_args(argv, args)
+    try:
+        build_parser().parse_args(argv, args)
+    except SystemExit:  # help or the version was printed
+        sys.stdout.flush()
+        raise
     status: int = args.run(args)
     sys.stdout.flush()  # a full disk or a closed pipe shows here, not after the status is decided
     return status

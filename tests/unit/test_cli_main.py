@@ -79,10 +79,11 @@ def test_main_returns_the_status(capsys):
     assert capsys.readouterr().err.startswith("error: there is no checkpoint folder '/no/such'")
 
 
-def test_a_reader_that_goes_away_ends_the_command_quietly():
+@pytest.mark.parametrize("args", [["completion", "bash"], ["--help"], ["chat", "--help"], ["--version"]])
+def test_a_reader_that_goes_away_ends_the_command_quietly(args):
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "chatglm_slim_llm", "completion", "bash"]
+    command = [sys.executable, "-m", "chatglm_slim_llm", *args]
     with os.fdopen(writing, "w") as gone:
         result = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, encoding="utf-8", timeout=60)
     assert (result.returncode, result.stderr) == (141, "")
@@ -101,8 +102,10 @@ def test_output_that_cannot_be_written_is_an_error():
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize(
-    "args", [["kb", "list", "--json"], ["history", "list", "--json"], ["chat", "你好"], ["chat", "--json", "你好"]]
-)
+    "args",
+    [["kb", "list", "--json"], ["history", "list", "--json"], ["chat", "你好"], ["chat", "--json", "你好"], ["--help"],
+     ["chat", "--help"], ["kb", "list", "--help"], ["--version"]],
+)  # fmt: skip
 def test_a_full_disk_is_one_line_and_status_1(args, tmp_path):
     env = os.environ | {"CHATGLM_SLIM_HOME": str(tmp_path)}
     with Path("/dev/full").open("w") as full:
@@ -112,6 +115,22 @@ def test_a_full_disk_is_one_line_and_status_1(args, tmp_path):
     lines = [line for line in ended.stderr.splitlines() if "demo model" not in line]
     assert len(lines) == 1, ended.stderr
     assert "the output cannot be written (No space left on device); make room, or write it elsewhere" in lines[0]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arg", ["--help", "--version"])
+def test_so_it_is_where_the_terminal_only_says_what_it_can_do(arg):
+    command = [sys.executable, "-c", "from tui.arguments import parser; parser().parse_args()", arg]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, encoding="utf-8", timeout=60, env=env)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "the output cannot be written (No space left on device); make room, or write it elsewhere" in ended.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as gone:
+        ended = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, encoding="utf-8", timeout=60, env=env)
+    assert (ended.returncode, ended.stderr) == (141, "")
 
 
 def test_what_is_written_past_python_goes_to_stderr_and_ours_to_stdout():
