@@ -6,15 +6,19 @@ A sentence that is not known here stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from tui import language
-from tui.reasons_of_files import KINDS_OF_DOCUMENTS, OF_FILES
+from tui.reasons_of_files import FOUND, KINDS_OF_DOCUMENTS, OF_FILES
+from tui.reasons_of_libraries import OF_LIBRARIES, SYSTEM
+from tui.reasons_of_models import NUMBERS, OF_MODELS, PROCESSES
+from tui.reasons_of_plugins import FORMS, OF_PLUGINS
 
 _CHINESE = {
     # of a file of settings or of colours, and of a variable
     "{path}settings.toml: {reason}": "{path}settings.toml：{reason}",
+    "{path}, line {line}: {reason}": "{path} 第 {line} 行：{reason}",
     "CHATGLM_{variable}: {reason}": "CHATGLM_{variable}：{reason}",
     **{
         f"{{path}}: {english}": f"{{path}}：{chinese}"
@@ -61,7 +65,6 @@ _CHINESE = {
     "{path} cannot be read ({reason}); the defaults are used": "无法读取 {path}（{reason}），已改用默认设置",
     "{path} is not valid TOML ({reason}); the defaults are used": "{path} 不是有效的 TOML（{reason}），已改用默认设置",
     "{path} cannot be written ({reason}); the setting is not saved": "无法写入 {path}（{reason}），设置未能保存",
-    "{path}, line {line}: {reason}": "{path} 第 {line} 行：{reason}",
     "there is no setting {name}; did you mean {other}?": "没有设置项 {name}；是不是 {other}？",
     "there is no setting {name}": "没有设置项 {name}",
     "{path} is not valid TOML ({reason}); repair it, then set {key} again": (
@@ -99,6 +102,10 @@ _CHINESE = {
             ("a positive count or None", "正整数，或不填"),
             ("a positive count", "正整数"),
             ("a list of non-empty strings", "由非空文字组成的列表"),
+            ("a whole number of 0 or more", "不小于 0 的整数"),
+            ("0, 4 or 8", " 0、4 或 8"),
+            ("4, 8 or absent", " 4、8，或不填"),
+            ("{reason}", " {reason}"),
         )
     },
     # the start
@@ -132,203 +139,38 @@ _CHINESE = {
     "replies that must be JSON or tool calls need the package llguidance; install it with: {command}": (
         "要求回答是 JSON 或调用工具时，需要软件包 llguidance；安装：{command}"
     ),
-    # the model
-    **{
-        english.replace("@", who): its + chinese
-        for who, its in (("", ""), (" while {who} was at work", "{who} 运行时，"))
-        for english, chinese in (
-            (
-                "{process} was ended by the system@, most likely for lack of memory (signal 9); {advice}, or close"
-                " other programs",
-                "{process}被系统终止，多半是内存不足（信号 9）；请{advice}，或关闭其他程序",
-            ),
-            (
-                "{process} crashed ({reason})@; try again to start it anew",
-                "{process}崩溃（{reason}）；重试即可重新启动",
-            ),
-            (
-                "{process} crashed ({reason})@: {words}; try again to start it anew",
-                "{process}崩溃（{reason}）：{words}；重试即可重新启动",
-            ),
-            (
-                "{process} ended by itself (exit status {status})@; try again to start it anew",
-                "{process}自行结束（退出状态 {status}）；重试即可重新启动",
-            ),
-            (
-                "{process} ended by itself (exit status {status})@: {words}; try again to start it anew",
-                "{process}自行结束（退出状态 {status}）：{words}；重试即可重新启动",
-            ),
-        )
-    },
-    "{process} was stopped; try again to start it anew": "{process}已停止；重试即可重新启动",
-    "{process} said what cannot be understood, and was ended; try again to start it anew": (
-        "{process}的输出无法理解，已被终止；重试即可重新启动"
-    ),
-    "kv_cache_dtype is {found}, but keys and values of 8 bits need the compiled kernels, {reason};"
-    " auto and fp16 do without": (
-        "kv_cache_dtype 的值是 {found}，但 8 位的键和值需要编译的内核（{reason}）；auto 和 fp16 不需要"
-    ),
-    # plugins
-    "it comes from the package {package} and nobody has enabled it; to use it: {command}": (
-        "来自软件包 {package}，还没有启用；启用：{command}"
-    ),
-    "{file} switches it off; to use it: {command}": "已在 {file} 中停用；启用：{command}",
-    "{file} switches it off, and {reason}": "已在 {file} 中停用",
-    "{file} is of a folder that you have not trusted; look at it, then: {command}": (
-        "{file} 所在的文件夹还没有受信任；请先查看，再运行：{command}"
-    ),
-    "{one} is used for this name; to use this one: {command}": "这个名称已用于 {one}；改用这个：{command}",
-    "no installed package offers it; install it, or give {table} in {file} a target": (
-        "没有已安装的软件包提供它；请安装，或在 {file} 的 {table} 中填写 target"
-    ),
-    "the package {package} does not offer it; install it, or give {table} in {file} a target": (
-        "软件包 {package} 不提供它；请安装，或在 {file} 的 {table} 中填写 target"
-    ),
-    "its target {target} must be package.module:attribute; repair it, or: {command}": (
-        "target {target} 应写成 package.module:attribute；请修正，或运行：{command}"
-    ),
-    "there is no module {module}; repair it, or: {command}": "没有模块 {module}；请修复，或运行：{command}",
-    "{path} is not there; repair it, or: {command}": "{path} 不存在；请修复，或运行：{command}",
-    "{file} cannot be read ({reason}); only what we ship is on": "无法读取 {file}（{reason}），只启用自带的插件",
-    "{file} is not valid TOML ({reason}); only what we ship is on until it is repaired": (
-        "{file} 不是有效的 TOML（{reason}），修复之前只启用自带的插件"
-    ),
-    "plugin {key} ({origin}) cannot be loaded: {reason}; repair or update it, or switch it off with: {command}": (
-        "插件 {key}（{origin}）无法加载：{reason}；请修复或更新，或停用：{command}"
-    ),
-    "plugin {key} ({origin}) cannot be started: {reason}; repair or update it, or switch it off with: {command}": (
-        "插件 {key}（{origin}）无法启动：{reason}；请修复或更新，或停用：{command}"
-    ),
-    "plugin {key} ({origin}) gave {found}; it must give a LangChain BaseChatModel": (
-        "插件 {key}（{origin}）返回了 {found}；应返回 LangChain 的 BaseChatModel"
-    ),
-    "plugin {key} ({origin}) needs version {wanted} of the plugin interface, this is version {version};"
-    " upgrade chatglm-slim-llm, or take an older version of the plugin": (
-        "插件 {key}（{origin}）需要第 {wanted} 版插件接口，这里是第 {version} 版；"
-        "请升级 chatglm-slim-llm，或改用较旧的插件"
-    ),
-    "plugin {key} ({origin}) is not ready after {seconds} s; repair it, or switch it off with: {command}": (
-        "插件 {key}（{origin}）{seconds} 秒后仍未就绪；请修复，或停用：{command}"
-    ),
-    "plugin {key} ({origin}) has found nothing after {seconds} s; repair it, or switch it off with: {command}": (
-        "插件 {key}（{origin}）{seconds} 秒后仍没有结果；请修复，或停用：{command}"
-    ),
-    "plugin {key} ({origin}) gave {found}; it must give a LangChain BaseTool, or a list of them": (
-        "插件 {key}（{origin}）返回了 {found}；应返回 LangChain 的 BaseTool，或由它们组成的列表"
-    ),
-    "plugin {key} ({origin}) is a tool that takes no options": "插件 {key}（{origin}）这个工具没有选项可设",
-    "plugin {key} has a tool {name} as {other} has, which is used": (
-        "插件 {key} 的工具 {name} 与 {other} 的重名，使用后者"
-    ),
-    "plugin {key} has a tool {name} twice; the first is used": "插件 {key} 有两个名为 {name} 的工具，使用第一个",
-    "{file}: [{group}] is no group of plugins; did you mean {other}?": (
-        "{file}：[{group}] 不是插件的类别；是不是 {other}？"
-    ),
-    "{file}: [{group}] is no group of plugins; there are {names}": "{file}：[{group}] 不是插件的类别；已有：{names}",
-    "{file}: [{group}] must be a table of plugins, found {found}": "{file}：[{group}] 应是插件的表，写的却是 {found}",
-    "{file}: [{key}.options] {name} is not one of its options; did you mean {other}?": (
-        "{file}：[{key}.options] 没有选项 {name}；是不是 {other}？"
-    ),
-    "{file}: [{key}.options] {name} is not one of its options; it takes {names}": (
-        "{file}：[{key}.options] 没有选项 {name}；可用：{names}"
-    ),
-    **{
-        f"{before} {english}": f"{said}{chinese}"
-        for before, said in (
-            ("{file}: [{table}]", "{file}：[{table}] "),
-            ("its table in {file}", "它在 {file} 中的表"),
-        )
-        for english, chinese in (
-            (
-                "has no key {key}; did you mean {other}?; options of the plugin stand in a table of their own,"
-                " [….options]",
-                "没有键 {key}；是不是 {other}？插件的选项要另写在 [….options] 表里",
-            ),
-            (
-                "has no key {key}; there are {names}; options of the plugin stand in a table of their own, [….options]",
-                "没有键 {key}；可用：{names}；插件的选项要另写在 [….options] 表里",
-            ),
-            ("{key} must be a text in quotes, found {found}", "{key} 应是引号里的文字，写的却是 {found}"),
-            ("{key} must be true or false, found {found}", "{key} 应是 true 或 false，写的却是 {found}"),
-            ("{key} must be a table, found {found}", "{key} 应是一个表，写的却是 {found}"),
-            ("must be a table, found {found}", "应是一个表，写的却是 {found}"),
-        )
-    },
-    "another package is wanted for this name; to use this one: {command}": (
-        "这个名称已指定另一个软件包；改用这个：{command}"
-    ),
-    "several packages offer it ({names}); say whose: {command}": (
-        "有几个软件包提供它（{names}）；请指明用哪个：{command}"
-    ),
-    "plugin {key} is not on: {reason}": "插件 {key} 没有启用：{reason}",
-    "no plugin {name} in {group}; did you mean {other}?": "{group} 中没有插件 {name}；是不是 {other}？",
-    "no plugin {name} in {group}; there are: {names}": "{group} 中没有插件 {name}；已有：{names}",
-    "the command /{name} ({origin}) failed: {reason}": "命令 /{name}（{origin}）出错：{reason}",
-    "the command /{name} ({origin}) broke off: {reason}": "命令 /{name}（{origin}）中断：{reason}",
-    "the command /{name} ({origin}) was ended, as it gave nothing in {seconds} s; repair it, or switch it off with:"
-    " {command}": "命令 /{name}（{origin}）{seconds} 秒没有结果，已被终止；请修复，或停用：{command}",
-    "the command /{name} ({origin}) gave {found}; it must give a text, Ask(text) or Insert(text)": (
-        "命令 /{name}（{origin}）返回了 {found}；应返回文本、Ask(text) 或 Insert(text)"
-    ),
-    "the command /{name} ({origin}) gave {count} characters, more than the {most} there is room for": (
-        "命令 /{name}（{origin}）返回了 {count} 个字符，超过上限 {most}"
-    ),
-    "the tool {name} of plugin {key} is left out: {reason}": "没有使用插件 {key} 的工具 {name}：{reason}",
-    "this answer is made without tools: {reason}": "这个回答没有使用工具：{reason}",
-    "the model calls tools again and again, and says nothing; ask it in other words": (
-        "模型反复调用工具而没有回答；请换个说法提问"
-    ),
     **OF_FILES,
+    **OF_MODELS,
+    **OF_PLUGINS,
+    **OF_LIBRARIES,
 }
 
-
-_SYSTEM = {
-    "No such file or directory": "没有这个文件或文件夹",
-    "Permission denied": "没有权限",
-    "Operation not permitted": "不允许此操作",
-    "Read-only file system": "文件系统是只读的",
-    "No space left on device": "磁盘空间已满",
-    "Is a directory": "是文件夹",
-    "address already in use": "地址已被占用",
-    "Not a directory": "不是文件夹",
-    "File exists": "文件已存在",
-    "File name too long": "文件名过长",
-    "Too many levels of symbolic links": "链接过多或循环",
-    "Input/output error": "输入输出错误",
-    "Device or resource busy": "设备或资源正忙",
-    "it is not UTF-8 text": "不是 UTF-8 文本",
-    "embedded null byte": "含有零字节",
-}
-"""What systems say, as it stands in brackets."""
-_PROCESSES = {
-    "The model's process": "模型进程",
-    "The process of the commands": "命令进程",
-    "The library's process": "知识库进程",
-    "choose a smaller level such as int4, or a smaller model": "选择更低的精度（如 int4）或更小的模型",
-    "choose a smaller model": "选择更小的模型",
-    "try it with less": "减少内容后再试",
-    "add fewer files at once": "每次少添加一些文件",
-}
-
+_WITH_PLACES = [(english, said) for english, said in _CHINESE.items() if "{" in english]
 _BLANK_AT_QUOTE = re.compile(r"(?<=[一-鿿]) (?=“)|(?<=”) (?=[一-鿿])")
 
 
 def told(sentence: str) -> str:
     """A sentence as it is to be read."""
-    if language.in_use() == "en":
+    if not sentence or language.in_use() == "en":
         return sentence
-    for english, said in _sentences():
-        if all(part in sentence for part in _literals(english)) and (found := _pattern(english).fullmatch(sentence)):
-            return _BLANK_AT_QUOTE.sub("", said.format(**dict(_parts(found))))
-    return _SYSTEM.get(sentence, sentence)
+    if (whole := _CHINESE.get(sentence) or SYSTEM.get(sentence.lower().rstrip("."))) is not None:
+        return whole
+    known = [
+        (found.end(1), -sum(map(len, _literals(english))), said, found)
+        for english, said in _WITH_PLACES
+        if all(part in sentence for part in _literals(english)) and (found := _pattern(english).fullmatch(sentence))
+    ]
+    if not known:
+        return sentence
+    # a sentence may stand in another one, whose words begin first; else the one with more words says more
+    *_, said, found = min(known, key=lambda each: each[:2])
+    return _BLANK_AT_QUOTE.sub("", said.format(**dict(_parts(found))))
 
 
 def _parts(found: re.Match[str]) -> Iterator[tuple[str, str]]:
     """What stands in the places of a sentence; a reason may be a sentence that is known, too."""
-    known = {"reason": told, "origin": _origin, "process": _of_a_process, "advice": _of_a_process, "names": _quoted}
-    known |= {"kind": _kind}
     for name, part in found.groupdict().items():
-        yield name, known.get(name, _one_quoted)(part)
+        yield name, _READERS.get(name, _one_quoted)(part)
 
 
 def _origin(origin: str) -> str:
@@ -340,12 +182,12 @@ def _origin(origin: str) -> str:
 
 def _of_a_process(words: str) -> str:
     plugin = words.removeprefix("The process of the plugin ")
-    return _PROCESSES.get(words, words if plugin == words else f"插件 {plugin} 的进程")
+    return PROCESSES.get(words, words if plugin == words else f"插件 {plugin} 的进程")
 
 
-def _kind(kind: str) -> str:
-    """What a file should have been."""
-    return KINDS_OF_DOCUMENTS.get(kind, kind)
+def _one_of(words: Mapping[str, str]) -> Callable[[str], str]:
+    """What has a few words of its own; anything else is a name or a value."""
+    return lambda part: words.get(part) or _one_quoted(part)
 
 
 def _one_quoted(part: str) -> str:
@@ -356,10 +198,25 @@ def _quoted(parts: str) -> str:
     return re.sub(r"'([^']*)'", r"“\1”", parts).replace(", ", "、")
 
 
-@cache
-def _sentences() -> list[tuple[str, str]]:
-    # what begins with a name fits a whole sentence before its own words, too
-    return sorted(_CHINESE.items(), key=lambda pair: pair[0].startswith("{"))
+def _absent(names: str) -> str:
+    """Files that a repository does not have."""
+    return names.replace(", no ", "、").replace(" and no ", " 或 ")
+
+
+_READERS: dict[str, Callable[[str], str]] = {
+    "reason": told,
+    "signal": told,
+    "origin": _origin,
+    "process": _of_a_process,
+    "advice": _of_a_process,
+    "names": _quoted,
+    "absent": _absent,
+    "kind": _one_of(KINDS_OF_DOCUMENTS | NUMBERS),
+    "wanted": _one_of(NUMBERS),
+    "form": _one_of(FORMS),
+    "what": _one_of(FOUND),
+}
+"""How what stands in a place is read, by the name of the place."""
 
 
 @cache

@@ -33,6 +33,7 @@ _REASONS = {
     "a link to a file that is read already": "指向已读取文件的链接",
     "a link to a folder that is read already": "指向已读取文件夹的链接",
     "a link that leads round in a circle": "循环的链接",
+    "a link that leads nowhere": "指向的文件或文件夹不存在的链接",
     "another name of a file that is read already": "已读取文件的另一个名称",
     "an environment or a cache, not documents": "运行环境或缓存，不是文档",
     "code of others, not documents": "第三方代码，不是文档",
@@ -72,6 +73,9 @@ _REASONS = {
     "reading this kind of file needs a package that is not installed ({package}); run: {command}": (
         "读取这种文件需要的软件包 {package} 尚未安装，请运行：{command}"
     ),
+    "{name} declares entities": "{name} 声明了实体",
+    "{name} holds no XML": "{name} 中没有 XML",
+    "{name} is larger than {size} MiB": "{name} 超过 {size} MiB",
     **_KINDS,
 }
 
@@ -103,6 +107,11 @@ _OF_A_FILE = {  # what follows the name of a file that is imported
     "is not JSON, or holds one entry of more than {count} million characters": (
         "不是 JSON，或有超过 {count} 百万个字符的条目"
     ),
+    "is not JSON ({reason} is no number)": "不是 JSON（{reason} 不是数字）",
+    "is not JSON, or was cut off ({reason} was expected and not {found})": (
+        "不是 JSON，或内容不完整（应为 {reason}，而不是 {found}）"
+    ),
+    "has {found} for the version of its format": "的格式版本是 {found}，不是正整数",
     "is nested too deeply": "嵌套过深",
     "holds something after the end of its JSON": "在 JSON 结束之后还有内容",
     "is longer than any history that people have; it may be made to fill the memory": (
@@ -110,7 +119,43 @@ _OF_A_FILE = {  # what follows the name of a file that is imported
     ),
 }
 
+_OF_A_CONVERSATION = {  # in a file that is imported
+    "conversation {number} ({title}): {reason}": "第 {number} 个对话（{title}）：{reason}",
+    "conversation {number}: {reason}": "第 {number} 个对话：{reason}",
+    **{
+        f"{{place}} is {found} and not {english}": f"{said}应为{chinese}"
+        for found, said in (("{what}", "{place} 的值是 {what}，"), ("missing", "缺少 {place}，"))
+        for english, chinese in (
+            ("a text", "文字"),
+            ("one of {names}", "以下之一：{names}"),
+            ("true or false", " true 或 false"),
+            ("a whole number", "整数"),
+            ("a number", "数字"),
+            ("a point in time", "时间"),
+            ("a point in time such as {example}", "时间，例如 {example}"),
+            ("a list", "列表"),
+            ("a list of texts", "由文字组成的列表"),
+        )
+    },
+    "{place} is no object but {what}": "{place} 的值是 {what}，应为对象",
+    "{place}.mapping is no object": "{place}.mapping 不是对象",
+    "{place} is no number, text or list of texts": "{place} 应为数字、文字，或由文字组成的列表",
+    "{place}.head is {found}, but there is no such message": "{place}.head 的值是 {found}，但没有这条消息",
+    "{place}.uid is empty": "{place}.uid 是空的",
+    "{place}.parent is {found}, which is no message before it": "{place}.parent 的值是 {found}，但之前没有这条消息",
+    "{place}.sources has one number twice": "{place}.sources 中有重复的编号",
+    "{place}.number is missing": "缺少 {place}.number",
+    "its messages form a circle": "其中的消息首尾循环相连",
+    "two of its messages have one id": "其中有两条消息的 ID 相同",
+    "it is nested too deeply": "嵌套过深",
+}
+
+FOUND = {"an object": "对象", "a list": "列表"}
+"""What stands in a file in the place of something else."""
+
 KINDS_OF_DOCUMENTS = {
+    "history file": "历史文件",
+    "knowledge base": "知识库",
     "PDF": "PDF 文件",
     "Word file": "Word 文件",
     "Excel file": "Excel 文件",
@@ -123,6 +168,8 @@ KINDS_OF_DOCUMENTS = {
 
 OF_FILES = {
     **_REASONS,
+    **_OF_A_CONVERSATION,
+    **_OF_A_FILE,
     **{f"{{path}}: {english}": f"{{path}}：{chinese}" for english, chinese in _REASONS.items()},
     **{f"{{path}} {english}": f"{{path}} {chinese}" for english, chinese in _OF_A_FILE.items()},
     # exports, and what is imported
@@ -166,4 +213,53 @@ OF_FILES = {
     "{name} is not installed; run: {command}": "{name} 尚未安装，请运行：{command}",
     "the process that reads files cannot be started: {reason}": "无法启动读取文件的进程：{reason}",
     "the process that reads files does not start: {reason}": "读取文件的进程没有启动：{reason}",
+    "{name} is no name; give letters, digits, spaces, '.', '_' and '-'": (
+        "{name} 不能用作名称；名称可含文字、数字、空格、“.”、“_”和“-”"
+    ),
+    "{name} is no name of a knowledge base; give letters, digits, spaces, '.', '_' and '-', or the path of its file": (
+        "{name} 不是知识库的名称；名称可含文字、数字、空格、“.”、“_”和“-”，也可填知识库文件的路径"
+    ),
+    "{path} was not added to {name}; what was added: nothing": "{path} 没有添加到 {name}；其中还没有添加任何内容",
+    "{path} was not added to {name}; what was added: {names}": "{path} 没有添加到 {name}；已添加：{names}",
+    "a process that makes vectors has ended (exit status {status}); is there memory enough? Run the same again: what"
+    " was indexed so far is kept": (
+        "计算向量的进程已结束（退出状态 {status}）；内存是否足够？请重试一次，已建立的索引会保留"
+    ),
+    "the clock went back, from {before} to {now}; set it right and index again": (
+        "系统时钟从 {before} 退回到 {now}；请校准时钟，再重新建立索引"
+    ),
+    "{key} is {found}; ask for at least 1 passage": "{key} 的值是 {found}，至少应为 1",
+    "the vectors of {path} were made by {name} and not by {other}, or by another version of it; run sync to make new"
+    " ones": "{path} 的向量由 {name} 生成，而不是 {other}，或版本不同；请同步以重新生成",
+    "the vectors of {path} were made by {name}, which is none of the installed embedders; give embedder=… those"
+    " embeddings, another embedder to have new vectors made, or 'none' to search by words": (
+        "{path} 的向量由 {name} 生成，而这个向量模型没有安装；请安装它，或新建知识库并另选检索方式"
+    ),
+    "the embedder gave a vector that is not finite; look for an empty text or a broken model": (
+        "向量模型给出的向量含有非数值；请检查是否有空的文字，或模型已损坏"
+    ),
+    "the embedder {name} takes nothing after a colon, found {found}; leave it out": (
+        "向量模型 {name} 的冒号后不填内容，写的却是 {found}；请删去"
+    ),
+    "sentence-transformers needs the folder of a model, found {found}; give it after a colon, such as {example}": (
+        "sentence-transformers 需要模型的文件夹，写的却是 {found}；请写在冒号后面，例如 {example}"
+    ),
+    # the file of a history or of a knowledge base
+    "{path} is a database of another program and not a {kind}; move it away, or set CHATGLM_SLIM_HOME to another"
+    " folder": "{path} 是其他程序的数据库，不是{kind}；请把它移走，或把 CHATGLM_SLIM_HOME 设为另一个文件夹",
+    "{path} was written by a newer version of this program (schema {found}, this one knows {known}); update"
+    " chatglm-slim-llm, or set CHATGLM_SLIM_HOME to another folder to start an empty one": (
+        "{path} 由更新版本的程序写成（结构版本 {found}，这里支持到 {known}）；请升级 chatglm-slim-llm，"
+        "或把 CHATGLM_SLIM_HOME 设为另一个文件夹，从空的开始"
+    ),
+    "{path} is being written just now; try again": "正在写入 {path}；请重试",
+    "{path} cannot be written ({reason}); choose another place for the copy": (
+        "无法写入 {path}（{reason}）；请为副本另选位置"
+    ),
+    "{path} has no message {number}: it was deleted or never there; its sources are not kept": (
+        "{path} 中没有消息 {number}：已被删除或从未有过；它的来源没有保存"
+    ),
+    "message {place} of {name} follows message {other}, which is not before it": (
+        "{name} 的第 {place} 条消息接在第 {other} 条之后，而后者不在它前面"
+    ),
 }

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from chatglm_slim_llm.checkpoint.files import list_weights
+from chatglm_slim_llm.checkpoint.hub import plan_pull
+from chatglm_slim_llm.checkpoint.loading import load_tokenizer
+from chatglm_slim_llm.checkpoint.pull import DEMO_FOLDER
 from chatglm_slim_llm.config import GenerationOptions, LoadOptions
 from chatglm_slim_llm.engine.fitting import fit_prompt
 from chatglm_slim_llm.errors import ChatGLMSlimError
 from chatglm_slim_llm.hosting.files import read_attachment
 from chatglm_slim_llm.hosting.process import ChildProcess
 from chatglm_slim_llm.plugins import catalogue, plugin, problems
+from chatglm_slim_llm.plugins.editing import set_enabled
 from chatglm_slim_llm.retrieval.knowledge_base import KnowledgeBase
 from chatglm_slim_llm.retrieval.plugged import PluggedFinder
 from chatglm_slim_llm.retrieval.scanning import ScanLimits, SkippedFile, scan
@@ -140,8 +148,9 @@ def test_files_that_are_skipped(tmp_path: Path) -> None:
     os.mkfifo(folder / "pipe")
     (folder / "large.txt").write_bytes(b"x" * 100)
     (folder / "loop").symlink_to(folder)
+    (folder / "nowhere").symlink_to(tmp_path / "gone")
     found = [one for one in scan([folder], limits=ScanLimits(max_file_bytes=99)) if isinstance(one, SkippedFile)]
-    assert len(found) == 11
+    assert len(found) == 12
     for one in found:
         assert is_chinese(told(one.reason)), one
 
@@ -178,6 +187,109 @@ def test_imports_and_exports_that_fail(tmp_path: Path) -> None:
 def test_an_editor_that_does_not_start(command: str, reason: str) -> None:
     with pytest.raises(EditorProblem, match=f"出错：{reason}$"):
         edit("x", [command])
+
+
+def test_a_history_of_another_program_and_of_a_newer_version(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("create table theirs (x)")
+    said = told(raised(lambda: ConversationStore.open(path).conversations()))
+    assert said == f"{path} 是其他程序的数据库，不是历史文件；请把它移走，或把 CHATGLM_SLIM_HOME 设为另一个文件夹"
+    path.unlink()
+    ConversationStore.open(path).begin(None, None, "q")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("pragma user_version = 999")
+    assert f"{path} 由更新版本的程序写成（结构版本 999，" in told(
+        raised(lambda: ConversationStore.open(path).conversations())
+    )
+
+
+def test_a_conversation_of_a_file_that_is_not_as_it_should_be(tmp_path: Path) -> None:
+    path = tmp_path / "chats.json"
+    with ConversationStore.open(tmp_path / "history.db") as store:
+        question, _answer = store.begin(None, None, "你好")
+        write_export(store, [question.conversation_id], path)
+        path.write_text(path.read_text("utf-8").replace('"assistant"', '"xx"'), "utf-8")
+        said = told(raised(lambda: import_file(store, path)))
+    assert said == (
+        "chats.json 中没有可读取的内容；第一个问题：第 1 个对话（你好）："
+        "conversations[0].messages[1].role 的值是“xx”，应为以下之一：user、assistant、system"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("[tools", "不是有效的 TOML（第 1 行：内容不完整）；请修正"),
+        ("tools = 1", "中的 [tools.calculator] 不是表；请修正"),
+        (None, "无法写入 {file}（不是文件）"),
+    ],
+)
+def test_a_plugin_that_cannot_be_switched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, expected: str
+) -> None:
+    file = tmp_path / "plugins.toml"
+    spec = next(spec for spec in catalogue("tools") if spec.name == "calculator")
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_text(content)
+    monkeypatch.setenv("CHATGLM_SLIM_PLUGINS", str(file))
+    assert expected.format(file=file) in told(raised(lambda: set_enabled(spec, True)))
+
+
+def test_a_model_that_cannot_be_loaded_or_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(DEMO_FOLDER, folder)
+    (folder / "ice_text.model").write_bytes(b"no pieces")
+    said = told(raised(lambda: load_tokenizer(folder)))
+    assert said.startswith(f"{folder}：无法读取分词器的文件（")
+    assert "；请重新获取" in said
+    (weights,) = folder.glob("*.safetensors")
+    os.truncate(weights, 1000)
+    assert told(raised(lambda: list_weights(folder))).startswith(f"{weights} 不完整：有 1,000 字节，至少应有 ")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    said = told(raised(lambda: plan_pull("silver/chatglm-6b-slim")))
+    assert said.startswith("无法下载 silver/chatglm-6b-slim：已设置 HF_HUB_OFFLINE")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        (
+            "/s.toml is not valid TOML (Invalid initial character for a key part (at line 3, column 3)); the defaults"
+            " are used",
+            "/s.toml 不是有效的 TOML（第 3 行第 3 列：键的首字符无效），已改用默认设置",
+        ),
+        (
+            "/h.db cannot grow (database or disk is full); make room on the disk and try again",
+            "/h.db 无法再写入（磁盘空间已满）；请腾出磁盘空间后重试",
+        ),
+        (
+            "a.json is not JSON, or was cut off (Unterminated string starting at: line 1 column 7 (char 6))",
+            "a.json 不是 JSON，或内容不完整（第 1 行第 7 列：由此开始的字符串没有结束）",
+        ),
+        (
+            "damaged PDF: Failed to load document (PDFium: Data format error).",
+            "PDF 文件已损坏（无法打开文档：数据格式有误）",
+        ),
+        (
+            "a.json is not JSON, or was cut off (something new: line 2 column 1 (char 6))",
+            "a.json 不是 JSON，或内容不完整（第 2 行第 1 列：something new）",
+        ),
+        (
+            "plugin tools.x cannot be used: plugin tools.x (package y) is not ready after 5 s; repair it, or switch it"
+            " off with: z",
+            "插件 tools.x 无法使用：插件 tools.x（软件包 y）5 秒后仍未就绪；请修复，或停用：z",
+        ),
+        (
+            "/m/config.json: hidden_size is -3; it must be a whole number of 0 or more",
+            "/m/config.json：hidden_size 的值是 -3，应为不小于 0 的整数",
+        ),
+    ],
+)
+def test_a_sentence_in_another_one_and_what_a_library_says(sentence: str, expected: str) -> None:
+    assert told(sentence) == expected
 
 
 def test_a_process_that_ended_by_itself() -> None:
