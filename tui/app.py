@@ -191,7 +191,7 @@ class ChatApp(App[None]):
         if is_of_plugin(wanted.model):  # what has no level of ours must not seem to have one
             level, device = "", ""
         self._chat.status.model = " · ".join(filter(None, [_short(wanted.model), level, device]))
-        self._chat.pane.notice = tr("This is the small demo model; Ctrl+T chooses another") if is_demo else ""
+        self._chat.pane.set_notice(tr("This is the small demo model; Ctrl+T chooses another") if is_demo else "")
 
     @on(ModelLoading)
     def _show_loading(self, event: ModelLoading) -> None:

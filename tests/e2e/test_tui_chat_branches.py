@@ -257,6 +257,31 @@ async def test_a_chat_that_another_window_deletes_is_left_and_that_is_told(tmp_p
         assert texts(chat) == ["b", "B"]
 
 
+@pytest.mark.parametrize("size", [(40, 10), (40, 6), (20, 6)])
+async def test_the_way_out_of_a_change_is_shown_in_low_terminals(tmp_path: Path, size: tuple[int, int]) -> None:
+    async with chatting(tmp_path, size=size) as chat:
+        await say(chat, "a", "A")
+        await chat.send("/edit")
+        await chat.until(lambda: any(line.lstrip().startswith("Esc gives") for line in chat.lines()))
+        assert any(line.strip() == "a" for line in chat.lines()[-4:])
+        await chat.pilot.press("escape")
+        await chat.until(lambda: not any("Esc gives" in line for line in chat.lines()))
+
+
+async def test_a_slash_leaves_the_prompt_in_sight_in_the_lowest_terminal(tmp_path: Path) -> None:
+    async with chatting(tmp_path, size=(20, 5)) as chat:
+        await say(chat, "a", "A")
+        await chat.type("/ne")
+        await chat.until(lambda: any(line.strip() == "/ne" for line in chat.lines()))
+
+
+async def test_another_model_is_not_called_the_demo(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await chat.until(lambda: any("small demo model" in line for line in chat.lines()))
+        chat.app._use_model(LoadOptions(model="owner/name"))
+        await chat.until(lambda: not any("small demo model" in line for line in chat.lines()))
+
+
 async def test_an_example_that_is_chosen_leaves_what_is_typed(tmp_path: Path) -> None:
     async with chatting(tmp_path) as chat:
         await chat.type("half a thought")
@@ -495,6 +520,21 @@ async def test_commands_do_what_the_historys_keys_do(tmp_path: Path) -> None:
         chat.find(History).focus()
         await chat.pilot.press("ctrl+z")
         await chat.until(lambda: chat.titles == ["Another title"])
+
+
+async def test_a_deleted_chat_comes_back_from_the_prompt_once_no_edit_is_left_to_take_back(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        chat.store.set_draft(None, "half a thought")
+        await say(chat, "q", "A")
+        chat.store.set_draft(None, "half a thought")
+        await chat.send("/delete")
+        await chat.until(lambda: chat.titles == [] and chat.prompt == "half a thought")
+        await chat.type("!")
+        await chat.pilot.press("ctrl+z")
+        assert (chat.prompt, chat.titles) == ("half a thought", [])
+        await chat.pilot.press("ctrl+z")
+        await chat.until(lambda: chat.titles == ["q"])
+        assert chat.prompt == "half a thought"
 
 
 async def test_copying_takes_the_answer_the_code_or_all(tmp_path: Path) -> None:

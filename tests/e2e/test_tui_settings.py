@@ -63,6 +63,7 @@ async def test_the_language_changes_where_it_is_chosen(tmp_path):
     async with running(tmp_path, '[interface]\nlanguage = "en"\n') as it:
         assert "Help" in it.lines()[-1]
         await it.press("ctrl+n")
+        await it.until(lambda: it.lines()[0].rstrip().endswith("ready"))
         screen = await opened(it)
         row(screen, "interface.language").query_one(Select).value = "zh"
         await it.until(lambda: it.app.loaded.settings.interface.language == "zh")
@@ -70,6 +71,7 @@ async def test_the_language_changes_where_it_is_chosen(tmp_path):
         await it.until(lambda: it.app.focused is row(screen, "interface.language").query_one(Select))
         await it.press("escape")
         await it.until(lambda: "在下方输入" in it.seen and "Type below" not in it.seen)
+        assert it.lines()[0].rstrip().endswith("就绪")
         assert "搜索" in it.seen
         await it.press("f2")
         assert "设置" in it.seen

@@ -82,7 +82,7 @@ class ChatScreen(SparingScreen):
         plugins: Callable[[], PluginList] = read_plugins,
     ) -> None:
         super().__init__()
-        self._store, self._library, self._talk = store, library, talk
+        self._store, self._worker, self._library, self._talk = store, worker, library, talk
         self.status = StatusLine(id="status")
         self._history = History(store, id="history")
         self.pane = ChatPane(store, worker, talk, id="chat")
@@ -190,8 +190,17 @@ class ChatScreen(SparingScreen):
     def speak(self) -> None:
         """Say what is shown in the language that is now in use."""
         self.status.tools = tool_count(len(self._talk.tools))
+        self._say_again()
         self.show_history()
         self.pane.speak()
+
+    def _say_again(self) -> None:
+        if self.status.is_problem:
+            self._say(tr("no model"), is_problem=True)
+        elif (reply := self._talk.reply) is not None:
+            self._say(tr("writing…") if reply.is_writing else tr("thinking…"))
+        elif self._worker.facts is not None:  # what loads is said again as it goes on
+            self._say(tr("ready"))
 
     def show_history(self) -> None:
         """Conversations have come in, or have moved."""

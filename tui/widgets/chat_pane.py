@@ -70,8 +70,7 @@ class ChatPane(Vertical):
         self._draft_before = ""
         """What was being typed when a question came back into the prompt."""
         self._is_open = False
-        self.notice = ""
-        """What the line below the prompt says while there is nothing else to say."""
+        self._notice = ""
 
     def compose(self) -> ComposeResult:
         yield self._welcome
@@ -167,6 +166,12 @@ class ChatPane(Vertical):
         """Open the bar that finds in this chat."""
         self._find_bar.open(words)
 
+    def set_notice(self, text: str) -> None:
+        """What the line below the prompt says while there is nothing else to say."""
+        self._notice = text
+        if self._is_open and self.is_attached:  # a model may be loaded just as one quits
+            self.show_hint()
+
     def show_hint(self) -> None:
         """Say below the prompt what holds here."""
         if self.talk.edited is not None:
@@ -174,7 +179,7 @@ class ChatPane(Vertical):
         elif name := self.talk.settings.knowledge_base:
             hint = tr("Answers use “{name}”", name=name)
         else:
-            hint = self.notice
+            hint = self._notice
         self.prompt.show_hint(hint, is_needed=self.talk.edited is not None)
         self.screen.refresh_bindings()
         if (count := len(self.talk.tools)) != self._tools_in_use:

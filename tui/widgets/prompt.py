@@ -39,6 +39,7 @@ _LONGEST_WORK_S = 2.0
 _TAKEN_S = 2
 _MAX_ROWS = 10
 _SHORT = 12
+_TINY = 6
 """Below so many rows there is no frame and no line below."""
 
 
@@ -76,7 +77,8 @@ class PromptBox(Vertical):
     PromptBox.-short .frame, PromptBox.-short .frame:focus-within { border: none; }
     PromptBox.-short.-completing Chips { display: none; }
     PromptBox.-short HintLine { display: none; }
-    PromptBox.-short HintLine.-said { display: block; }
+    PromptBox.-short HintLine.-said, PromptBox.-short HintLine.-needed { display: block; }
+    PromptBox.-tiny HintLine.-needed { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "send", "Send", id="prompt.send", tooltip="Send what is typed"),
@@ -218,6 +220,7 @@ class PromptBox(Vertical):
     def show_hint(self, text: str, *, is_needed: bool = False) -> None:
         """Say what to know, on the left of the line below; counts make room for how one that is needed begins."""
         self._line.hint, self._line.is_needed = text, is_needed
+        self._line.set_class(is_needed, "-needed")
 
     # --- sending
 
@@ -396,8 +399,9 @@ class PromptBox(Vertical):
         height = screen.size.height
         self.set_class(self.app.has_class("-accessible"), "-plain")
         self.set_class(height < _SHORT, "-short")
+        self.set_class(height < _TINY, "-tiny")
         self._area.styles.max_height = min(max(height // 3, 1), _MAX_ROWS)
-        self._completions.fit(1 if height < _SHORT else self._room())
+        self._completions.fit(min(self._room(), 1) if height < _SHORT else self._room())
         if self._area.has_focus:  # input methods show what they compose where the cursor is
             self.app.cursor_position = self._area.cursor_screen_offset
 
@@ -411,7 +415,8 @@ class PromptBox(Vertical):
 
 def _least_height(widget: Widget) -> int:
     height = widget.styles.height
-    return 1 if height is not None and height.is_fraction else widget.outer_size.height
+    least = 1 if height is not None and height.is_fraction else widget.outer_size.height
+    return least + widget.styles.margin.height
 
 
 class _Label(Static):

@@ -12,6 +12,7 @@ from typing import ClassVar
 from rich.style import StyleType
 from rich.text import Text
 from textual import events, on
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.document._document import Location
 from textual.document._document_navigator import DocumentNavigator
@@ -129,6 +130,12 @@ class PromptArea(TextArea, inherit_bindings=False):
             self.paste(event.text)
         else:
             self._held.append(event)
+
+    def action_undo(self) -> None:
+        """Take the last edit back; without one the key is left to the screen, which takes back a deleted chat."""
+        if not self.history.undo_stack:
+            raise SkipAction
+        self.undo()
 
     def action_paste(self) -> None:
         """Paste what was last cut or copied in this program."""

@@ -71,6 +71,7 @@ class Completions(OptionList, can_focus=False):
     }
     Completions.-open { display: block; }
     Completions.-low { border: none; }
+    Completions.-hidden { display: none; }
     Completions > .option-list--option-highlighted {
         color: $block-cursor-foreground; background: $block-cursor-background; text-style: none;
     }
@@ -100,8 +101,9 @@ class Completions(OptionList, can_focus=False):
         self.set_class(bool(commands), "-open")
 
     def fit(self, rows: int) -> None:
-        """Take no more rows than these; few of them have no frame."""
+        """Take no more rows than these; few of them have no frame, and without any it is not seen."""
         self.set_class(rows < _LEAST_FRAMED, "-low")
+        self.set_class(rows < 1, "-hidden")
         self.styles.max_height = min(max(rows, 1), _MAX_ROWS)
 
     def move(self, by: int) -> None:
