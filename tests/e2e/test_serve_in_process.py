@@ -31,17 +31,21 @@ async def test_the_token_opens_the_door_and_the_cookie_keeps_it_open():
 
 async def test_a_session_is_opened_for_our_page_alone_and_ends_with_it(tmp_path, monkeypatch):
     monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path))
+    monkeypatch.setattr(serve.server, "_GRACE_S", 20)
     served = Server(("--language", "en"), "127.0.0.1", 0, None)
     async with TestClient(TestServer(await served._make_app())) as client:
         with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
             await client.ws_connect("/ws", headers={"Origin": "http://evil.example"})
         own = f"http://127.0.0.1:{client.port}"
         websocket = await client.ws_connect("/ws?width=80&height=24", headers={"Origin": own})
-        assert (await websocket.receive(30)).data.startswith(b"\x1b")
+        painted = (await websocket.receive(30)).data
+        assert painted.startswith(b"\x1b")
+        while b"Help" not in painted:
+            painted += (await websocket.receive(30)).data
         (session,) = served._sessions
         process = session._process
         await websocket.close()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while process is None or process.returncode is None:
                 await asyncio.sleep(0.02)
         assert process.returncode == 0

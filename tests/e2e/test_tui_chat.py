@@ -112,6 +112,7 @@ async def chatting(
     is_first: bool = False,
     size: tuple[int, int] = (100, 30),
     plugins: Callable[[], PluginList] = PluginList,
+    paints_notes: bool = False,
 ) -> AsyncIterator[Chat]:
     """Run the app.
 
@@ -124,6 +125,7 @@ async def chatting(
         is_first: whether the program may be new to this person.
         size: of the terminal.
         plugins: reads what is installed.
+        paints_notes: whether what pops up is on the screen, too.
     """
     model = model or ScriptedAssistant()
     models = iter([model, then or model])
@@ -137,7 +139,7 @@ async def chatting(
             settings_file=folder / "settings.toml",
             plugins=plugins,
         )
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=paints_notes) as pilot:
             await pilot.pause()
             yield Chat(app, pilot, store, model)
         for thread in app._worker._threads:  # the app itself waits half a second, which is little on a busy machine

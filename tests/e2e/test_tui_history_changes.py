@@ -311,6 +311,7 @@ async def test_deleting_for_good_and_emptying_the_trash_are_asked_first(tmp_path
         await pane.press("d", "enter")  # the button that keeps it has the focus
         assert len(pane.titles("trash")) == 3
         await pane.press("d", "y")
+        await pane.until(lambda: pane.shown[:1] == ["Empty the trash (2)"])
         assert sorted(pane.titles("trash")) == ["one", "three"]
         await pane.click("Empty the trash (2)")
         await pane.press("n")

@@ -12,6 +12,7 @@ import pytest
 from craft_app import Running, running
 from dialogs import showing
 from history_pane import listing
+from textual.events import Paste
 from textual.widgets import Input, Select, Static
 
 from chatglm_slim_llm.errors import ConfigError
@@ -119,7 +120,8 @@ async def test_an_import_says_how_many_were_there_already(tmp_path):
     async with running(tmp_path, CHINESE) as it:
         ids = [one.id for one in it.store.conversations()]
         target = write_export(it.store, ids, tmp_path / "chat.json")
-        await it.press(*f"/import {target}", "enter")
+        it.app.post_message(Paste(f"/import {target}"))
+        await it.press("enter")
         await it.until(lambda: "已导入 0 个对话。" in it.told)
         assert "另有 1 个已经存在。" in it.told
 

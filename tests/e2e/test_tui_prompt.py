@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Static
+from waiting import wait_until
 
 from chatglm_slim_llm.storage import Attachment
 from tui.commands import COMMANDS
@@ -150,7 +151,8 @@ def chinese() -> Iterator[None]:
 # --- sending
 
 
-async def test_enter_hands_over_the_text_and_keys_wait_until_it_is_taken():
+async def test_enter_hands_over_the_text_and_keys_wait_until_it_is_taken(monkeypatch):
+    monkeypatch.setattr(prompt, "_TAKEN_S", 60)
     async with typing() as person:
         await person.burst(
             *letters("hi"), key("enter"), *letters("mo"), events.Paste("re"), key("enter"), *letters("x")
@@ -227,12 +229,16 @@ async def test_keys_can_be_given_another_meaning():
         assert person.told(PromptSubmitted) == [PromptSubmitted("a\nb")]
 
 
-async def test_what_is_typed_is_told_once_the_keyboard_rests():
+async def test_what_is_typed_is_told_once_the_keyboard_rests(monkeypatch):
+    monkeypatch.setattr(prompt, "_LONGEST_WORK_S", 600)
+    monkeypatch.setattr(prompt, "_REST_S", 600)
     async with typing() as person:
         await person.type("hello")
         assert person.told(PromptEdited) == []
-        await person.pilot.pause(0.4)
-        assert person.told(PromptEdited) == [PromptEdited("hello")]
+        monkeypatch.setattr(prompt, "_REST_S", 0.01)
+        await person.type("!")
+        await wait_until(person.pilot, lambda: person.told(PromptEdited))
+        assert person.told(PromptEdited) == [PromptEdited("hello!")]
 
 
 async def test_typing_without_a_rest_is_told_all_the_same(monkeypatch):

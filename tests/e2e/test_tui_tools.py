@@ -169,7 +169,8 @@ async def test_keys_answer_once_somebody_has_gone_there(tmp_path):
 async def test_a_second_press_of_the_key_does_not_answer_the_next_question(tmp_path):
     async with asked(tmp_path) as chat:
         chat.model.say(step("asked", use_id="u2"))
-        await chat.pilot.pause(0.1)
+        reply = chat.app._chat.pane.talk.reply
+        await chat.until(lambda: "u2" in reply.uses)
         await chat.pilot.press("f4", "y", "y")
         await chat.until(lambda: chat.prompt == "y")
         assert chat.model.permitted == [("u1", True)]

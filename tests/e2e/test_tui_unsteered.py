@@ -8,6 +8,7 @@ import pytest
 from rich.segment import Segment
 from test_tui_chat import Chat, chatting
 from textual.color import Color
+from textual.widgets._toast import ToastRack
 
 from chatglm_slim_llm.config import LoadOptions
 from chatglm_slim_llm.storage import ChatSettings, ConversationStore
@@ -29,28 +30,26 @@ def folder(tmp_path):
     return tmp_path
 
 
-def is_safe(chat: Chat) -> bool:
-    lines = chat.lines()
-    assert any("evil" in line for line in lines)
-    return not any(STEERING.search(line) for line in lines)
+async def is_safe(chat: Chat) -> bool:
+    await chat.until(lambda: any("evil" in line for line in chat.lines()))
+    return not any(STEERING.search(line) for line in chat.lines())
 
 
 async def test_names_and_titles_of_others_steer_nothing(folder):
-    async with chatting(folder, options=LoadOptions(model=f"owner/{EVIL}")) as chat:
-        await chat.pilot.pause(0.1)
-        assert is_safe(chat)
+    async with chatting(folder, options=LoadOptions(model=f"owner/{EVIL}"), paints_notes=True) as chat:
+        assert await is_safe(chat)
         await chat.pilot.press("ctrl+p", *"title")
         await chat.until(lambda: any("]0;title[2J" in line for line in chat.lines()))
-        assert is_safe(chat)
+        assert await is_safe(chat)
         await chat.pilot.press("escape")
         for screen in (Confirm(EVIL, yes="Yes", no="No"), Download(EVIL, lambda answer: None)):
             chat.app.push_screen(screen)
-            await chat.pilot.pause(0.1)
-            assert is_safe(chat)
+            assert await is_safe(chat)
             await chat.pilot.press("escape")
         chat.app.notify(EVIL, title=EVIL, markup=False)
-        await chat.pilot.pause(0.1)
-        assert is_safe(chat)
+        painted = chat.app.screen.get_child_by_type(ToastRack).children
+        await chat.until(lambda: "evil" in chat.told and len(painted) == len(chat.app._notifications))
+        assert await is_safe(chat)
 
 
 def test_what_is_taken_out_has_no_width_and_the_rest_stays():

@@ -20,6 +20,7 @@ from tests.unit.workers import wait_until
 
 TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 ENDLESS: dict[str, Any] = {"temperature": 50.0, "top_k": 0, "top_p": 1.0, "seed": 4}
+EOS = 866
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,22 +28,22 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module", params=[ChatGLMSlim, ChatGLMSlimLLM])
 def llm(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Every step takes 5 ms longer; an endless reply takes ten seconds."""
+    """Every step takes 30 ms longer."""
     llm = request.param(model=TINY, device="cpu")
-    hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda *_: time.sleep(0.005))
+    hook = llm._load().loaded.model.lm_head.register_forward_hook(lambda *_: time.sleep(0.03))
     yield llm
     hook.remove()
 
 
 def want_quiet(llm: Any) -> None:
-    wait_until(lambda: not llm._load().engine._scheduler._live, limit_s=1)
+    wait_until(lambda: not llm._load().engine._scheduler._live, limit_s=10)
 
 
 def test_an_input_that_fails_ends_the_others(llm: Any) -> None:
     started = time.monotonic()
     with pytest.raises(GenerationError, match="empty"):
         llm.batch(["tell", "", "tell", "tell"], **ENDLESS)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     want_quiet(llm)
 
 
@@ -81,7 +82,10 @@ BATCH = f"""
 import time
 from chatglm_slim_llm import ChatGLMSlim
 llm = ChatGLMSlim(model={TINY!r}, device="cpu", **{ENDLESS!r})
-llm._load().loaded.model.lm_head.register_forward_hook(lambda *_: time.sleep(0.01))
+def slow_down(_module, _args, scores):
+    time.sleep(0.01)
+    scores[..., {EOS}] = float("-inf")  # no reply ends by itself
+llm._load().loaded.model.lm_head.register_forward_hook(slow_down)
 print("begun", flush=True)
 try:
     llm.batch(["tell"] * 40)
@@ -98,6 +102,6 @@ def test_ctrl_c_ends_a_batch_at_once() -> None:
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
-    assert process.communicate(timeout=20)[0] == "interrupted\n"
-    assert time.monotonic() - started < 5
+    assert process.communicate(timeout=40)[0] == "interrupted\n"
+    assert time.monotonic() - started < 20
     assert process.returncode == 0

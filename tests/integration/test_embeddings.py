@@ -229,7 +229,17 @@ def test_replies_and_vectors_that_are_computed_at_once_are_those_computed_alone(
     assert all(future.result() == vectors for future in embedded)
 
 
-def test_a_reply_goes_on_while_a_long_text_is_read(embeddings: ChatGLMSlimEmbeddings) -> None:
+def test_a_reply_goes_on_while_a_long_text_is_read(
+    embeddings: ChatGLMSlimEmbeddings, count_passes: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_states, may_end = glm.read_states, threading.Event()
+
+    def held(*args: Any) -> Any:
+        states = yield from read_states(*args)
+        assert count_passes() < 12 or may_end.wait(20), "the reply waits for the text"
+        return states
+
+    monkeypatch.setattr(glm, "read_states", held)
     llm = ChatGLMSlim(model=TINY, device="cpu", temperature=0)
     stream = llm.stream("你好")
     next(stream)
@@ -238,7 +248,9 @@ def test_a_reply_goes_on_while_a_long_text_is_read(embeddings: ChatGLMSlimEmbedd
     rest = list(stream)
     assert reader.is_alive()
     assert len(rest) > 10
+    may_end.set()
     reader.join()
+    assert count_passes() == 12
 
 
 async def test_the_async_forms_give_the_same_vectors(embeddings: ChatGLMSlimEmbeddings) -> None:
@@ -249,15 +261,22 @@ async def test_the_async_forms_give_the_same_vectors(embeddings: ChatGLMSlimEmbe
 
 
 async def test_the_event_loop_runs_on_meanwhile(
-    embeddings: ChatGLMSlimEmbeddings, count_passes: Callable[[], int]
+    embeddings: ChatGLMSlimEmbeddings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    task = asyncio.create_task(embeddings.aembed_documents(["北京是中国的首都。" * 60] * 10))
-    ticks = 0
-    while not task.done():
-        await asyncio.sleep(0.002)
-        ticks += 1
-    assert count_passes() == 10
-    assert ticks > 20  # the passes alone slept ten times 20 ms
+    loop = asyncio.get_running_loop()
+    met: list[bool] = []
+    read_states = glm.read_states
+
+    def meet(*args: Any) -> Any:
+        """Read on only when the loop has come by."""
+        came = threading.Event()
+        loop.call_soon_threadsafe(came.set)
+        met.append(came.wait(10))
+        return read_states(*args)
+
+    monkeypatch.setattr(glm, "read_states", meet)
+    await embeddings.aembed_documents(["北京是中国的首都。" * 60] * 5)
+    assert met == [True] * 5
 
 
 async def test_cancelling_the_task_ends_the_work(

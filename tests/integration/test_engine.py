@@ -20,6 +20,7 @@ from chatglm_slim_llm.engine import Delta, Engine, Request
 from chatglm_slim_llm.engine.sequence import READ_AHEAD
 from chatglm_slim_llm.errors import GenerationError, PromptTooLongError
 from chatglm_slim_llm.model import process_response
+from tests.unit.workers import wait_until
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 CHATS: dict[str, Any] = json.loads((REFERENCE / "expected" / "chat.json").read_text("utf-8"))
@@ -224,12 +225,11 @@ def test_a_reply_that_is_wanted_whole_does_not_wait_for_its_reader(
     assert len(list(stream)) == 39
 
 
-def test_a_late_reader_does_not_make_the_model_slow(engine: Engine, count_steps: Callable[[], int]) -> None:
+def test_a_late_reader_does_not_make_the_model_slow(engine: Engine) -> None:
     started = time.perf_counter()
     stream = engine.stream(Request(query="你好", options=replace(RAMBLING, max_tokens=40), wants_whole=True))
     next(stream)
-    while count_steps() < 40:
-        time.sleep(0.01)
+    wait_until(lambda: not engine._scheduler._live, 30)
     computed_s = time.perf_counter() - started
     time.sleep(2 * computed_s)
     statistics = list(stream)[-1].statistics

@@ -132,9 +132,12 @@ def test_closing_ends_the_process_and_a_command_in_it(plugins):
     runner = CommandRunner()
     run(runner, "hello")
     pid = runner._child.pid
-    threading.Timer(0.1, runner.close).start()
+    is_waiting = threading.Event()
+    closing = threading.Thread(target=lambda: is_waiting.wait(20) and runner.close())
+    closing.start()
     with pytest.raises(PluginError, match=r"/hangs .*was stopped"):
-        run(runner, "hangs")
+        runner.run("hangs", CommandCall(""), is_cancelled=is_waiting.set)  # which says nothing, so no
+    closing.join()
     assert is_gone(pid)
 
 

@@ -152,14 +152,18 @@ def test_nothing_is_left_of_it(child):
     with pytest.raises(RetrievalError):
         facts(child).result()
     child.close()
-    threads, descriptors = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+    before = threads_and_descriptors()
     for _ in range(3):
         another = ChildProcess("The model's process", ADVICE)
         pid = another.pid
         another.close()
         assert not Path(f"/proc/{pid}").exists()
         another.close()
-    assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == (threads, descriptors)
+    wait_until(lambda: all(now <= then for now, then in zip(threads_and_descriptors(), before, strict=True)))
+
+
+def threads_and_descriptors():
+    return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_ctrl_c_is_not_for_it(child):

@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from chatglm_slim_llm.config import LoadOptions
-from chatglm_slim_llm.hosting import tool_use
+from chatglm_slim_llm.hosting import client, tool_use
 from chatglm_slim_llm.hosting.assistant import Request, ToolUse, Turn
 from chatglm_slim_llm.hosting.client import ProcessAssistant
 from chatglm_slim_llm.hosting.local import LocalAssistant
@@ -238,7 +238,8 @@ def test_a_long_result_is_shortened_to_a_part_of_the_context(inside):
 
 @pytest.mark.parametrize("which", ["inside", "own"])
 @pytest.mark.parametrize("name", ["hangs", "never", "delete"])
-def test_a_stop_does_not_wait_for_a_tool_or_a_question(which, name, request):
+def test_a_stop_does_not_wait_for_a_tool_or_a_question(which, name, request, monkeypatch):
+    monkeypatch.setattr(client, "_STOP_S", 20)  # after which the process is ended
     assistant = request.getfixturevalue(which)
     stream = assistant.stream(calling([[name, {"path": "/x"} if name == "delete" else {}]]))
     for piece in stream:
@@ -246,19 +247,20 @@ def test_a_stop_does_not_wait_for_a_tool_or_a_question(which, name, request):
             break
     started = time.monotonic()
     stream.close()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert assistant.is_loaded()
     assert answer(assistant, calling([["add", {"a": 2, "b": 3}]]))[0] == "<success: 5>"
 
 
 @pytest.mark.parametrize("which", ["inside", "own"])
-def test_a_stop_does_not_wait_for_the_import_of_a_plugin(which, request):
+def test_a_stop_does_not_wait_for_the_import_of_a_plugin(which, request, monkeypatch):
+    monkeypatch.setattr(client, "_STOP_S", 20)
     assistant = request.getfixturevalue(which)
     stream = assistant.stream(calling([["add", {}]], tools=("slow",)))
     next(stream)
     started = time.monotonic()
     stream.close()
-    assert time.monotonic() - started < 1.5
+    assert time.monotonic() - started < 10
     assert assistant.is_loaded()
 
 

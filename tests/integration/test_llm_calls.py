@@ -24,7 +24,7 @@ from langchain_core.messages import (
     ToolMessage,
     trim_messages,
 )
-from langchain_core.rate_limiters import InMemoryRateLimiter
+from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 
@@ -202,13 +202,25 @@ def test_alternatives_can_be_chosen_through_the_configuration(llm: ChatGLMSlim) 
 
 
 def test_a_rate_limiter_is_asked_before_each_call() -> None:
-    limiter = InMemoryRateLimiter(requests_per_second=5, check_every_n_seconds=0.01, max_bucket_size=1)
-    limited = ChatGLMSlim(model=TINY, device="cpu", max_tokens=1, rate_limiter=limiter)
-    limited.invoke("你好")
-    started = time.monotonic()
-    limited.invoke("你好")
-    limited.invoke("你好")
-    assert time.monotonic() - started > 0.25
+    done: list[str] = []
+
+    class Limiter(BaseRateLimiter):
+        def acquire(self, *, blocking: bool = True) -> bool:
+            done.append("asked" if blocking else "tried")
+            return True
+
+        async def aacquire(self, *, blocking: bool = True) -> bool:
+            raise NotImplementedError
+
+    limited = ChatGLMSlim(model=TINY, device="cpu", max_tokens=1, rate_limiter=Limiter())
+    hook = limited._load().loaded.model.lm_head.register_forward_hook(lambda *_: done.append("computed"))
+    try:
+        limited.invoke("你好")
+        list(limited.stream("你好"))
+        limited.invoke("你好")
+    finally:
+        hook.remove()
+    assert done == ["asked", "computed"] * 3
 
 
 # --- numbers ---

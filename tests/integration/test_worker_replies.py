@@ -6,6 +6,7 @@ import sqlite3
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,7 @@ from chatglm_slim_llm.errors import GenerationError
 from chatglm_slim_llm.hosting.assistant import ContextUse, ModelFacts, Piece, Request, Turn
 from chatglm_slim_llm.storage import ConversationStore, Source
 from tests.e2e.scripted_assistant import DONE, FACTS, ScriptedAssistant
-from tui import messages
+from tui import counting, messages
 from tui.worker import ModelWorker
 
 SOURCE = Source(1, "p1", "/notes/a.md", "The key is under the mat.")
@@ -287,19 +288,21 @@ def test_an_answer_whose_message_was_deleted_ends_quietly(worker, assistant, sto
 # --- counting
 
 
-def test_of_many_counts_in_a_row_the_newest_is_done(worker, assistant, store, screen):
+def test_of_many_counts_in_a_row_the_newest_is_done(worker, assistant, screen, monkeypatch):
+    has_rested = threading.Event()
+    monkeypatch.setattr(counting, "time", SimpleNamespace(sleep=lambda _rest_s: has_rested.wait(10)))
     worker.load()
     screen.wait_for(messages.ModelReady)
     before = threading.active_count()
     for length in range(1, 201):
         worker.count(7, Request([Turn("human", "x" * length)]))
     assert threading.active_count() <= before + 1
+    has_rested.set()
     counted = screen.wait_for(messages.ContextCounted)
     assert (counted.conversation_id, counted.use) == (7, ContextUse(200, 2048, 0, 200))
-    time.sleep(0.4)
-    assert len(assistant.counted) == 1
     worker.count(None, HELLO)
     assert screen.wait_for(messages.ContextCounted, count=2).conversation_id is None
+    assert len(assistant.counted) == 2
 
 
 def test_nothing_is_counted_while_no_model_is_loaded(worker, assistant, screen):
@@ -322,11 +325,16 @@ def test_a_count_that_waits_does_not_bring_the_model_that_is_chosen_meanwhile(wo
 
 
 def test_a_count_that_fails_says_nothing(worker, assistant, screen, monkeypatch):
+    def fail(request):
+        has_failed.set()
+        raise ZeroDivisionError
+
+    has_failed = threading.Event()
     worker.load()
     screen.wait_for(messages.ModelReady)
-    monkeypatch.setattr(assistant, "count", lambda request: 1 / 0)
+    monkeypatch.setattr(assistant, "count", fail)
     worker.count(1, HELLO)
-    time.sleep(0.3)
+    assert has_failed.wait(10)
     monkeypatch.undo()
     worker.count(1, HELLO)
     screen.wait_for(messages.ContextCounted)
@@ -368,7 +376,7 @@ def test_a_model_that_is_loading_gives_way_to_another(worker, assistant, screen)
     second, third = ScriptedAssistant(), ScriptedAssistant(facts=ModelFacts("third", "int8", "cpu", 2048))
     worker.replace(second)
     worker.replace(third)
-    wait_until(lambda: worker.facts is not None)
+    screen.wait_for(messages.ModelReady)
     assert worker.facts.name == "third"
     assert second.loads == 0
     assert [ready.facts.name for ready in screen.of(messages.ModelReady)] == ["third"]
@@ -402,7 +410,7 @@ def test_closing_ends_all_threads_and_lets_the_model_go(assistant, store, screen
     screen.wait_for(messages.ReplyDelta)
     worker.count(1, HELLO)
     assert worker.close(timeout_s=10)
-    assert threading.active_count() == before
+    wait_until(lambda: threading.active_count() <= before)
     assert assistant.let_go.is_set()
     assert (stored(store, answer_id).content, stored(store, answer_id).finish_reason) == ("half", "cancelled")
     posted = len(screen.posted)
