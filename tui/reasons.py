@@ -66,6 +66,7 @@ _CHINESE = {
     "{path} is not valid TOML ({reason}); the defaults are used": "{path} 不是有效的 TOML（{reason}），已改用默认设置",
     "{path} cannot be written ({reason}); the setting is not saved": "无法写入 {path}（{reason}），设置未能保存",
     "there is no setting {name}; did you mean {other}?": "没有设置项 {name}；是不是 {other}？",
+    "{name} is not a table": "{name} 不是表",
     "there is no setting {name}": "没有设置项 {name}",
     "{path} is not valid TOML ({reason}); repair it, then set {key} again": (
         "{path} 不是有效的 TOML（{reason}）；请修复后再设置 {key}"
@@ -104,6 +105,7 @@ _CHINESE = {
             ("a list of non-empty strings", "由非空文字组成的列表"),
             ("a whole number of 0 or more", "不小于 0 的整数"),
             ("0, 4 or 8", " 0、4 或 8"),
+            ("a table, which begins with [{name}]", "一个表，以 [{name}] 开头"),
             ("4, 8 or absent", " 4、8，或不填"),
             ("{reason}", " {reason}"),
         )
@@ -123,6 +125,9 @@ _CHINESE = {
     ),
     "{place} cannot be served at ({reason}); choose another --port": (
         "无法使用 {place}（{reason}）；请用 --port 另选端口"
+    ),
+    "{place} cannot be served at ({reason}); choose another --host": (
+        "无法使用 {place}（{reason}）；请用 --host 另选地址"
     ),
     "the token is too short to be safe; give {count} characters or more": "令牌太短，不安全；请至少用 {count} 个字符",
     # the question

@@ -200,6 +200,15 @@ OF_PLUGINS = {
     "passages is {found}; give 1 to 20": "passages 的值是 {found}，应为 1 到 20",
     "there is no knowledge base {name}": "没有知识库 {name}",
     # tools, as a model is told of them
+    "the tool {name} has {reason}": "工具 {name} 有问题：{reason}",
+    "the tool {name} has the {key} {found}; it must be a text": "工具 {name} 的 {key} 是 {found}，应为文字",
+    "the tool {name} has {found} where its schema should be; give an object under {key}": (
+        "工具 {name} 的 {key} 是 {found}，应为对象"
+    ),
+    "the description of {name} is {found}; it must be a text": "{name} 的说明是 {found}，应为文字",
+    "an enumeration is no object; make it a field of one": "枚举不是对象；请把它用作对象的字段",
+    "it has no name": "没有名称",
+    "an enumeration takes no arguments; make it the type of one": "枚举没有参数；请把它用作某个参数的类型",
     "the tool {name} has no name; give it one": "工具 {name} 没有名称；请加上",
     "the tool {name} has neither a name nor a title, by which the model would call it; add one": (
         "工具 {name} 既没有名称也没有标题，模型无法调用；请加上"

@@ -160,7 +160,7 @@ def read_theme(path: Path) -> Theme:
     try:
         table = tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise _wrong(path, f"it cannot be read ({error})") from error
+        raise _wrong(path, f"it cannot be read ({_why(error)})") from error
     dark, variables = table.pop("dark", True), table.pop("variables", {})
     if not isinstance(dark, bool):
         raise _wrong(path, f"dark is {dark!r}; it must be true or false", "dark")
@@ -192,6 +192,12 @@ def _layers(base: Theme, colours: Mapping[str, str]) -> dict[str, str]:
 
 def _wrong(path: Path, what: str, key: str = "theme") -> ConfigError:
     return ConfigError(f"{path}: {what}", key=key, source=str(path))
+
+
+def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 def _stamps(folder: Path) -> dict[Path, tuple[int, int]]:

@@ -242,7 +242,11 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     [
         (["--token", "short"], "the token is too short to be safe"),
         (["--port", "70000"], "port 70000 is not between 0 and 65535"),
-        (["--host", "192.0.2.1", "--token", TOKEN], "192.0.2.1:8000 cannot be served at"),
+        (
+            ["--host", "192.0.2.1", "--token", TOKEN],
+            "192.0.2.1:8000 cannot be served at (Cannot assign requested address); choose another --host",
+        ),
+        (["--host", "nix.invalid", "--token", TOKEN], "nix.invalid:8000 cannot be served at ("),
     ],
 )
 def test_what_cannot_be_served_is_told_in_one_sentence(arguments, told):

@@ -93,12 +93,20 @@ def test_what_is_wrong_in_the_file_is_told_with_its_line_and_the_rest_is_used(tm
         ('[interfac]\ntheme = "nord"', "there is no setting 'interfac'; did you mean 'interface'?"),
         ('theme = "nord"', "there is no setting 'theme'; did you mean 'interface.theme'?"),
         ("zzz = 1", "there is no setting 'zzz'"),
-        ("interface = 3", "there is no setting 'interface'; did you mean 'interface'?"),
+        ("interface = 3", "interface is 3; it must be a table, which begins with [interface]"),
     ],
 )
 def test_a_key_out_of_its_table_is_told(tmp_path, text, told):
     (problem,) = load(written(tmp_path, text), environ={}).problems
     assert problem.endswith(told)
+
+
+@pytest.mark.parametrize("group", ["interface", "keys"])
+def test_a_group_that_is_no_table_is_told_as_such(tmp_path, group):
+    path = written(tmp_path, f"{group} = 5\n")
+    loaded = load(path, environ={})
+    assert loaded.settings == Settings()
+    assert loaded.problems == (f"{path}, line 1: {group} is 5; it must be a table, which begins with [{group}]",)
 
 
 @pytest.mark.parametrize("content", [b"[interface\n", b"\xff\xfe\x00", b"a = 1\na = 2\n"])
@@ -220,6 +228,9 @@ def test_every_setting_is_explained_and_has_a_group():
         ("sampling.stop", "", ()),
         ("sampling.stop", '"a\\n", "，"', ("a\n", "，")),
         ("sampling.stop", "a, b", ("a", "b")),
+        ("sampling.stop", "停，完,好", ("停", "完", "好")),
+        ("sampling.stop", '"停，完"， b, 1', ("停，完", "b", "1")),
+        ("sampling.stop", 'say "a"', ('say "a"',)),
         ("load.model", "3", "3"),
     ],
 )

@@ -330,6 +330,22 @@ def test_settings_that_cannot_be_used(tmp_path: Path) -> None:
         assert " 行：" in told(problem)
 
 
+def test_a_group_of_settings_that_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("interface = 5\n")
+    (problem,) = settings.load(path, {}, {}).problems
+    assert told(problem) == f"{path} 第 1 行：interface 的值是 5，应为一个表，以 [interface] 开头"
+
+
+def test_themes_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").mkdir()
+    (tmp_path / "b.toml").write_bytes(b"\xff")
+    (tmp_path / "c.toml").write_text("primary = ")
+    for name, reason in (("a", "是文件夹"), ("b", "不是 UTF-8 文本"), ("c", "文件末尾：值无效")):
+        path = tmp_path / f"{name}.toml"
+        assert told(raised(partial(themes.read_theme, path))) == f"{path}：无法读取（{reason}）"
+
+
 def test_an_export_over_a_file_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "chat.md").write_text("mine")
     with ConversationStore.open(tmp_path / "history.db") as store:

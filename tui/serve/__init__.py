@@ -7,8 +7,10 @@ from here, so it works without a network.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Sequence
 
@@ -62,8 +64,17 @@ def _start(host: str, port: int, token: str | None, arguments: Sequence[str]) ->
     try:
         Server(arguments, host, port, token).serve()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConfigError(f"{host}:{port} cannot be served at ({reason}); choose another --port", key="port") from error
+        key = "port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "host"
+        raise ConfigError(
+            f"{host}:{port} cannot be served at ({_why(error)}); choose another --{key}", key=key
+        ) from error
+
+
+def _why(error: OSError) -> str:
+    """In the system's words; asyncio says it with the address once more."""
+    if isinstance(error, socket.gaierror) or not error.errno:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _token(host: str, given: str | None) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from chatglm_slim_llm.config import Folders
 from chatglm_slim_llm.errors import ConfigError
-from tui.settings.values import ENVIRONMENT, KEYS, LoadedSettings, Settings, hints
+from tui.settings.values import ENVIRONMENT, KEYS, LoadedSettings, Settings, hints, shown
 
 
 def settings_path(environ: Mapping[str, str] = os.environ) -> Path:
@@ -67,6 +67,8 @@ def _parsed(key: str, value: object) -> object:
 
 # --- the file
 
+_GROUPS = frozenset(group.name for group in fields(Settings))
+
 
 def _load_file(path: Path) -> LoadedSettings:
     try:
@@ -84,6 +86,7 @@ def _load_file(path: Path) -> LoadedSettings:
     loaded, problems = LoadedSettings(), []
     for key, value in _flat(table):
         try:
+            _refuse_group(key, value)
             loaded = loaded.with_value(key, _listed(value))
         except ConfigError as error:
             problems.append(f"{path}{_line(text, key)}: {error}")
@@ -92,12 +95,17 @@ def _load_file(path: Path) -> LoadedSettings:
 
 def _flat(table: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for group, values in table.items():
-        if not isinstance(values, dict) or group not in {known.name for known in fields(Settings)}:
+        if not isinstance(values, dict) or group not in _GROUPS:
             yield group, values
         elif group == KEYS:
             yield from ((f"{KEYS}.{name}", value) for name, value in _joined(values))
         else:
             yield from ((f"{group}.{name}", value) for name, value in values.items())
+
+
+def _refuse_group(key: str, value: object) -> None:
+    if key in _GROUPS:
+        raise ConfigError(f"{key} is {shown(value)}; it must be a table, which begins with [{key}]", key=key)
 
 
 def _joined(table: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import types
 from typing import Any, Union, get_args, get_origin
 
 from tui.settings.values import hints
+
+_TEXTS = re.compile(r'\s*("(?:[^"\\]|\\.)*"(?=\s*(?:[,，]|$))|[^,，]+)')
+"""Each text of a list: in quotes, as JSON writes it, or up to the next comma."""
 
 
 def shown(value: object) -> str:
@@ -41,7 +45,12 @@ def _number(kind: type[Any], text: str) -> object:
 
 
 def _list(text: str) -> tuple[str, ...]:
+    """Texts between commas, of which a Chinese keyboard gives another; those in quotes may hold some."""
+    return tuple(filter(None, (_unquoted(found[1].strip()) for found in _TEXTS.finditer(text))))
+
+
+def _unquoted(text: str) -> str:
     try:
-        return tuple(json.loads(f"[{text}]"))
+        return str(json.loads(text)) if text.startswith('"') else text
     except ValueError:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
+        return text
