@@ -27,7 +27,7 @@ class Parameter:
     """``float`` or ``int``; ``str`` where it holds many of them."""
     is_list: bool
     help: str
-    """The field's own docstring."""
+    """The field's own docstring, and how several are written."""
 
     @property
     def label(self) -> str:
@@ -60,7 +60,8 @@ def _parameters() -> tuple[Parameter, ...]:
 
 def _parameter(name: str, hint: Any, help: str) -> Parameter:
     kinds = [kind for kind in (get_args(hint) or (hint,)) if kind in (float, int, str)]
-    return Parameter(name, kinds[0], is_list=kinds[0] is str, help=help)
+    is_list = kinds[0] is str
+    return Parameter(name, kinds[0], is_list=is_list, help=f"{help} One a line." if is_list else help)
 
 
 PARAMETERS = _parameters()

@@ -68,7 +68,7 @@ def shown() -> dict[str, str]:
     found.update(dict.fromkeys(TITLES.values(), "the settings' tabs"))
     for key in hints():
         found.update(dict.fromkeys((label(key), explanations()[key]), key))
-    found.update({parameter.label: parameter.name for parameter in PARAMETERS})
+    found.update({text: parameter.name for parameter in PARAMETERS for text in (parameter.label, parameter.help)})
     shipped = tomllib.loads(shipped_file().read_text("utf-8"))
     found.update({one["description"]: "plugins.toml" for group in shipped.values() for one in group.values()})
     return found

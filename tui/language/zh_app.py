@@ -19,6 +19,7 @@ WORDS: dict[str, str] = {
     "There is no theme “{name}”; choose one of {names}, or put it into the themes folder": (
         "没有名为“{name}”的主题；请选用 {names}，或把它放进主题文件夹"
     ),
+    "{one} {other}": "{one}{other}",  # two sentences
     "Trash": "回收站",
     "Not saved": "未能保存",
     "This chat was deleted in another window.": "此对话已在另一个窗口中删除。",

@@ -129,8 +129,12 @@ WORDS: dict[str, str] = {
     "Max length": "总长度",
     "Prompt and reply together, in tokens.": "提示与回答合计的词元数。",
     "Stop strings": "停止词",
-    "The reply ends before the first of these strings; they are never shown.": (
-        "每行一个；回答在其中任何一个出现之前结束，停止词本身不显示。"
+    "The reply ends before the first of these strings; they are never shown. One a line.": (
+        "回答在其中任何一个出现之前结束，停止词本身不显示。每行一个。"
+    ),
+    "The reply ends before the first of these strings; they are never shown. Commas separate several; one that holds a"
+    " comma stands in double quotes.": (
+        "回答在其中任何一个出现之前结束，停止词本身不显示。多个以逗号分隔；本身含逗号的，请加英文双引号。"
     ),
     "Seed": "随机种子",
     "The same seed, prompt and options give the same reply; None draws afresh.": (

@@ -137,4 +137,6 @@ def _imported(report: ImportReport) -> str:
         said = tr("One conversation was imported.")
     else:
         said = tr("{count} conversations were imported.", count=f"{count:,}")
-    return f"{said} {tr('{count} there already.', count=f'{there:,}')}" if there else said
+    if not there:
+        return said
+    return tr("{one} {other}", one=said, other=tr("{count} there already.", count=f"{there:,}"))

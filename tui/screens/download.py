@@ -145,7 +145,8 @@ def _about(what: str) -> Content:
 
 def _promise(is_fetching: bool) -> str:
     resumed = tr("A download that was stopped goes on where it stopped.")
-    return resumed if is_fetching else f"{tr('Nothing is downloaded before you say so.')} {resumed}"
+    asked = tr("Nothing is downloaded before you say so.")
+    return resumed if is_fetching else tr("{one} {other}", one=asked, other=resumed)
 
 
 def _free_bytes(folder: Path) -> int | None:

@@ -143,7 +143,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Panel() as panel:
             panel.border_title = tr("Knowledge bases")
-            panel.border_subtitle = _keys()
+            panel.border_subtitle = self._keys()
             yield MarkList(id="bases", markup=False)
             yield Prose(id="base-about", classes="muted")
             yield ProgressBar(total=None, show_eta=False)
@@ -209,7 +209,12 @@ class KnowledgeScreen(ModalScreen[str | None]):
         if not self._names:
             bases.add_option(Option(Content(tr("None yet: “New…” makes one.")), disabled=True))
         bases.highlighted = self._names.index(marked) if marked in self._names else 0 if self._names else None
+        if self._stop is None:
+            self.query_one(Panel).border_subtitle = self._keys()
         self._show_about()
+
+    def _keys(self) -> str:
+        return tr("Space switches on or off · Esc closes") if self._names else tr("Esc closes")
 
     def _row(self, name: str, width: int) -> Content:
         is_on = name == self._chosen
@@ -295,7 +300,7 @@ class KnowledgeScreen(ModalScreen[str | None]):
     def _show_end(self, event: Ended) -> None:
         self._stop = None
         self.remove_class("-working")
-        self.query_one(Panel).border_subtitle = _keys()
+        self.query_one(Panel).border_subtitle = self._keys()
         self._say(event.said, is_problem=event.is_problem)
         self.query_one("#bases").focus()
         if not event.is_look:
@@ -383,10 +388,6 @@ class KnowledgeScreen(ModalScreen[str | None]):
 
 class _StoppedError(Exception):
     """Someone pressed Stop."""
-
-
-def _keys() -> str:
-    return tr("Space switches on or off · Esc closes")
 
 
 def _counts(facts: LibraryFacts) -> str:

@@ -187,7 +187,8 @@ class PluginsScreen(ModalScreen[bool]):
         self._has_switched = True
         await self._look(spec.key)
         since = tr(_SINCE[spec.group]) if enabled else tr(_UNTIL)
-        self.query_one(Said).say(f"{tr('Written to {path}.', path=visible(short_path(file)))} {since}")
+        said = tr("Written to {path}.", path=visible(short_path(file)))
+        self.query_one(Said).say(tr("{one} {other}", one=said, other=since))
 
     @on(Button.Pressed, "#close")
     def action_close(self) -> None:

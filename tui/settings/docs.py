@@ -12,11 +12,15 @@ TITLES = {"interface": "Interface", "load": "Model", "sampling": "Sampling", "pr
 """What each group is called."""
 
 
+_HOW = {"sampling.stop": "Commas separate several; one that holds a comma stands in double quotes."}
+"""How some are written into their field."""
+
+
 @cache
 def explanations() -> dict[str, str]:
     """One text for each ``"group.name"``, in English."""
     return {
-        f"{group.name}.{name}": text
+        f"{group.name}.{name}": f"{text} {_HOW.get(f'{group.name}.{name}', '')}".rstrip()
         for group in fields(Settings)
         if group.name != KEYS
         for name, text in field_docs(type(getattr(Settings(), group.name))).items()
