@@ -80,7 +80,7 @@ def run_all(answer: Callable[[int], T], count: int, at_once: int = _MOST_AT_ONCE
 
     Closing the iterator, an error in one and Ctrl-C end all the replies that the others wait for.
     """
-    cancel = threading.Event()
+    cancel = _Cancel(cancel_of_batch.get())
 
     def call(number: int) -> T:
         cancel_of_batch.set(cancel)  # this context is a copy
@@ -95,6 +95,18 @@ def run_all(answer: Callable[[int], T], count: int, at_once: int = _MOST_AT_ONCE
             cancel.set()
             for future in numbers:
                 future.cancel()
+
+
+class _Cancel(threading.Event):
+    """Set with its batch, or with the one around it: a batch of plain texts asks for each of them as a batch of one."""
+
+    def __init__(self, around: threading.Event | None) -> None:
+        super().__init__()
+        self._around = around
+
+    def is_set(self) -> bool:
+        """Whether the replies should end."""
+        return super().is_set() or (self._around is not None and self._around.is_set())
 
 
 async def arun_all(
