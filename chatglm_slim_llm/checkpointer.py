@@ -56,7 +56,11 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
         self._threads = store_at(store).threads()
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that ``config`` names, or the newest of its thread."""
+        """The checkpoint that ``config`` names, or the newest of its thread.
+
+        Raises:
+            ConfigError: ``config`` names no thread.
+        """
         thread_id, namespace = _thread(config), _namespace(config)
         if checkpoint_id := get_checkpoint_id(config):
             stored = self._threads.get(CheckpointKey(thread_id, namespace, checkpoint_id))
@@ -116,11 +120,11 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
             strategy: ``keep_latest``, or ``delete`` to leave nothing.
 
         Raises:
-            ConfigError: ``strategy`` is none of these.
+            ConfigError: ``strategy`` is none of these, or ``thread_ids`` is no list.
         """
         if strategy not in _STRATEGIES:
             raise ConfigError(f"strategy {strategy!r} is unknown; choose {' or '.join(_STRATEGIES)}", key="strategy")
-        for thread_id in map(str, thread_ids):
+        for thread_id in _ids(thread_ids, "thread_ids"):
             if strategy == "delete":
                 self._threads.delete(thread_id)
             else:
@@ -129,10 +133,15 @@ class ConversationCheckpointer(BaseCheckpointSaver[int]):
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that runs made, with what was written after them.
 
-        A thread that goes on after such a run loses what its ``DeltaChannel``s got in it.
+        Runs are found by a ``run_id`` in the metadata, which LangGraph keeps from ``config["configurable"]`` or
+        ``config["metadata"]``, but not from ``config["run_id"]``. A thread that goes on after such a run loses what its
+        ``DeltaChannel``s got in it.
+
+        Raises:
+            ConfigError: ``run_ids`` is no list.
         """
         made: list[CheckpointKey] = []
-        for run_id in set(map(str, run_ids)):
+        for run_id in set(_ids(run_ids, "run_ids")):
             # Not by SQLite's JSON functions: before 3.42 they fail at a NaN, which Python's JSON may hold.
             rows = self._threads.find(
                 thread_id=None, namespace=None, checkpoint_id=None, before=None, mentions=json.dumps(run_id)
@@ -282,8 +291,20 @@ class _Serializer(JsonPlusSerializer):
             ) from error
 
 
+def _ids(ids: Iterable[object], key: str) -> Iterable[str]:
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):  # a text's letters would be taken as ids
+        raise ConfigError(f"{key} is {ids!r}; it must be a list of ids, such as ['1']", key=key)
+    return map(str, ids)
+
+
 def _thread(config: RunnableConfig) -> str:
-    return str(config["configurable"]["thread_id"])
+    try:
+        return str(config["configurable"]["thread_id"])
+    except KeyError:
+        raise ConfigError(
+            "the config has no thread_id; give one, such as {'configurable': {'thread_id': '1'}}",
+            key="thread_id",
+        ) from None
 
 
 def _namespace(config: RunnableConfig) -> str:

@@ -419,6 +419,30 @@ def test_a_thread_can_be_pruned_away_and_no_other_way(path):
     assert list(kept(path)) == ["b"]
 
 
+@pytest.mark.parametrize("ids", ["a", b"a", None, 3])
+async def test_ids_that_are_no_list_are_refused_and_nothing_is_deleted(path, ids):
+    checkpointer = ConversationCheckpointer(path)
+    sums(checkpointer).invoke({"total": 0, "steps": []}, {"configurable": {"thread_id": "a", "run_id": "a"}})
+    before = kept(path)
+    with pytest.raises(ConfigError, match=f"thread_ids is {ids!r}; it must be a list of ids"):
+        checkpointer.prune(ids)
+    with pytest.raises(ConfigError, match=f"thread_ids is {ids!r}; it must be a list of ids"):
+        await checkpointer.aprune(ids, strategy="delete")
+    with pytest.raises(ConfigError, match=f"run_ids is {ids!r}; it must be a list of ids"):
+        checkpointer.delete_for_runs(ids)
+    assert kept(path) == before
+
+
+@pytest.mark.parametrize("config", [{"configurable": {}}, {}])
+async def test_a_config_without_a_thread_is_refused(path, config):
+    checkpointer = ConversationCheckpointer(path)
+    for ask in (checkpointer.get_tuple, lambda config: list(checkpointer.list(config))):
+        with pytest.raises(ConfigError, match=r"has no thread_id; .*\{'configurable': \{'thread_id': '1'\}\}"):
+            ask(config)
+    with pytest.raises(ConfigError, match="has no thread_id"):
+        await checkpointer.aget_tuple(config)
+
+
 def test_what_a_run_kept_is_deleted_and_other_runs_stay(path):
     checkpointer = ConversationCheckpointer(path)
     graph = sums(checkpointer)
