@@ -13,9 +13,10 @@ from langchain_core.output_parsers.openai_tools import JsonOutputKeyToolsParser,
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langchain_core.utils.pydantic import is_basemodel_subclass
+from typing_extensions import is_typeddict
 
 from chatglm_slim_llm.errors import ConfigError
-from chatglm_slim_llm.wishes import as_openai, form_of, to_tool
+from chatglm_slim_llm.wishes import as_openai, form_of, schema_of, to_tool
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.llm import ChatGLMSlim
@@ -44,7 +45,8 @@ def structured(
         raise ConfigError(f"method is {method!r}; choose one of {', '.join(get_args(Method))}", key="method")
     if schema is None and method != "json_mode":
         raise ConfigError(f"schema is missing; method {method!r} needs one, only json_mode does not", key="schema")
-    traced: dict[str, Any] = {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": schema or {}}}
+    told = schema_of(schema) if is_typeddict(schema) else schema or {}  # LangChain's reader fails at some TypedDicts
+    traced: dict[str, Any] = {"ls_structured_output_format": {"kwargs": {"method": method}, "schema": told}}
     model: Runnable[LanguageModelInput, Any]
     parser: BaseOutputParser[Any]
     if method == "function_calling":

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, cast
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.tools import BaseTool
+from langchain_core.tools import Tool as SingleInputTool
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import BaseModel
 from pydantic.v1 import BaseModel as BaseModelV1
+from typing_extensions import is_typeddict
 
 from chatglm_slim_llm.errors import ConfigError
+from chatglm_slim_llm.faults import fault_of, shorten
 from chatglm_slim_llm.signatures import Schema, Tool, signature
+from chatglm_slim_llm.typed_dicts import typed_dict_schema
 
 if TYPE_CHECKING:
     from chatglm_slim_llm.engine import Format
@@ -32,7 +37,13 @@ _AROUND_NAMED = ("json_schema", "function", "toolSpec", "json")
 """What holds a schema, as a rule with its name, in the APIs of OpenAI and Bedrock."""
 _AROUND_SCHEMA = ("schema", "parameters", "input_schema", "inputSchema")
 """What holds a schema beside its name, in the APIs of OpenAI, Anthropic, Bedrock and MCP."""
-_IN_SCHEMAS = ("type", "properties", "enum", "const", "anyOf", "oneOf", "allOf", "$ref")
+_IN_SCHEMAS = ("properties", "enum", "const", "anyOf", "oneOf", "allOf", "$ref")
+"""What only a schema has, beside its ``type``."""
+_UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, NameError, RuntimeError)
+"""What LangChain and pydantic raise at types of which they can make no schema."""
+
+Use = Literal["tools", "response_format"]
+"""What a schema is given for; also the option that gives it."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ def read_wish(options: Mapping[str, Any]) -> Wish:
 def _read_tools(forms: Any) -> list[Tool]:
     """Each tool once, however often and in whatever form it is given."""
     if not isinstance(forms, Sequence) or isinstance(forms, str):
-        raise ConfigError(f"tools is {_shorten(forms)}; it must be a list of tools", key="tools")
+        raise ConfigError(f"tools is {shorten(forms)}; it must be a list of tools", key="tools")
     tools: dict[str, Tool] = {}
     for tool in map(to_tool, forms):
         if signature(tools.setdefault(tool.name, tool)) != signature(tool):
@@ -104,50 +115,72 @@ def to_tool(form: Any) -> Tool:
     Raises:
         ConfigError: it is of no known kind, runs on somebody's server, or takes something else than named arguments.
     """
-    if isinstance(form, Mapping) and form.get("type") not in _OWN_KINDS and "input_schema" not in form:
-        raise ConfigError(
-            f"the tool {_shorten(form)} is of type {form.get('type')!r}, which runs on a provider's server; "
-            "give a function or a description with name and parameters",
-            key="tools",
-        )
-    try:
-        function = convert_to_openai_tool(cast(Any, form))["function"]
-        tool = Tool(str(function["name"]), function.get("description") or "", _parameters(form, function))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        if isinstance(form, Mapping) and "properties" in form and "name" not in form and "title" not in form:
-            raise ConfigError(
-                f"the tool {_shorten(form)} has neither a name nor a title, by which the model would call it; add one",
-                key="tools",
-            ) from error
-        raise ConfigError(
-            f"the tool {_shorten(form)} cannot be described to the model ({_first_line(error)}); give a function with "
-            "type hints and a docstring, a BaseTool, a pydantic class, or a dict with name, description and parameters",
-            key="tools",
-        ) from error
+    tool = _tool_of_dict(form) if isinstance(form, Mapping) else _tool_of_code(form)
     if not tool.name.strip():
-        raise ConfigError(f"the tool {_shorten(form)} has no name; give it one", key="tools")
+        raise ConfigError(f"the tool {shorten(form)} has no name; give it one", key="tools")
     if tool.parameters.get("type", "object") != "object":
         raise ConfigError(
             f"the tool {tool.name!r} takes a value of type {tool.parameters['type']!r}; arguments have names, so its "
             "parameters must be an object",
             key="tools",
         )
+    if fault := fault_of(tool.parameters):
+        raise ConfigError(f"the tool {tool.name!r} has {fault}", key="tools")
     return tool
+
+
+def _tool_of_dict(form: Mapping[str, Any]) -> Tool:
+    kind = form.get("type")
+    is_own = not isinstance(kind, str) or kind in (*_OWN_KINDS, *_JSON_TYPES)
+    if not is_own and not any(key in form for key in (*_AROUND_NAMED, *_AROUND_SCHEMA)):
+        raise ConfigError(
+            f"the tool {shorten(form)} is of type {kind!r}, which runs on a provider's server; "
+            "give a function or a description with name and parameters",
+            key="tools",
+        )
+    told = _told(form, "tools")
+    is_schema = told.schema is not None and _is_schema(told.schema)
+    if not told.name and is_schema and "name" not in form:
+        raise ConfigError(
+            f"the tool {shorten(form)} has neither a name nor a title, by which the model would call it; add one",
+            key="tools",
+        )
+    if not told.name and "name" not in form:
+        raise _indescribable(form, "it has no name")
+    holds_schema = is_schema or told.schema is not form or "type" in form
+    return Tool(told.name, told.description, (holds_schema and told.schema) or {})
+
+
+def _tool_of_code(form: Any) -> Tool:
+    if _is_enum(form):
+        raise _indescribable(form, "an enumeration takes no arguments; make it the type of one")
+    try:
+        if is_typeddict(form):
+            return _named(typed_dict_schema(form), "tools")
+        function = convert_to_openai_tool(form)["function"]
+        return Tool(function["name"], function.get("description") or "", _parameters(form, function))
+    except _UNREADABLE as error:
+        raise _indescribable(form, _first_line(error)) from error
+
+
+def _indescribable(form: Any, why: str) -> ConfigError:
+    return ConfigError(
+        f"the tool {shorten(form)} cannot be described to the model ({why}); give a function with "
+        "type hints and a docstring, a BaseTool, a pydantic class, or a dict with name, description and parameters",
+        key="tools",
+    )
 
 
 def _parameters(form: Any, function: Mapping[str, Any]) -> Schema:
     """The schema of the arguments; LangChain's own form of it loses what refers to itself."""
-    if isinstance(form, BaseTool):
+    if isinstance(form, BaseTool) and not (isinstance(form, SingleInputTool) and not form.args_schema):
         form = form.tool_call_schema  # without what is injected
+    if isinstance(form, Mapping):
+        return form
     if isinstance(form, type) and issubclass(form, BaseModel):
         return form.model_json_schema()
     if isinstance(form, type) and issubclass(form, BaseModelV1):
         return form.schema()
-    if isinstance(form, Mapping) and "$defs" in form and "properties" in form:
-        return form
-    if isinstance(form, Mapping) and isinstance(form.get("schema"), Mapping):
-        schema: Schema = form["schema"]
-        return schema
     return function.get("parameters") or {}
 
 
@@ -164,17 +197,19 @@ def read_choice(choice: Any, names: Sequence[str]) -> tuple[Choice, str | None]:
         ConfigError: it is no choice, or of no tool that there is.
     """
     if isinstance(choice, Mapping):
-        named = choice.get("name") or (choice.get("function") or {}).get("name")
+        function = choice.get("function", {})
+        named = choice.get("name") or (function.get("name") if isinstance(function, Mapping) else None)
         if isinstance(named, str):
             return "any", _want_tool(named, names)
-        choice = choice.get("type", choice)
+        if named is None and isinstance(function, Mapping):
+            choice = choice.get("type", choice)
     if choice is None or choice is False:
         return "auto", None
     if choice is True:
         return "any", None
     if not isinstance(choice, str):
         raise ConfigError(
-            f"tool_choice is {_shorten(choice)}; it must be auto, any, none or a tool's name", key="tool_choice"
+            f"tool_choice is {shorten(choice)}; it must be auto, any, none or a tool's name", key="tool_choice"
         )
     if choice in names:
         return "any", choice
@@ -210,63 +245,100 @@ def form_of(form: Any) -> Tool:
     Raises:
         ConfigError: it is none of these.
     """
+    told = _told(form, "response_format")
+    if told.schema is None:
+        raise _without_schema(form)
+    if fault := fault_of(told.schema):
+        raise ConfigError(f"the form of the reply, {shorten(form)}, has {fault}", key="response_format")
+    return Tool(told.name or "reply", told.description, told.schema)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a class or a dict says, in whatever provider's form."""
+
+    name: str
+    description: str
+    schema: Schema | None
+    """Nothing in a dict that should hold one."""
+
+
+def _told(form: Any, use: Use) -> _Told:
     if not isinstance(form, Mapping):
-        return _named(_schema_of_class(form))
-    if form.get("type") == "json_object":
-        return _named({})
-    is_schema = any(key in form for key in _IN_SCHEMAS if key != "type")
+        named = _named(_schema_of_class(form, use), use)
+        return _Told(named.name, named.description, named.parameters)
+    name = _text(form, "name", use) or _text(form, "title", use)
+    description = _text(form, "description", use)
     for key in _AROUND_NAMED:
-        if not is_schema and isinstance(form.get(key), Mapping):
-            return form_of(form[key])
-    is_around = "name" in form or form.get("type") == "json_schema" or not any(key in form for key in _IN_SCHEMAS)
+        if not _is_schema(form) and isinstance(form.get(key), Mapping):
+            return _told(form[key], use)
+    kind = form.get("type")
+    is_other = isinstance(kind, str) and kind not in _JSON_TYPES
+    is_typed = "type" in form or _is_schema(form)
+    is_around = "name" in form or is_other or not is_typed
     for key in _AROUND_SCHEMA:
         if is_around and form.get(key) is not None:
-            inner = form_of(form[key])
-            name, description = _text(form, "name") or inner.name, _text(form, "description") or inner.description
-            return Tool(name, description, inner.parameters)
-    _want_schema(form)
-    return _named(form)
+            if not isinstance(form[key], Mapping) and not callable(form[key]):
+                raise ConfigError(
+                    f"{_subject(form, use)} has {shorten(form[key])} where its schema should be; give an object under "
+                    f"{key!r}",
+                    key=use,
+                )
+            inner = _told(form[key], use)
+            return _Told(name or inner.name, description or inner.description, inner.schema)
+    if kind == "json_object":
+        return _Told(name, description, {})
+    is_none = is_other or (not is_typed and any(key in form for key in ("name", *_AROUND_SCHEMA)))
+    return _Told(name, description, None if is_none else form)
 
 
-def _named(schema: Schema) -> Tool:
-    return Tool(_text(schema, "title") or "reply", _text(schema, "description"), schema)
+def _is_schema(form: Mapping[str, Any]) -> bool:
+    return any(key in form for key in _IN_SCHEMAS)
 
 
-def _text(form: Mapping[str, Any], key: str) -> str:
+def _named(schema: Schema, use: Use) -> Tool:
+    return Tool(_text(schema, "title", use), _text(schema, "description", use), schema)
+
+
+def _text(form: Mapping[str, Any], key: str, use: Use) -> str:
     if isinstance(text := form.get(key), str | None):
         return text or ""
-    raise ConfigError(
-        f"the form of the reply, {_shorten(form)}, has the {key} {_shorten(text)}; it must be a text",
-        key="response_format",
-    )
+    raise ConfigError(f"{_subject(form, use)} has the {key} {shorten(text)}; it must be a text", key=use)
 
 
-def _schema_of_class(form: Any) -> Schema:
+def _subject(form: Any, use: Use) -> str:
+    return f"the tool {shorten(form)}" if use == "tools" else f"the form of the reply, {shorten(form)},"
+
+
+def _schema_of_class(form: Any, use: Use) -> Schema:
     try:
+        if _is_enum(form):
+            raise ValueError("an enumeration is no object; make it a field of one")
         if isinstance(form, type) and issubclass(form, BaseModel):
             return form.model_json_schema()
         if isinstance(form, type) and issubclass(form, BaseModelV1):
             return form.schema()
-        return convert_to_json_schema(form)
-    except (ValueError, TypeError, AttributeError) as error:
+        return typed_dict_schema(form) if is_typeddict(form) else convert_to_json_schema(form)
+    except _UNREADABLE as error:
+        if use == "tools":
+            raise _indescribable(form, _first_line(error)) from error
         raise ConfigError(
-            f"{_shorten(form)} cannot be read as the form of a reply ({_first_line(error)}); give a pydantic class, "
+            f"{shorten(form)} cannot be read as the form of a reply ({_first_line(error)}); give a pydantic class, "
             "a TypedDict or a JSON schema",
             key="response_format",
         ) from error
 
 
-def _want_schema(form: Mapping[str, Any]) -> None:
-    """Refuse what would be a schema that allows anything, since nothing in it is read."""
+def _is_enum(form: Any) -> bool:
+    return isinstance(form, type) and issubclass(form, Enum)
+
+
+def _without_schema(form: Mapping[str, Any]) -> ConfigError:
+    """What would be a schema that allows anything, since nothing in it is read."""
     kind = form.get("type")
-    if isinstance(kind, str) and kind not in _JSON_TYPES:
-        what = f" is of type {kind!r} and"
-    elif any(key in form for key in ("name", *_AROUND_SCHEMA)) and not any(key in form for key in _IN_SCHEMAS):
-        what = ""
-    else:
-        return
-    raise ConfigError(
-        f"the form of the reply, {_shorten(form)},{what} holds no schema; give a JSON schema itself, or "
+    what = f" is of type {kind!r} and" if isinstance(kind, str) and kind not in _JSON_TYPES else ""
+    return ConfigError(
+        f"the form of the reply, {shorten(form)},{what} holds no schema; give a JSON schema itself, or "
         '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}} with one inside',
         key="response_format",
     )
@@ -277,11 +349,6 @@ def _read_response_format(form: Any) -> Schema | None:
     if form is None or (isinstance(form, Mapping) and form.get("type") == "text"):
         return None
     return schema_of(form)
-
-
-def _shorten(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def _first_line(error: Exception) -> str:

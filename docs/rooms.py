@@ -31,6 +31,7 @@ class Room:
 _CHAT_MODEL = (
     *("llm", "completion", "batching", "structured", "registration", "asking", "replies", "local_model", "messages"),
     *("local_weights", "call_reader", "llm_options", "weights", "wishes", "signatures", "until", "aside"),
+    *("faults", "typed_dicts"),
 )
 FLOORS: tuple[tuple[str, tuple[Room, ...]], ...] = (
     (

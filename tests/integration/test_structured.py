@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from functools import reduce
 from operator import add
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.exceptions import OutputParserException
+from langchain_core.tools import Tool
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from chatglm_slim_llm import ChatGLMSlim
@@ -43,7 +45,10 @@ FORMS = {
     "openai's response_format": {"type": "json_schema", "json_schema": OPENAI},
     "openai's newer api": {"type": "json_schema", **OPENAI},
     "openai's function": {"type": "function", "function": {"name": "Person", "parameters": SCHEMA}},
+    "openai's function, flat": {"type": "function", "name": "Person", "parameters": SCHEMA},
+    "llama.cpp's response_format": {"type": "json_object", "schema": SCHEMA},
     "anthropic": {"name": "Person", "input_schema": SCHEMA},
+    "mcp": {"name": "Person", "inputSchema": SCHEMA},
 }
 
 
@@ -58,6 +63,30 @@ def test_a_form_without_a_schema_is_refused(method: Any, llm: ChatGLMSlim) -> No
     for form in ({"type": "text"}, {"type": "json_schema"}, {"name": "Person", "strict": True}):
         with pytest.raises(ConfigError, match="holds no schema"):
             llm.with_structured_output(form, method=method)
+
+
+class Guest(TypedDict):
+    """Somebody who is mentioned in the text."""
+
+    name: str
+    age: int
+    nickname: NotRequired[None]
+    born: NotRequired[tuple[int, int]]
+
+
+@pytest.mark.parametrize("method", ["json_schema", "function_calling"])
+def test_a_typed_dict_may_have_keys_that_are_not_required(method: Any, llm: ChatGLMSlim) -> None:
+    reply: Any = llm.with_structured_output(Guest, method=method).invoke(QUESTION)
+    assert {name: reply[name] for name in BOB} == BOB
+    assert set(reply) <= set(Guest.__annotations__)
+
+
+def test_a_tool_that_takes_one_text_is_called_with_it(llm: ChatGLMSlim) -> None:
+    asked: list[str] = []
+    price = Tool(name="price", description="Look up the price of an item", func=lambda item: asked.append(item) or "3")
+    state = create_agent(llm, [price]).invoke({"messages": [("human", "What is the price of pear?")]})
+    assert asked == ["pear"]
+    assert state["messages"][1].tool_calls[0]["args"] == {"__arg1": "pear"}
 
 
 # --- with the message beside the result ---

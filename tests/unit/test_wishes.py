@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated, Any
 
 import pytest
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import StructuredTool, tool
-from pydantic import BaseModel, Field, RootModel
+from langchain_core.tools import Tool as SingleInputTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel, Field, Json, RootModel
 from pydantic.v1 import BaseModel as BaseModelV1
 from typing_extensions import TypedDict
 
@@ -48,6 +52,8 @@ SCHEMA = {"type": "object", "properties": {"width": {"type": "number"}}, "requir
 OPENAI = {"type": "function", "function": {"name": "area", "description": "Area of a room.", "parameters": SCHEMA}}
 ANTHROPIC = {"name": "area", "description": "Area of a room.", "input_schema": SCHEMA}
 BEDROCK = {"toolSpec": {"name": "area", "description": "Area of a room.", "inputSchema": {"json": SCHEMA}}}
+MCP = {"name": "area", "title": "Area", "description": "Area of a room.", "inputSchema": SCHEMA}
+RESPONSES = {"type": "function", "name": "area", "description": "Area of a room.", "parameters": SCHEMA}
 JSON_SCHEMA = {"name": "area", "description": "Area of a room.", "strict": True, "schema": SCHEMA}
 
 
@@ -63,7 +69,12 @@ JSON_SCHEMA = {"name": "area", "description": "Area of a room.", "strict": True,
         (OPENAI, "area"),
         (ANTHROPIC, "area"),
         (BEDROCK, "area"),
+        (MCP, "area"),
+        (RESPONSES, "area"),
         (JSON_SCHEMA, "area"),
+        ({"type": "json_schema", "json_schema": JSON_SCHEMA}, "area"),
+        ({"name": "area", "description": "Area of a room.", "parameters": AreaDict}, "area"),
+        ({"name": "area", "description": "Area of a room.", **SCHEMA}, "area"),
         ({"title": "area", "description": "Area of a room.", **SCHEMA}, "area"),
     ],
 )
@@ -81,6 +92,30 @@ def test_a_tool_without_parameters_has_none() -> None:
         return ""
 
     assert to_tool(now).parameters.get("properties") == {}
+
+
+def price(item: str) -> str:
+    """Look up the price of an item."""
+    return f"{item}: 3 yuan"
+
+
+SINGLE = SingleInputTool(name="price", description="Look up the price of an item.", func=price)
+
+
+@pytest.mark.filterwarnings("ignore:This API is in beta")
+def test_a_tool_of_one_text_is_told_as_langchain_tells_it() -> None:
+    for form in (SINGLE, RunnableLambda(price).as_tool(name="price", description=SINGLE.description)):
+        read = to_tool(form)
+        assert as_openai(read) == convert_to_openai_tool(form)
+        assert list(read.parameters["properties"]) == ["__arg1"]
+
+
+def test_a_tool_of_one_text_may_have_a_schema_of_its_own() -> None:
+    class Item(BaseModel):
+        item: str
+
+    form = SingleInputTool(name="price", description="Look up.", func=price, args_schema=Item)
+    assert list(to_tool(form).parameters["properties"]) == ["item"]
 
 
 class Node(BaseModel):
@@ -113,14 +148,88 @@ def test_what_refers_to_itself_stays_whole(form: Any) -> None:
         ({"type": "web_search_20250305", "name": "web_search"}, "runs on a provider's server"),
         ({"name": "", "input_schema": SCHEMA}, "has no name"),
         ({"name": "f", "parameters": {"type": "string"}}, "takes a value of type 'string'"),
+        ({"title": "f", "type": "string"}, "takes a value of type 'string'"),
         (RootModel[list[int]], "takes a value of type 'array'"),
         (SCHEMA, "has neither a name nor a title, by which the model would call it; add one"),
+        ({"type": "function", "parameters": SCHEMA}, "has neither a name nor a title"),
+        ({"type": "function", "function": "f"}, "cannot be described to the model"),
+        ({"name": 3, "parameters": SCHEMA}, "the tool .* has the name 3; it must be a text"),
+        ({"name": "f", "description": 7}, "the tool .* has the description 7; it must be a text"),
+        ({"type": "function", "function": {"name": ["f"]}}, r"the tool .* has the name \['f'\]; it must be a text"),
+        ({"name": "f", "parameters": ["a"]}, r"the tool .* has \['a'\] where its schema should be"),
     ],
 )
 def test_what_is_no_tool_is_said(form: Any, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint) as caught:
         to_tool(form)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("schema", "complaint"),
+    [
+        ({"properties": ["a"]}, r"'properties' at #, which is \['a'\]; it must be an object of schemas"),
+        ({"properties": {1: {"type": "string"}}}, "the key 1 at #/properties; every key must be a text"),
+        ({2: 3}, "the key 2 at #; every key must be a text"),
+        ({"required": 3}, "'required' at #, which is 3; it must be a list of texts"),
+        ({"required": [3]}, r"'required' at #, which is \[3\]; it must be a list of texts"),
+        ({"anyOf": SCHEMA}, "'anyOf' at #, which is .*; it must be a list of schemas"),
+        ({"properties": {"a": {"enum": 3}}}, "'enum' at #/properties/a, which is 3; it must be a list"),
+        (
+            {"properties": {"a": {"const": object}}},
+            "'const' at #/properties/a, which is .*; it must be a value of JSON",
+        ),
+        ({"$defs": {"a": {"items": {"properties": 1}}}}, r"'properties' at #/\$defs/a/items, which is 1"),
+        ({"items": [{"oneOf": [{"properties": 1}]}]}, "'properties' at #/items/0/oneOf/0, which is 1"),
+        (
+            {"properties": {"a": {"type": "string", "contentMediaType": "application/json"}}},
+            "JSON in the text at #/properties/a, which .*; give the type of what it holds",
+        ),
+    ],
+)
+def test_a_schema_that_is_none_is_said(schema: Any, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=f"the tool 'f' has .*{complaint}") as caught:
+        to_tool({"name": "f", "parameters": {"type": "object", **schema}})
+    assert caught.value.key == "tools"
+    for form in ({"type": "object", **schema}, {"name": "f", "schema": {"type": "object", **schema}}):
+        with pytest.raises(ConfigError, match=f"the form of the reply, .*, has .*{complaint}") as caught:
+            form_of(form)
+        assert caught.value.key == "response_format"
+
+
+def test_a_schema_that_contains_itself_as_an_object_is_said() -> None:
+    schema: dict[str, Any] = {"type": "object"}
+    schema["items"] = schema
+    with pytest.raises(ConfigError, match="has parts in parts that are nested too deeply"):
+        schema_of(schema)
+
+
+class Holds(BaseModel):
+    """What pydantic reads out of a text."""
+
+    inside: Json[int]
+
+
+def test_json_in_a_text_is_refused() -> None:
+    def store(inside: Json[int]) -> None:
+        """Store it."""
+
+    for form in (Holds, tool(store)):
+        with pytest.raises(ConfigError, match=r"the tool .* has JSON in the text at #/properties/inside"):
+            to_tool(form)
+    with pytest.raises(ConfigError, match=r"the form of the reply, .*, has JSON in the text at #/properties/inside"):
+        form_of(Holds)
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def test_an_enumeration_is_no_form_and_no_tool() -> None:
+    with pytest.raises(ConfigError, match=r"Colour.* cannot be read as the form of a reply .*make it a field of one"):
+        schema_of(Colour)
+    with pytest.raises(ConfigError, match=r"Colour.* cannot be described to the model .*make it the type of one"):
+        to_tool(Colour)
 
 
 @pytest.mark.parametrize("forms", ["area", area, 3])
@@ -176,6 +285,10 @@ def test_a_tool_may_have_the_name_of_a_choice(name: str) -> None:
         ("any", [], "'any', but there is no such tool; there are: none"),
         (3, ["find"], "tool_choice is 3; it must be"),
         ({"x": 1}, ["find"], r"tool_choice is \{'x': 1\}; it must be"),
+        ({"type": "function", "function": "find"}, ["find"], r"tool_choice is \{.*\}; it must be"),
+        ({"type": "function", "function": {"name": 3}}, ["find"], r"tool_choice is \{.*\}; it must be"),
+        ({"type": "tool", "name": 3}, ["find"], r"tool_choice is \{.*\}; it must be"),
+        ({"type": ["tool"]}, ["find"], r"tool_choice is \['tool'\]; it must be"),
         ({"type": "allowed_tools", "allowed_tools": {}}, ["find"], "'allowed_tools', but there is no such tool"),
     ],
 )
@@ -213,6 +326,8 @@ def test_tools_and_a_form_at_once_are_refused() -> None:
         (None, None),
         ({"type": "text"}, None),
         ({"type": "json_object"}, {}),
+        ({"type": "json_object", "schema": None}, {}),
+        ({"type": "json_object", "schema": SCHEMA}, SCHEMA),
         ({"type": "json_schema", "json_schema": {"name": "a", "schema": SCHEMA, "strict": True}}, SCHEMA),
         ({"type": "json_schema", "json_schema": SCHEMA}, SCHEMA),
         ({"type": "json_schema", "json_schema": {"schema": SCHEMA}}, SCHEMA),
@@ -222,6 +337,8 @@ def test_tools_and_a_form_at_once_are_refused() -> None:
         (OPENAI, SCHEMA),
         (ANTHROPIC, SCHEMA),
         (BEDROCK, SCHEMA),
+        (MCP, SCHEMA),
+        (RESPONSES, SCHEMA),
         (SCHEMA, SCHEMA),
         (Area, Area.model_json_schema()),
         (AreaV1, AreaV1.schema()),
@@ -281,6 +398,9 @@ def test_what_is_no_form_is_said() -> None:
         (OPENAI, ("area", "Area of a room.")),
         (ANTHROPIC, ("area", "Area of a room.")),
         (BEDROCK, ("area", "Area of a room.")),
+        (MCP, ("area", "Area of a room.")),
+        (RESPONSES, ("area", "Area of a room.")),
+        ({"name": "area", "description": "Area of a room.", **SCHEMA}, ("area", "Area of a room.")),
         ({"title": "area", "description": "Area of a room.", **SCHEMA}, ("area", "Area of a room.")),
         ({"name": "outer", "schema": {"title": "inner", "description": "Inner.", **SCHEMA}}, ("outer", "Inner.")),
         (SCHEMA, ("reply", "")),
