@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from textual.timer import Timer
 from textual.widget import Widget
 
 from chatglm_slim_llm.errors import GoneError, StorageError
-from chatglm_slim_llm.storage import ConversationStore
+from chatglm_slim_llm.storage import Attachment, ConversationStore
 from tui.language import tr
 from tui.telling import complain
 
@@ -17,6 +18,18 @@ _AGAIN_S = 1.0
 """What could not be written, as another window was writing, is tried again after this."""
 _PATIENCE_S = 3.0
 """What another window writes takes no longer: after this it is told that drafts are not saved."""
+
+
+class Typed(NamedTuple):
+    """What stands in the prompt."""
+
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+
+    def followed_by(self, other: Typed) -> Typed:
+        """Both of them, one after the other."""
+        text = "\n\n".join(filter(None, [self.text, other.text]))
+        return Typed(text, (*self.attachments, *(each for each in other.attachments if each not in self.attachments)))
 
 
 class Drafts:
@@ -28,54 +41,62 @@ class Drafts:
         orphaned: called with a chat that was deleted for good and what was typed in it, which is kept nowhere.
     """
 
-    def __init__(self, widget: Widget, store: ConversationStore, orphaned: Callable[[int, str], None]) -> None:
+    def __init__(self, widget: Widget, store: ConversationStore, orphaned: Callable[[int, Typed], None]) -> None:
         self._widget, self._store, self._orphaned = widget, store, orphaned
-        self._unsaved: dict[int | None, str] = {}
+        self._unsaved: dict[int | None, Typed] = {}
+        self._attached: dict[int | None, tuple[Attachment, ...]] = {}
+        """What is in the file, as far as it is known: long texts are not written again with every key."""
         self._unsaved_since = 0.0
         self._has_told = False
         self._again: Timer | None = None
 
-    def of(self, conversation_id: int | None) -> str:
+    def of(self, conversation_id: int | None) -> Typed:
         """What was typed in a chat; ``None`` for one that has not begun.
 
         Raises:
             StorageError: the file cannot be read.
         """
-        unsaved = self._unsaved.get(conversation_id)
-        return self._store.draft(conversation_id) if unsaved is None else unsaved
+        if (unsaved := self._unsaved.get(conversation_id)) is not None:
+            return unsaved
+        attached = self._attached[conversation_id] = tuple(self._store.draft_attachments(conversation_id))
+        return Typed(self._store.draft(conversation_id), attached)
 
-    def keep(self, conversation_id: int | None, text: str, *, waits: bool = True) -> None:
+    def keep(self, conversation_id: int | None, typed: Typed, *, waits: bool = True) -> None:
         """Keep what is typed in a chat: in the file, else until the program ends, and try again meanwhile.
 
         Args:
             conversation_id: where it is typed; ``None`` is a chat that has not begun.
-            text: all of it.
+            typed: all of it.
             waits: whether to wait while someone else writes.
         """
         if not self._unsaved:
             self._unsaved_since = time.monotonic()
         self._unsaved.pop(conversation_id, None)
-        self._unsaved = {conversation_id: text, **self._unsaved}  # the one to be waited for comes first
+        self._unsaved = {conversation_id: typed, **self._unsaved}  # the one to be waited for comes first
         self._write(waits=waits)
 
     def sent(self, conversation_id: int | None) -> None:
         """It became a question, and the file has dropped it."""
         self._unsaved.pop(conversation_id, None)
+        self._attached[conversation_id] = ()
 
     def _write(self, *, waits: bool) -> None:
         reason = ""
-        orphans: list[tuple[int, str]] = []
-        for conversation_id, text in list(self._unsaved.items()):
+        orphans: list[tuple[int, Typed]] = []
+        for conversation_id, typed in list(self._unsaved.items()):
+            is_known = self._attached.get(conversation_id) == typed.attachments
+            attached = None if is_known else typed.attachments
             try:
-                self._store.set_draft(conversation_id, text, waits=waits and not reason)
+                self._store.set_draft(conversation_id, typed.text, attached, waits=waits and not reason)
             except GoneError:
                 del self._unsaved[conversation_id]
                 if conversation_id is not None:
-                    orphans.append((conversation_id, text))
+                    orphans.append((conversation_id, typed))
             except StorageError as error:
                 reason = reason or str(error)
             else:
                 del self._unsaved[conversation_id]
+                self._attached[conversation_id] = typed.attachments
         self._tell(reason, is_sure=waits or time.monotonic() - self._unsaved_since > _PATIENCE_S)
         for orphan in orphans:
             self._orphaned(*orphan)

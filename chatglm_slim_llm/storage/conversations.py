@@ -403,21 +403,36 @@ class ConversationStore:
         """What was typed and not sent; ``None`` for a conversation that has not begun."""
         return stored_drafts.read(self._database, conversation_id)
 
-    def set_draft(self, conversation_id: int | None, text: str, *, waits: bool = True) -> None:
+    def draft_attachments(self, conversation_id: int | None) -> list[Attachment]:
+        """What is to be sent with what was typed and not sent."""
+        return stored_drafts.attachments(self._database, conversation_id)
+
+    def set_draft(
+        self,
+        conversation_id: int | None,
+        text: str,
+        attachments: Sequence[Attachment] | None = None,
+        *,
+        waits: bool = True,
+    ) -> None:
         """Keep what is typed; an empty text takes the draft away.
 
         Args:
             conversation_id: where it is typed; ``None`` is a conversation that has not begun.
             text: all of it.
+            attachments: what is to be sent with it, which may be long; ``None`` leaves those that are kept.
             waits: whether to wait while someone else writes; for who would wait with the keyboard, it is an error.
 
         Raises:
             StorageError: there is no such conversation, or someone else writes.
         """
         with nullcontext() if waits else self._database.at_once():
-            if text != self.draft(conversation_id):
-                with self._database.transaction() as db:
-                    stored_drafts.write(db, conversation_id, text)
+            if attachments is None and text == self.draft(conversation_id):
+                return
+            with self._database.transaction() as db:
+                stored_drafts.write(db, conversation_id, text)
+                if attachments is not None:
+                    stored_drafts.attach(db, conversation_id, attachments)
 
     def prompts(self, limit: int = 200) -> list[str]:
         """The last prompts of all conversations outside the trash, the newest first, no two neighbours equal."""

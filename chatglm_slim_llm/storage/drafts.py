@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from sqlite3 import Connection
 
 from chatglm_slim_llm.storage import tree
 from chatglm_slim_llm.storage.connection import Database
+from chatglm_slim_llm.storage.records import Attachment
+from chatglm_slim_llm.storage.rows import attachment_columns, attachment_of
 from chatglm_slim_llm.storage.text import storable
 
 _ANY_ID = 1 << 62
@@ -27,6 +30,26 @@ def write(db: Connection, conversation_id: int | None, text: str) -> None:
     if conversation_id is not None:
         tree.conversation(db, conversation_id)
     db.execute("insert into drafts (conversation_id, text) values (?, ?)", (conversation_id, storable(text)))
+
+
+def attachments(database: Database, conversation_id: int | None) -> list[Attachment]:
+    """What is to be sent with it."""
+    rows = database.query(
+        "select * from draft_attachments where conversation_id is ? order by number", (conversation_id,)
+    )
+    return [attachment_of(row) for row in rows]
+
+
+def attach(db: Connection, conversation_id: int | None, attached: Sequence[Attachment]) -> None:
+    """Keep what is to be sent with it, in place of what there was."""
+    db.execute("delete from draft_attachments where conversation_id is ?", (conversation_id,))
+    if attached and conversation_id is not None:
+        tree.conversation(db, conversation_id)
+    db.executemany(
+        "insert into draft_attachments (conversation_id, number, name, text, path, media_type)"
+        " values (?, ?, ?, ?, ?, ?)",
+        [(conversation_id, number, *attachment_columns(each)) for number, each in enumerate(attached, start=1)],
+    )
 
 
 def prompts(database: Database, limit: int) -> list[str]:

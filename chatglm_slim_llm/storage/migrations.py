@@ -176,6 +176,20 @@ def m009_keep_tool_uses(db: Connection) -> None:
     )
 
 
+def m010_keep_what_was_attached(db: Connection) -> None:
+    """Files, and long pastes, that are to be sent with a prompt not yet sent."""
+    db.execute(
+        "create table draft_attachments ("
+        " conversation_id integer references conversations (id) on delete cascade,"
+        " number integer not null,"
+        " name text not null,"
+        " text text not null,"
+        " path text,"
+        " media_type text not null)"
+    )
+    db.execute("create index draft_attachments_by_conversation on draft_attachments (conversation_id, number)")
+
+
 MIGRATIONS: tuple[Migration, ...] = (
     m001_create_conversations,
     m002_keep_original_messages,
@@ -186,4 +200,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     m007_tell_of_replies,
     m008_index_texts,
     m009_keep_tool_uses,
+    m010_keep_what_was_attached,
 )

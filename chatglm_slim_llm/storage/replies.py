@@ -35,6 +35,7 @@ def begin(db: Connection, question: Question, writer: str) -> tuple[Message, Mes
     if question.parent_id is not None and tree.message(db, question.parent_id).conversation_id != conversation_id:
         raise tree.gone("message", question.parent_id)
     drafts.write(db, question.conversation_id, "")
+    drafts.attach(db, question.conversation_id, ())
     now = time.time()
     asked = tree.insert(db, NewMessage(conversation_id, question.parent_id, Draft("user", question.prompt), now))
     tree.attach(db, asked.id, question.attachments)

@@ -294,6 +294,38 @@ async def test_an_example_that_is_chosen_leaves_what_is_typed(tmp_path: Path) ->
             assert [other.draft(None), other.draft(1)] == ["", "half a thought"]
 
 
+async def test_what_is_attached_waits_with_what_is_typed_and_outlives_the_program(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.md"
+    notes.write_text("Tea at four.", encoding="utf-8")
+    long = "很长的一段。" * 2000
+
+    def attached(chat: Chat) -> list[str]:
+        return [each.text for each in chat.find(PromptBox).attachments]
+
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.type(long)
+        await chat.type("and a word")
+        await chat.pilot.press("ctrl+n")
+        assert (chat.prompt, attached(chat)) == ("", [])
+        await chat.send(f"/attach {notes}")
+        await chat.until(lambda: attached(chat))
+        await chat.pilot.press("ctrl+q")
+        await chat.until(lambda: not chat.app.is_running)
+    async with chatting(tmp_path) as chat:
+        assert (chat.prompt, attached(chat)) == ("and a word", [long])
+        await chat.pilot.press("ctrl+n")
+        await chat.until(lambda: (chat.prompt, attached(chat)) == ("", ["Tea at four."]))
+        await chat.pilot.press("ctrl+n")
+        await chat.until(lambda: (chat.prompt, attached(chat)) == ("", ["Tea at four."]))
+        await say(chat, "When?", "At four.")
+        assert attached(chat) == []
+        await chat.pilot.press("ctrl+n")
+        await chat.pilot.pause()
+        assert attached(chat) == []
+        assert chat.store.draft_attachments(None) == []
+
+
 async def test_a_file_goes_with_the_question(tmp_path: Path) -> None:
     notes = tmp_path / "notes.md"
     notes.write_text("Tea at four.", encoding="utf-8")

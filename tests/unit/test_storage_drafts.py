@@ -6,11 +6,13 @@ import sqlite3
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from chatglm_slim_llm.errors import StorageError
-from chatglm_slim_llm.storage import ChatSettings, ConversationStore
+from chatglm_slim_llm.errors import GoneError, StorageError
+from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore
 
 
 @pytest.fixture
@@ -30,6 +32,24 @@ def test_each_conversation_and_the_one_to_come_has_a_draft(store):
     assert [store.draft(each) for each in (None, a.id, b.id)] == ["newer", "", "x\n\ny"]
     store.delete(b.id)
     assert store.draft(b.id) == ""
+
+
+def test_what_is_attached_is_kept_with_its_owner_and_goes_with_the_question(store):
+    a = store.create("a")
+    files = [Attachment("b.csv", "y\ud800", Path("/b.csv"), "text/csv"), Attachment("Pasted text", "long")]
+    store.set_draft(a.id, "x", files)
+    store.set_draft(None, "", files[1:])
+    store.set_draft(a.id, "xy")
+    assert store.draft_attachments(a.id) == [replace(files[0], text="y\ufffd"), files[1]]
+    assert store.draft_attachments(None) == files[1:]
+    store.begin(None, None, "q")
+    assert store.draft_attachments(None) == []
+    store.set_draft(a.id, "xy", files[1:])
+    assert store.draft_attachments(a.id) == files[1:]
+    store.delete(a.id)
+    assert store.draft_attachments(a.id) == []
+    with pytest.raises(GoneError):
+        store.set_draft(a.id, "", files)
 
 
 def test_a_draft_that_has_not_changed_writes_nothing(store):

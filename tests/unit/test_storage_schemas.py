@@ -81,6 +81,8 @@ def test_what_a_schema_added_is_kept(version, tmp_path):
             assert (tools_call.failure, tools_call.figures) == ("out of memory", Figures(output_tokens=4))
         if version >= 9:
             assert store.tool_uses_of_path(1) == {2: [ToolUse("u", "weather", {"city": "北京"}, "done", "晴")]}
+        if version >= 10:
+            assert store.draft_attachments(1) == [Attachment("b.csv", "y,z", Path("/notes/b.csv"), "text/csv")]
 
 
 def test_what_a_killed_program_left_in_the_log_is_kept_and_in_the_backup_too(tmp_path):

@@ -16,7 +16,7 @@ from chatglm_slim_llm.storage import Attachment, ChatSettings, ConversationStore
 from chatglm_slim_llm.storage import Conversation as StoredConversation
 from tui.background import in_background
 from tui.clipboard import copy
-from tui.drafts import Drafts
+from tui.drafts import Drafts, Typed
 from tui.language import tr
 from tui.messages import (
     CitationChosen,
@@ -65,9 +65,8 @@ class ChatPane(Vertical):
         self.tools = ReplyTools(self, worker)
         self._tools_in_use = 0
         self.prompt = PromptBox(id="prompt")
-        self._kept: dict[int | None, tuple[Attachment, ...]] = {}
         self._drafts = Drafts(self, store, self._take_along)
-        self._draft_before = ""
+        self._draft_before = Typed()
         """What was being typed when a question came back into the prompt."""
         self._is_open = False
         self._notice = ""
@@ -137,22 +136,19 @@ class ChatPane(Vertical):
         """
         if not self.prompt.is_attached:
             return
-        here, text = self.talk.conversation_id, self.prompt.text
+        typed = Typed(self.prompt.text, self.prompt.attachments)
         if (edited := self.talk.edited) is not None:
-            changed = "" if text == edited.content else text
-            text = "\n\n".join(filter(None, [self._draft_before, changed]))
-        self._drafts.keep(here, text, waits=waits)
+            typed = self._draft_before.followed_by(Typed("" if typed.text == edited.content else typed.text))
+        self._drafts.keep(self.talk.conversation_id, typed, waits=waits)
 
-    def _take_along(self, conversation_id: int, text: str) -> None:
+    def _take_along(self, conversation_id: int, typed: Typed) -> None:
         """A chat is gone, and what was being typed in it goes on in a new one."""
-        attachments: tuple[Attachment, ...] = ()
         if conversation_id == self.talk.conversation_id:
-            attachments, self.talk.edited = self.prompt.attachments, None
+            self.talk.edited = None
             self.prompt.clear()
-        if text or attachments:
-            before = tried(self, lambda: self._drafts.of(None)) or ""
-            self._drafts.keep(None, "\n\n".join(filter(None, [before, text])))
-            self._kept[None] = (*self._kept.get(None, ()), *attachments)
+        if typed != Typed():
+            before = tried(self, lambda: self._drafts.of(None)) or Typed()
+            self._drafts.keep(None, before.followed_by(typed))
             tell(self, tr("This chat was deleted in another window; what you were typing is in a new one."))
         self.post_message(ConversationsChanged((conversation_id,)))
 
@@ -214,8 +210,9 @@ class ChatPane(Vertical):
 
     def _take_up_draft(self) -> None:
         self.prompt.clear()
-        self.prompt.text = tried(self, lambda: self._drafts.of(self.talk.conversation_id)) or ""
-        self.prompt.attach(*self._kept.pop(self.talk.conversation_id, ()))
+        typed = tried(self, lambda: self._drafts.of(self.talk.conversation_id)) or Typed()
+        self.prompt.text = typed.text
+        self.prompt.attach(*typed.attachments)
         self.show_hint()
         self.count()
 
@@ -226,8 +223,6 @@ class ChatPane(Vertical):
 
     def _leave_draft(self) -> None:
         self.keep_draft()
-        if self.talk.edited is None and self.prompt.attachments:
-            self._kept[self.talk.conversation_id] = self.prompt.attachments
         self.prompt.clear()
 
     def _tell_state(self, state: str) -> None:
@@ -470,7 +465,7 @@ class ChatPane(Vertical):
         if question is None:
             return
         self._leave_draft()
-        self._draft_before = tried(self, lambda: self._drafts.of(self.talk.conversation_id)) or ""
+        self._draft_before = tried(self, lambda: self._drafts.of(self.talk.conversation_id)) or Typed()
         self.talk.edited = question
         self.prompt.text = question.content
         self.prompt.attach(*(tried(self, lambda: self._store.attachments(question.id)) or []))

@@ -16,6 +16,8 @@ ADDED = {
     " where id = 7",
     9: "insert into tool_uses (message_id, number, use_id, name, arguments, state, result)"
     " values (2, 0, 'u', 'weather', '{\"city\": \"北京\"}', 'done', '晴')",
+    10: "insert into draft_attachments (conversation_id, number, name, text, path, media_type)"
+    " values (1, 1, 'b.csv', 'y,z', '/notes/b.csv', 'text/csv')",
 }
 ATTACHMENT = (
     "insert into attachments (message_id, number, name, text, path, media_type)"
