@@ -9,7 +9,7 @@ VENV := .venv
 NATIVE := setup.py $(wildcard chatglm_slim_llm/kernels/native/*)
 BIN  := $(VENV)/bin
 
-.PHONY: run setup test test-slow sanitize check lint types contracts fmt dist smoke bench docs train clean
+.PHONY: run setup test test-long test-slow sanitize check lint types contracts fmt dist smoke bench docs train clean
 
 run: $(VENV)/.installed
 	@$(BIN)/chatglm-tui $(ARGS)
@@ -18,8 +18,13 @@ setup: $(VENV)/.installed-dev
 
 # Four processes, as tests also wait, and a file in one of them: what a file's tests share is made once.
 # They start hundreds of programs, each of which would be compiled anew where compiled files are not kept.
+TESTS = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 4 --dist loadfile
+
 test: $(VENV)/.installed-dev
-	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(TESTS) $(ARGS)
+
+test-long: $(VENV)/.installed-dev
+	@$(TESTS) -m 'long and not slow and not gpu and not weights and not bench' $(ARGS)
 
 test-slow: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -m slow --timeout=3600 $(ARGS)
@@ -32,7 +37,7 @@ sanitize: $(VENV)/.installed-dev
 	  CHATGLM_SLIM_KERNELS=$$(ls $(CURDIR)/$(SANITIZED)/chatglm_slim_llm/kernels/_native*.so) \
 	  $(BIN)/python -m pytest --timeout=1800 $(wildcard tests/unit/test_native_*.py) --deselect tests/unit/test_native_library.py $(ARGS)
 
-check: lint types contracts test
+check: lint types contracts test test-long
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .

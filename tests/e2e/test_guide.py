@@ -27,6 +27,7 @@ def test_there_is_a_page_for_each_task() -> None:
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_print_what_it_says(page: Path, printed: dict[Path, list[str]]) -> None:
     assert [output or "" for _, output in read(page)] == printed[page]

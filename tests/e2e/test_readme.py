@@ -37,6 +37,7 @@ def outcomes():
     return dict(zip(EXAMPLES, run_all(programs), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_python_examples_run(example, outcomes):
     assert outcomes[example].status == 0, outcomes[example].errors

@@ -302,6 +302,7 @@ async def test_a_prompt_that_cannot_be_saved_is_not_sent(tmp_path, monkeypatch):
         assert chat.model.asked == []
 
 
+@pytest.mark.long
 async def test_a_question_that_cannot_be_read_again_fails_and_does_not_keep_the_next_one_waiting(tmp_path, monkeypatch):
     def damaged(*_args: object) -> None:
         raise StorageError("history.db is damaged; move it away")
@@ -343,6 +344,7 @@ async def test_a_history_that_cannot_be_read_is_told_and_nothing_ends(tmp_path, 
         assert chat.prompt == "still here"
 
 
+@pytest.mark.long
 async def test_a_reply_that_cannot_be_saved_is_shown_all_the_same(tmp_path, monkeypatch):
     async with chatting(tmp_path) as chat:
 
@@ -488,6 +490,7 @@ async def test_the_demo_model_says_how_to_get_the_large_one(tmp_path):
         assert "demo" not in text
 
 
+@pytest.mark.long
 async def test_a_download_is_asked_for_shown_and_closed(tmp_path):
     model = ScriptedAssistant(available=False)
     model.may_load.clear()
@@ -504,6 +507,7 @@ async def test_a_download_is_asked_for_shown_and_closed(tmp_path):
         await chat.until(lambda: chat.said[-1][1] == "A")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keys", [["escape"], ["enter"], ["y", "escape"]])
 async def test_a_refused_or_cancelled_download_gives_the_text_back_and_is_asked_again(tmp_path, keys):
     model = ScriptedAssistant(available=False)
@@ -543,6 +547,7 @@ async def test_help_begins_where_the_keyboard_is(tmp_path):
         assert len(chat.app.screen_stack) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 24), (220, 60)])
 async def test_nothing_breaks_at_any_size(tmp_path, size):
     async with chatting(tmp_path, size=size) as chat:

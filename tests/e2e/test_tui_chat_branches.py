@@ -39,6 +39,7 @@ def texts(chat: Chat) -> list[str]:
     return [text for _, text, _ in chat.said]
 
 
+@pytest.mark.long
 async def test_an_answer_is_made_again_and_the_first_one_is_a_key_away(tmp_path: Path) -> None:
     async with chatting(tmp_path) as chat:
         await say(chat, "q", "one")
@@ -155,6 +156,7 @@ async def test_a_draft_typed_while_another_program_writes_is_kept_once_that_is_d
         await chat.until(lambda: chat.store.draft(None).endswith("typed meanwhile"))
 
 
+@pytest.mark.long
 async def test_what_is_typed_stays_until_one_quits_where_the_disk_is_full(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,6 +424,7 @@ async def test_while_another_branch_is_answered_a_hit_says_so_and_changes_nothin
         assert texts(chat) == ["one!", ""]
 
 
+@pytest.mark.long
 async def test_the_keyboard_goes_back_to_where_it_was_when_the_find_bar_closes(tmp_path: Path) -> None:
     async with chatting(tmp_path) as chat:
         await say(chat, "a", "A")
@@ -446,6 +449,7 @@ async def test_rounds_that_were_not_read_are_told(tmp_path: Path) -> None:
         await chat.until(lambda: "oldest 3 rounds" in chat.told)
 
 
+@pytest.mark.long
 async def test_a_chat_has_settings_of_its_own(tmp_path: Path) -> None:
     settings = Settings(sampling=GenerationOptions(temperature=0.5))
     async with chatting(tmp_path, settings=settings) as chat:
@@ -492,6 +496,7 @@ async def test_an_answer_that_a_dead_program_left_is_marked(tmp_path: Path) -> N
         assert chat.store.messages(1)[1].finish_reason == "interrupted"
 
 
+@pytest.mark.long
 async def test_a_newcomer_is_asked_which_model_and_only_once(tmp_path: Path) -> None:
     async with chatting(tmp_path, is_first=True) as chat:
         await chat.until(lambda: isinstance(chat.app.screen, FirstStart))
@@ -527,6 +532,7 @@ async def test_another_model_takes_the_place_and_the_first_lets_go_of_its_memory
     assert 'quantization = "int4"' in (tmp_path / "settings.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 async def test_a_chat_is_written_to_a_file_and_read_back(tmp_path: Path) -> None:
     target = tmp_path / "chat.json"
     async with chatting(tmp_path) as chat:

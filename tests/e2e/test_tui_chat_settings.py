@@ -82,6 +82,7 @@ async def test_a_knowledge_base_is_chosen_from_the_list_and_one_that_is_gone_sta
         assert shown.results == [ChatSettings(knowledge_base="[x]")]
 
 
+@pytest.mark.long
 async def test_reset_empties_everything_and_escape_changes_nothing():
     before = ChatSettings("Be terse.", {"seed": 1, "stop": ["x"]}, "notes")
     async with showing(settings_screen(before, "notes")) as shown:
@@ -93,6 +94,7 @@ async def test_reset_empties_everything_and_escape_changes_nothing():
         assert shown.results == [None]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("size", "language"), VIEWS)
 async def test_the_settings_are_of_use_in_every_size_and_language(size, language):
     use(language)

@@ -92,7 +92,7 @@ async def test_the_first_start_is_of_use_in_every_size_and_language(size, langua
 
 
 def test_every_word_of_the_dialogs_has_its_chinese():
-    words = import_module("tui.language.zh_model").WORDS | import_module("tui.language.zh_knowledge").WORDS
+    words = {text for part in ("app", "knowledge", "model") for text in import_module(f"tui.language.zh_{part}").WORDS}
     folder = Path(tui.screens.__file__).parent
     names = "models download first_start open_path chat_settings knowledge new_knowledge passage dialog"
     paths = [folder / f"{name}.py" for name in names.split()]
@@ -100,7 +100,7 @@ def test_every_word_of_the_dialogs_has_its_chinese():
     paths += [folder.parent / "widgets" / name for name in ("choice.py", "path_input.py")]
     said = {text for path in paths for text in _texts(path)}
     assert len(said) > 150
-    assert sorted(said - set(words)) == []
+    assert sorted(said - words) == []
 
 
 def _texts(path: Path) -> list[str]:

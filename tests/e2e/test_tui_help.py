@@ -46,6 +46,7 @@ async def test_help_shows_the_keys_that_the_user_chose(tmp_path):
         assert "F10 Quit" in it.lines()[-1]
 
 
+@pytest.mark.long
 async def test_help_is_searched_scrolled_and_closed_by_the_keyboard(tmp_path):
     async with running(tmp_path, size=(80, 24)) as it:
         await it.press("f1")

@@ -105,6 +105,7 @@ async def test_escape_goes_back_to_the_prompt(tmp_path):
 # --- what happens elsewhere
 
 
+@pytest.mark.long
 async def test_the_mark_and_the_view_stay_when_another_process_adds_and_deletes(tmp_path):
     titles = [f"chat {number}" for number in range(100)]
     async with listing(tmp_path, *titles) as pane:
@@ -234,6 +235,7 @@ STRANGE = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [(20, 5), (40, 12), (80, 40), (200, 50)])
 async def test_no_title_and_no_size_breaks_the_frame(tmp_path, size):
     async with listing(tmp_path, *STRANGE, size=size) as pane:

@@ -59,6 +59,7 @@ async def test_what_is_wrong_at_the_start_is_told_in_the_language_of_the_setting
         await it.until(lambda: "坏.toml：dark 的值是“否么”" in it.told)
 
 
+@pytest.mark.long
 async def test_the_settings_say_what_is_wrong_with_a_value_and_with_the_file(tmp_path):
     async with running(tmp_path, f"{CHINESE}animation = 3\n") as it:
         row = await settings_of(it, "sampling.top_p")
@@ -71,6 +72,7 @@ async def test_the_settings_say_what_is_wrong_with_a_value_and_with_the_file(tmp
         assert str(problem.content) == "top_p 的值是 5.0，应为大于 0 且不超过 1 的数"
 
 
+@pytest.mark.long
 async def test_settings_are_called_as_in_the_settings_of_a_chat(tmp_path):
     async with running(tmp_path, CHINESE, size=(100, 60)) as it:
         row = await settings_of(it, "sampling.stop")
@@ -84,6 +86,7 @@ async def test_settings_are_called_as_in_the_settings_of_a_chat(tmp_path):
         parse(next(one for one in PARAMETERS if one.name == "top_p"), "abc")
 
 
+@pytest.mark.long
 async def test_a_setting_that_could_not_be_saved_is_not_said_to_be_in_the_file(tmp_path):
     async with running(tmp_path, "[interface\n") as it:
         use("zh")
@@ -147,6 +150,7 @@ def test_what_ends_the_program_is_said_in_the_language_that_is_asked_for(tmp_pat
     assert expected in ended.stderr
 
 
+@pytest.mark.long
 async def test_the_files_that_matter_are_named_first_and_the_others_counted(tmp_path, monkeypatch):
     monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path / "home"))
     folder = tmp_path / "资料"

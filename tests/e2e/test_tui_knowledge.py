@@ -37,6 +37,7 @@ def rivers(tmp_path) -> Path:
     return folder
 
 
+@pytest.mark.long
 async def test_a_base_is_made_filled_synced_and_deleted_by_keys(library, rivers):
     async with showing(KnowledgeScreen(library, "")) as shown:
         await shown.until(lambda: "0 passages" in shown.text)

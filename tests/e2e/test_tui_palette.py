@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
 from craft_app import Running, running
 from textual.command import CommandList, CommandPalette
 
@@ -20,6 +21,7 @@ async def typed(it: Running, text: str) -> None:
     await it.press(*text)
 
 
+@pytest.mark.long
 async def test_a_command_is_found_by_its_words_and_run(tmp_path):
     async with running(tmp_path) as it:
         await typed(it, "commands keys")

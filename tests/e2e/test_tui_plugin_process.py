@@ -31,6 +31,7 @@ NOTE = """
 """
 
 
+@pytest.mark.long
 async def test_a_tool_of_a_plugin_writes_only_what_was_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHATGLM_SLIM_HOME", str(tmp_path / "home"))
     plugins = PluginFolder(tmp_path / "plugins", monkeypatch)

@@ -209,6 +209,7 @@ async def test_a_new_knowledge_base_can_find_by_the_embedder_of_a_plugin():
 # --- commands
 
 
+@pytest.mark.long
 async def test_commands_of_plugins_are_completed_run_beside_the_screen_and_answer(tmp_path, folder):
     for name, source in COMMANDS.items():
         folder.add("commands", name, source)

@@ -98,6 +98,7 @@ async def gone(pids: list[int]) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.long
 async def test_the_same_terminal_is_shown_and_typed_into(tmp_path):
     async with served(tmp_path, "--language", "zh") as server, server.connect() as websocket:
         came = await painted(websocket, "帮助".encode())

@@ -49,6 +49,7 @@ def origin(screen: SettingsScreen, key: str) -> str:
     return str(row(screen, key).query_one(".setting--origin", Static).content)
 
 
+@pytest.mark.long
 async def test_a_theme_is_worn_at_once_and_saved_with_the_comments_kept(tmp_path):
     async with running(tmp_path, "# mine\n[interface]\nanimation = false # calm\n") as it:
         screen = await opened(it)
@@ -59,6 +60,7 @@ async def test_a_theme_is_worn_at_once_and_saved_with_the_comments_kept(tmp_path
         assert origin(screen, "interface.theme") == "from the file"
 
 
+@pytest.mark.long
 async def test_the_language_changes_where_it_is_chosen(tmp_path):
     async with running(tmp_path, '[interface]\nlanguage = "en"\n') as it:
         assert "Help" in it.lines()[-1]
@@ -90,6 +92,7 @@ async def test_keys_in_one_burst_open_and_close_the_settings(keys, tmp_path):
         assert it.app._exception is None
 
 
+@pytest.mark.long
 async def test_the_arrows_go_from_the_tabs_into_the_settings_and_back(tmp_path):
     async with running(tmp_path) as it:
         screen = await opened(it)
@@ -104,6 +107,7 @@ async def test_the_arrows_go_from_the_tabs_into_the_settings_and_back(tmp_path):
         assert it.app.focused is row(screen, "interface.accessible").query_one(Switch)
 
 
+@pytest.mark.long
 async def test_a_switch_by_the_keyboard_alone(tmp_path):
     async with running(tmp_path) as it:
         screen = await opened(it)
@@ -120,6 +124,7 @@ async def test_a_switch_by_the_keyboard_alone(tmp_path):
         assert switch.value is False
 
 
+@pytest.mark.long
 async def test_a_number_is_checked_while_it_is_typed_and_taken_when_it_is_left(tmp_path):
     async with running(tmp_path) as it:
         screen = await opened(it, "sampling")
@@ -140,6 +145,7 @@ async def test_a_number_is_checked_while_it_is_typed_and_taken_when_it_is_left(t
         assert not isinstance(it.app.screen, SettingsScreen)
 
 
+@pytest.mark.long
 async def test_what_the_environment_says_wins_and_that_is_told(tmp_path):
     async with running(tmp_path, environ={"CHATGLM_TUI_THEME": "nord"}) as it:
         assert it.app.theme == "nord"
@@ -150,6 +156,7 @@ async def test_what_the_environment_says_wins_and_that_is_told(tmp_path):
         assert "then CHATGLM_TUI_THEME wins over the file again" in it.told
 
 
+@pytest.mark.long
 async def test_a_broken_file_is_told_and_stays_as_it_is(tmp_path):
     async with running(tmp_path, "[interface\n") as it:
         assert "is not valid TOML" in it.told
@@ -160,6 +167,7 @@ async def test_a_broken_file_is_told_and_stays_as_it_is(tmp_path):
         assert it.file.read_text() == "[interface\n"
 
 
+@pytest.mark.long
 async def test_a_key_is_changed_told_about_and_given_back(tmp_path):
     async with running(tmp_path) as it:
         screen = await opened(it, "keys")
@@ -187,6 +195,7 @@ async def test_a_key_is_changed_told_about_and_given_back(tmp_path):
         await it.until(lambda: not it.app.loaded.settings.keys)
 
 
+@pytest.mark.long
 async def test_the_keys_that_the_program_comes_with_collide_with_nothing(tmp_path):
     async with running(tmp_path, '[keys]\n"app.help" = "f1,f10"\n') as it:
         assert it.told == ""
@@ -197,6 +206,7 @@ async def test_the_keys_that_the_program_comes_with_collide_with_nothing(tmp_pat
         assert it.app.screen is screen
 
 
+@pytest.mark.long
 async def test_default_keys_that_something_else_has_by_now_are_told(tmp_path):
     async with running(tmp_path, '[keys]\n"app.quit" = "f10"\n"chat.new" = "ctrl+q"\n') as it:
         screen = await opened(it, "keys")
@@ -215,6 +225,7 @@ async def test_keys_of_the_file_that_collide_are_told_at_the_start(tmp_path):
         assert "nothing has the id “app.jmp”; did you mean “app.jump”?" in it.told
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("size", "language"), [((20, 5), "zh"), ((80, 24), "en"), ((160, 50), "zh")])
 async def test_every_group_is_shown_in_any_size(tmp_path, size, language):
     async with running(tmp_path, f'[interface]\nlanguage = "{language}"\n', size=size) as it:

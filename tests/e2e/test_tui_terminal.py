@@ -66,6 +66,7 @@ def test_a_stuck_model_is_stopped_the_next_answers_and_all_is_there_after_a_rest
         screen.quit()
 
 
+@pytest.mark.long
 def test_a_killed_terminal_takes_its_model_along_and_keeps_every_word(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
         say(screen, "Who are you?")
@@ -80,6 +81,7 @@ def test_a_killed_terminal_takes_its_model_along_and_keeps_every_word(tmp_path):
         screen.quit()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("asked", [signal.SIGHUP, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_closed_terminal_keeps_what_is_typed_and_ends_all_processes(tmp_path, asked):
     with terminal(tmp_path, *DEMO) as screen:
@@ -108,6 +110,7 @@ def test_a_model_that_dies_leaves_the_terminal_and_comes_back_when_it_is_asked(t
         screen.quit()
 
 
+@pytest.mark.long
 def test_quitting_in_the_middle_of_loading_is_quick_and_leaves_no_process(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
         say(screen, "Tell me about ChatGLM")
@@ -123,6 +126,7 @@ def test_quitting_in_the_middle_of_loading_is_quick_and_leaves_no_process(tmp_pa
 # --- the terminal itself
 
 
+@pytest.mark.long
 def test_typing_works_while_the_model_loads_and_what_is_typed_is_there_again(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
         screen.until_shown(READY)
@@ -135,6 +139,7 @@ def test_typing_works_while_the_model_loads_and_what_is_typed_is_there_again(tmp
         screen.quit()
 
 
+@pytest.mark.long
 def test_a_window_made_tiny_and_large_again_shows_all_again(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
         screen.until_shown(READY)
@@ -149,6 +154,7 @@ def test_a_window_made_tiny_and_large_again_shows_all_again(tmp_path):
         assert screen.process.exitstatus == 0
 
 
+@pytest.mark.long
 def test_a_paste_of_a_megabyte_is_one_attachment_and_sends_nothing(tmp_path):
     with terminal(tmp_path, *DEMO) as screen:
         screen.until_shown(READY)
@@ -161,6 +167,7 @@ def test_a_paste_of_a_megabyte_is_one_attachment_and_sends_nothing(tmp_path):
         assert store.conversations() == []
 
 
+@pytest.mark.long
 def test_alt_and_enter_begin_a_line_and_the_editor_writes_the_rest(tmp_path):
     editor = tmp_path / "editor.sh"
     editor.write_text(
@@ -201,6 +208,7 @@ def test_what_ends_programs_is_the_editors_own_while_it_is_there(tmp_path, key):
         screen.quit()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("editor", "said"),
     [("false", "ended with status 1"), pytest.param("nosuch_editor", "No such file", marks=pytest.mark.slow)],
@@ -252,6 +260,7 @@ def test_a_damaged_history_is_one_sentence_and_a_status(tmp_path):
     assert "move it away" in ended.stderr
 
 
+@pytest.mark.long
 def test_version_and_help_need_no_terminal(tmp_path):
     assert run("--version", home=tmp_path).stdout == f"chatglm-tui {__version__}\n"
     assert "--quantization" in run("--help", home=tmp_path).stdout

@@ -106,6 +106,7 @@ async def test_the_dialogs_are_of_use_in_every_size_and_language(size, language)
         use_language("en")
 
 
+@pytest.mark.long
 async def test_the_choice_is_kept_with_the_chat_and_asked_with_and_in_sight(tmp_path):
     async with chatting(tmp_path, plugins=lambda: PLUGINS) as chat:
         await chat.pilot.press("f4")
@@ -149,6 +150,7 @@ async def test_a_question_shows_everything_and_what_is_typed_answers_nothing(tmp
         assert chat.find(ToolQuestion).is_open
 
 
+@pytest.mark.long
 async def test_keys_answer_once_somebody_has_gone_there(tmp_path):
     async with asked(tmp_path) as chat:
         answers = (("y", True), ("n", False), ("escape", False), ("a", True))
@@ -197,6 +199,7 @@ async def test_escape_in_the_prompt_stops_the_answer_and_allows_nothing(tmp_path
         assert (kept.name, kept.state) == ("shell", "failed")
 
 
+@pytest.mark.long
 async def test_a_question_below_another_dialog_is_told_of(tmp_path):
     async with chatting(tmp_path) as chat:
         await chat.send("clean up")
@@ -235,6 +238,7 @@ async def test_it_can_be_answered_in_the_plain_mode_and_in_any_terminal(tmp_path
 # --- what was done
 
 
+@pytest.mark.long
 async def test_uses_are_lines_above_the_reply_now_and_when_the_chat_is_opened_again(tmp_path):
     async with chatting(tmp_path) as chat:
         await chat.send("clean up")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from real_terminal import PASTE, terminal
 
 from chatglm_slim_llm.storage import ConversationStore
@@ -19,6 +20,7 @@ def questions(home: Path) -> list[str]:
         return [message.content for message in store.messages(store.conversations()[0].id) if message.role == "user"]
 
 
+@pytest.mark.long
 def test_a_burst_of_keys_is_sent_as_it_was_typed_and_what_follows_enter_stays(tmp_path):
     with terminal(tmp_path, "--model", "demo") as screen:
         screen.until_shown("Ask anything")
@@ -28,6 +30,7 @@ def test_a_burst_of_keys_is_sent_as_it_was_typed_and_what_follows_enter_stays(tm
     assert questions(tmp_path) == ["a\nc1\n2d"]
 
 
+@pytest.mark.long
 def test_a_command_and_an_earlier_prompt_in_one_burst(tmp_path):
     with terminal(tmp_path, "--model", "demo") as screen:
         screen.until_shown("Ask anything")

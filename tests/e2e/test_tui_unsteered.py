@@ -35,6 +35,7 @@ async def is_safe(chat: Chat) -> bool:
     return not any(STEERING.search(line) for line in chat.lines())
 
 
+@pytest.mark.long
 async def test_names_and_titles_of_others_steer_nothing(folder):
     async with chatting(folder, options=LoadOptions(model=f"owner/{EVIL}"), paints_notes=True) as chat:
         assert await is_safe(chat)

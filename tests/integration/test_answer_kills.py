@@ -139,6 +139,7 @@ def lost_s(seen, contents):
     return worst
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kills", "most_lost_s"),
     [(10, 2), pytest.param(1000, 0.5, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])],  # the slow one runs alone

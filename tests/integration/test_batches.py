@@ -100,6 +100,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send to one process")
 def test_ctrl_c_ends_a_batch_at_once() -> None:
     process = subprocess.Popen([sys.executable, "-c", LIGHT + BATCH], stdout=subprocess.PIPE, text=True)

@@ -98,6 +98,7 @@ def rambling(query: str, seed: int) -> Request:
     return ask(query, temperature=1.5, top_k=0, top_p=1, seed=seed, repetition_penalty=1.0 + 0.1 * (seed % 2))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("speculate", [True, False])
 def test_a_reply_is_the_same_alone_and_among_others_that_join_and_leave(speculate: bool, loaded: Loaded) -> None:
     spy = Spy(loaded)

@@ -51,6 +51,7 @@ print(peak_bytes() - before)
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "name"), [("slim", "tiny_v10_full"), ("quantize", "tiny_v11")])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
 def test_ctrl_c_ends_a_conversion_and_leaves_nothing_behind(tmp_path, command, name):
@@ -82,6 +83,7 @@ def large(request, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 @pytest.mark.parametrize(
     ("large", "action", "result_mb"),

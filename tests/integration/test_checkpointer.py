@@ -215,6 +215,7 @@ def run(program: str, *arguments: object) -> str:
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.long
 def test_an_agent_goes_on_in_another_process(path):
     first = ["北京?", "", "北京: 20 °C", "It is warm in 北京."]
     assert run(ASKS_ON, path, "北京") == str(first)
@@ -280,6 +281,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_what_a_killed_process_said_it_kept_is_there(path):
     command = [sys.executable, "-c", COUNTS_FOR_EVER, str(path)]
     with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as process:
@@ -310,6 +312,7 @@ for _ in range(5):
 """
 
 
+@pytest.mark.long
 def test_processes_keep_their_threads_in_one_new_file(path):
     command = [sys.executable, "-c", LIGHT + COUNTS, str(path)]
     started = [subprocess.Popen([*command, name], cwd=Path(__file__).parents[2]) for name in "ab"]

@@ -23,6 +23,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
 
+@pytest.mark.long
 @needs_library
 @pytest.mark.parametrize(
     ("level", "options", "kept"),
@@ -44,6 +45,7 @@ def test_the_demo_is_measured_and_every_figure_is_a_positive_number(level, optio
     assert figures["decode_tokens_per_s"] == pytest.approx(2 / figures["step_s"])
 
 
+@pytest.mark.long
 def test_what_the_kernels_have_to_do_is_refused_at_once_without_them(monkeypatch):
     monkeypatch.setenv("CHATGLM_SLIM_KERNELS", "torch")
     done = bench("--shape", "6b", "--level", "fp16", "--kv-cache-dtype", "int8")  # 12 GB, if it were made
@@ -51,6 +53,7 @@ def test_what_the_kernels_have_to_do_is_refused_at_once_without_them(monkeypatch
     assert "CHATGLM_SLIM_KERNELS is torch; auto and fp16 do without" in done.stderr
 
 
+@pytest.mark.long
 def test_people_get_lines_with_units():
     done = bench("--prompt", "16", "--new", "3", "--threads", "1")
     assert done.returncode == 0, done.stderr
@@ -59,6 +62,7 @@ def test_people_get_lines_with_units():
     assert "GB" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -174,6 +174,7 @@ def test_on_a_terminal_without_a_message_it_does_not_wait_for_one(environ):
     assert terminal.exitstatus == 2
 
 
+@pytest.mark.long
 def test_tokens_appear_as_they_come_and_ctrl_c_ends_the_reply_which_is_kept(environ, history):
     running = subprocess.Popen(
         [*COMMAND, "你好", *ENDLESS], env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -304,6 +305,7 @@ def test_a_word_after_the_message_is_not_taken_for_a_conversation(chat, capsys):
     assert "'world' is no conversation's number" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_prompt_that_the_model_cannot_read_is_not_kept(chat, history):
     status, _, err = chat("--json", stdin=("长" * 100_000).encode())
     failure = json.loads(err)
@@ -378,6 +380,7 @@ def test_a_terminal_is_asked_first_and_no_means_no(environ, hub):
     assert hub.names_asked_for() == set()
 
 
+@pytest.mark.long
 def test_yes_downloads_and_answers(environ, hub):
     command = [*COMMAND, "你好", "--model", ID, "--temperature", "0", "--yes"]
     result = subprocess.run(command, env=environ, input="", capture_output=True, encoding="utf-8", timeout=60)

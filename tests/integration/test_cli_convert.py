@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from chatglm_slim_llm.cli import main
 
 REFERENCE = Path(__file__).parent.parent / "data" / "reference"
@@ -16,6 +18,7 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
+@pytest.mark.long
 def test_slim_writes_a_checkpoint_and_says_so(tmp_path):
     command = [sys.executable, "-m", "chatglm_slim_llm", "slim", REFERENCE / "tiny_v10_full", tmp_path / "slim"]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)

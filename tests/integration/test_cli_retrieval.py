@@ -64,6 +64,7 @@ def indexed(run, notes):
 # --- index ---
 
 
+@pytest.mark.long
 def test_a_report_counts_files_and_names_those_that_were_skipped(run, notes):
     for number in range(12):
         (notes / f"picture{number:02}.png").write_bytes(b"x")
@@ -119,6 +120,7 @@ def test_ctrl_c_asks_to_stop_and_a_second_one_interrupts():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_what_was_indexed_and_says_how_to_go_on(run, notes):
     for number in range(300):
         (notes / f"{number}.txt").write_text(f"note {number} is about something else\n")
@@ -188,6 +190,7 @@ def test_a_wrong_option_of_search_is_wrong_usage(run, indexed, args):
     assert status == 2
 
 
+@pytest.mark.long
 def test_without_the_packages_for_documents_it_says_how_to_install_them():
     code = "import sys; sys.modules['filelock'] = None\nfrom chatglm_slim_llm.cli import main\nsys.exit(main({}))"
     done = subprocess.run(

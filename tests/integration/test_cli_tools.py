@@ -92,6 +92,7 @@ def test_a_script_may_allow_all_and_what_tools_print_is_not_in_its_answer(note, 
     assert "printed by the tool" in err
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("answer", "is_written"), [("y", True), ("n", False)])
 def test_a_person_is_asked_with_all_that_the_tool_would_get(note, answer, is_written):
     words = ["-m", "chatglm_slim_llm", "chat", "--model", "plugin:scripted", "--tool", "notes", TAKES_A_NOTE]

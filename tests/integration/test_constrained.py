@@ -107,6 +107,7 @@ def shortest(engine: Engine, wanted: Format) -> int:
 # --- always valid ---
 
 
+@pytest.mark.long
 def test_random_schemas_give_valid_replies(engine: Engine) -> None:
     wrong = [outcome.detail for outcome in outcomes(engine, 150, seed=0) if outcome.kind == "wrong"]
     assert not wrong
@@ -118,11 +119,13 @@ def test_two_thousand_random_schemas_give_valid_replies(engine: Engine) -> None:
     assert not wrong
 
 
+@pytest.mark.long
 def test_random_schemas_give_valid_replies_in_another_vocabulary(tiny: Engine) -> None:
     wrong = [outcome.detail for outcome in outcomes(tiny, 40, seed=3) if outcome.kind == "wrong"]
     assert not wrong
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spare", range(8))
 def test_a_budget_of_the_shortest_reply_and_a_little_more_is_enough(spare: int, engine: Engine) -> None:
     needed = shortest(engine, JsonFormat(PERSON))
@@ -217,6 +220,7 @@ def test_weights_that_give_no_number_at_all_are_an_error(engine: Engine) -> None
         broken.generate(ask(JsonFormat(PERSON)))
 
 
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_reply_alone_and_beside_others(engine: Engine) -> None:
     requests = [ask(JsonFormat(PERSON), seed=seed, **{**WILD, "temperature": 4.0}) for seed in range(12)]
     requests += [ask(None, seed=seed) for seed in range(4)]

@@ -83,6 +83,7 @@ def test_a_vector_is_the_mean_of_the_last_hidden_states_of_the_texts_tokens(
     assert embeddings.embed_query(text) == pytest.approx((mean / mean.norm()).tolist(), abs=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("level", "bits", "limit"), [("int8", 8, 2), ("int4", 4, 1)])
 def test_packed_weights_cost_no_more_than_the_originals_formats(level: Any, bits: int, limit: float) -> None:
     """The limits of `test_batched`: packed int8 rounds its inputs too, packed int4 has a scale for each group."""
@@ -112,6 +113,7 @@ def test_short_texts_share_a_pass(embeddings: ChatGLMSlimEmbeddings, count_passe
     assert count_passes() == 1
 
 
+@pytest.mark.long
 def test_a_text_longer_than_the_context_is_averaged_over_equal_windows(embeddings: ChatGLMSlimEmbeddings) -> None:
     text = "北京是中国的首都，上海是最大的城市。" * 400
     num_tokens = len(load_tokenizer(TINY).encode(text)) - 2
@@ -178,6 +180,7 @@ def test_another_level_set_on_the_object_counts(embeddings: ChatGLMSlimEmbedding
     assert own.embed_query("你好") != embeddings.embed_query("你好")
 
 
+@pytest.mark.long
 def test_constructing_reads_no_file_and_loads_no_torch() -> None:
     code = (
         "import sys\nfrom chatglm_slim_llm import ChatGLMSlimEmbeddings\nChatGLMSlimEmbeddings()\nopened = []\n"
@@ -229,6 +232,7 @@ def test_replies_and_vectors_that_are_computed_at_once_are_those_computed_alone(
     assert all(future.result() == vectors for future in embedded)
 
 
+@pytest.mark.long
 def test_a_reply_goes_on_while_a_long_text_is_read(
     embeddings: ChatGLMSlimEmbeddings, count_passes: Callable[[], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_the_last_token_before_max_length_is_shown(case: dict[str, Any], engine:
     assert reply.finish_reason == "length"
 
 
+@pytest.mark.long
 def test_generate_joins_stream(engine: Engine) -> None:
     request = Request(query="你好", options=RAMBLING)
     deltas = list(engine.stream(request))
@@ -294,6 +295,7 @@ def test_ctrl_c_in_the_middle_of_a_token_leaves_the_engine_usable(engine: Engine
 # --- many threads ---
 
 
+@pytest.mark.long
 def test_threads_share_one_model_and_each_gets_its_own_reply(engine: Engine) -> None:
     requests = [
         Request(query=query, options=GenerationOptions(temperature=0.9, top_p=1, seed=seed, max_tokens=25))

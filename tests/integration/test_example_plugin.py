@@ -54,6 +54,7 @@ def test_the_page_shows_the_files_as_they_are():
         assert files - titles == {"src/my_plugin/__init__.py"}
 
 
+@pytest.mark.long
 def test_the_tutorial_works_as_it_is_written(run):
     page = (ROOT / PAGES[0]).read_text("utf-8")
     enabled = re.search(r"\$ pip install -e \.\n(.*?)```", page, re.DOTALL)
@@ -67,6 +68,7 @@ def test_the_tutorial_works_as_it_is_written(run):
     assert run("chat", "--model", "plugin:parrot", "hello there") == "hello there\n"
 
 
+@pytest.mark.long
 def test_the_plugins_own_tests_pass(run):
     assert "3 passed" in run(
         str(ROOT / EXAMPLE / "tests"), "-p", "no:cacheprovider", f"--rootdir={ROOT / EXAMPLE}", module="pytest"

@@ -372,6 +372,7 @@ for number in range(30):
 """
 
 
+@pytest.mark.long
 def test_processes_continue_one_conversation_without_parting_what_belongs_together(path):
     ConversationHistory(store=path).add_user_message("begin")
     started = [subprocess.Popen([sys.executable, "-c", WRITES_ROUNDS, str(path), name]) for name in "abc"]

@@ -253,6 +253,7 @@ def growing():
         thread.join()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "full", [False, pytest.param(True, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])], ids=["small", "full"]
 )

@@ -142,6 +142,7 @@ def test_a_reply_comes_with_its_figures(assistant):
     assert last.dropped_rounds == 0
 
 
+@pytest.mark.long
 def test_the_count_is_what_the_reply_reports(assistant):
     for request in (
         ask("你好"),
@@ -297,6 +298,7 @@ def test_a_count_starts_no_process():
     assert assistant.pid is None
 
 
+@pytest.mark.long
 def test_a_process_killed_amid_a_reply_is_one_clear_error_and_the_next_reply_has_another(own):
     reply(own, ask("你好"))
     before = own.pid
@@ -312,6 +314,7 @@ def test_a_process_killed_amid_a_reply_is_one_clear_error_and_the_next_reply_has
     assert own.pid not in (None, before)
 
 
+@pytest.mark.long
 def test_a_stop_that_is_not_heeded_ends_the_process(own):
     own.load(nothing)
     stuck = own.pid
@@ -350,6 +353,7 @@ def test_weights_that_are_missing_are_said_so_from_in_there(home):
     assert assistant.pid is None
 
 
+@pytest.mark.long
 def test_how_keys_and_values_are_kept_reaches_the_process(home, monkeypatch):
     monkeypatch.setenv("CHATGLM_SLIM_KERNELS", "torch")
     with closing(ProcessAssistant(LoadOptions(kv_cache_dtype="int8"))) as assistant:

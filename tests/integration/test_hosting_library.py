@@ -131,6 +131,7 @@ def test_what_progress_raises_stops_it_and_what_was_indexed_stays(library, tmp_p
     assert report.unchanged == facts.files
 
 
+@pytest.mark.long
 def test_a_process_that_dies_is_one_error_and_the_next_call_has_another(library, folder):
     library.create("dying", "none")
     pid = library._child.pid

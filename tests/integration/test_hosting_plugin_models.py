@@ -111,6 +111,7 @@ def reply(assistant, request):
     return "".join(piece.text for piece in pieces), pieces[-1]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", [LocalAssistant, ProcessAssistant])
 def test_a_model_of_a_plugin_answers_with_its_facts_and_figures(plugins, kind):
     assistant = kind(LoadOptions(model="plugin:scripted"))
@@ -183,6 +184,7 @@ def test_a_model_that_gives_what_is_no_reply_is_one_sentence(assistant_of, capsy
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.long
 def test_a_model_that_ends_its_process_is_named(assistant_of):
     assistant = assistant_of("dies", ProcessAssistant)
     with pytest.raises(
@@ -215,6 +217,7 @@ def test_a_plugin_that_cannot_be_loaded_is_one_sentence_that_names_it(plugins, n
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.long
 def test_a_plugin_whose_import_ends_its_process_is_named(plugins):
     plugins.add("models", "import-dies", "import os; os._exit(9)")
     assistant = ProcessAssistant(LoadOptions(model="plugin:import-dies"))
@@ -223,6 +226,7 @@ def test_a_plugin_whose_import_ends_its_process_is_named(plugins):
     assert assistant.pid is None
 
 
+@pytest.mark.long
 def test_an_import_that_hangs_can_be_cancelled(plugins):
     class StoppedError(Exception):
         pass
@@ -246,6 +250,7 @@ def test_a_plugin_that_is_not_there_says_which_there_are(plugins):
         LocalAssistant(LoadOptions(model="plugin:scriptd")).load(nothing)
 
 
+@pytest.mark.long
 def test_a_model_of_a_plugin_brings_no_torch(plugins):
     code = (
         "import sys\n"

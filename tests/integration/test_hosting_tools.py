@@ -308,6 +308,7 @@ def test_the_tools_are_part_of_what_is_counted(inside):
     assert inside.count(Request([Turn("human", "hello")], tools=("nothing",))).tokens == plain
 
 
+@pytest.mark.long
 def test_a_tool_that_ends_the_process_is_named(own):
     with pytest.raises(Exception, match=r"exit status 7\) while the tool dies of the plugin tools.all was at work"):
         answer(own, calling([["dies", {}]]))

@@ -302,6 +302,7 @@ def test_a_vector_finds_nothing_in_an_empty_base_and_must_fit(base):
         base.max_marginal_relevance_search_by_vector([1.0] * 16, k=0)
 
 
+@pytest.mark.long
 def test_a_very_long_question_is_answered_in_seconds(base):
     base.add_texts(some_texts(200))
     rng = np.random.default_rng(0)
@@ -568,6 +569,7 @@ def test_what_another_process_changes_is_found_by_the_next_search(base):
             assert len(base.search("castle", mode=mode)) == 1
 
 
+@pytest.mark.long
 def test_searches_during_a_change_of_embedder_find_by_words_or_by_their_own_vectors(tmp_path):
     """The searcher's question and the file's vectors may never be of two embedders, whatever the moment."""
     stored = some_texts(30)
@@ -643,6 +645,7 @@ def letters(tmp_path, monkeypatch):
     sys.modules.pop("letters_embedder", None)
 
 
+@pytest.mark.long
 def test_vectors_of_several_processes_come_in_the_order_of_their_texts(letters):
     rng = np.random.default_rng(0)
     stored = ["".join(map(chr, rng.integers(97, 0x9FFF, int(rng.integers(1, 30))))) for _ in range(500)]
@@ -704,6 +707,7 @@ def at_once(tmp_path_factory):
     return bases
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sizes", [(16, 16), (16, 24)], ids=["one embedder", "two embedders"])
 def test_processes_that_add_texts_at_once_lose_none(tmp_path, at_once, sizes):
     with KnowledgeBase.open(at_once[sizes], embedder=Bags()) as base:
@@ -726,6 +730,7 @@ def test_one_character_is_found_wherever_it_stands(tmp_path, text):
         assert [passage.text for passage in base.search("猫")] == [text]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_encoder")
 @pytest.mark.parametrize("question", ["5432", "62781234", "PostgreSQL", "yen"])
 def test_a_number_or_a_name_in_a_text_of_another_script_is_an_answer(tmp_path, question):

@@ -372,6 +372,7 @@ print([each for each in seen if each[0].split(".")[0] in ("open", "os", "socket"
 """
 
 
+@pytest.mark.long
 def test_constructing_opens_no_file_and_imports_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", COUNTS_FILES], capture_output=True, text=True)
     assert (done.stderr, done.stdout) == ("", "[]\n")
@@ -435,6 +436,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 def test_the_event_loop_does_not_wait_for_torch_on_first_use() -> None:
     done = subprocess.run([sys.executable, "-c", LIGHT + FIRST_USE], capture_output=True, text=True)
     assert (done.stderr, done.stdout) == ("", "False\n")

@@ -164,6 +164,7 @@ def test_embedding_without_a_checkpoint_is_an_error_too(run: Run, monkeypatch: p
 # --- in a process of its own ---
 
 
+@pytest.mark.long
 def test_listing_brings_neither_torch_nor_transformers_nor_langchain() -> None:
     code = (
         "import sys; from llm.cli import cli\n"

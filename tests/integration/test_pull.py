@@ -93,6 +93,7 @@ def test_pull_brings_the_needed_files_and_no_code(hub, environ):
     assert not list(repo_cache(environ).rglob("*.partial"))
 
 
+@pytest.mark.long
 def test_what_was_pulled_is_found_without_network_by_us_and_by_the_hub_library(hub, environ):
     pull(environ)
     code = (
@@ -114,6 +115,7 @@ def test_safetensors_are_preferred_to_pickled_weights(hub, environ):
     assert not any(name.endswith(".bin") for name in hub.names_asked_for())
 
 
+@pytest.mark.long
 def test_json_says_where_and_how_much(hub, environ):
     first, second = (json.loads(pull(environ, "--json").stdout) for _ in range(2))
     size = sum(len(content) for content in NEEDED.values())
@@ -177,6 +179,7 @@ def wait_for_partial(environ: dict[str, str], *, more_than_bytes: int) -> Path:
     raise AssertionError("the download did not get going")
 
 
+@pytest.mark.long
 def test_two_downloads_of_the_same_model_do_not_mix(hub, environ):
     hub.bytes_per_s = 50_000  # it lasts as long as the second one needs to start
     command = [sys.executable, "-m", "chatglm_slim_llm", "pull"]

@@ -106,6 +106,7 @@ def test_who_trusts_only_langchains_own_classes_does_not_trust_ours(allowed: Any
 # --- registering ---
 
 
+@pytest.mark.long
 def test_importing_registers_nothing() -> None:
     code = (
         "import sys, chatglm_slim_llm.registration\n"

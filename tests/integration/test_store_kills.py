@@ -98,6 +98,7 @@ def kill_often(path: Path, kills: int) -> None:
     assert sorted(each.name for each in path.parent.iterdir()) == ["history.db"]
 
 
+@pytest.mark.long
 def test_nothing_is_lost_by_kills_at_random_moments(tmp_path):
     kill_often(tmp_path / "history.db", kills=20)
 
@@ -118,6 +119,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.long
 def test_an_old_file_that_programs_are_killed_over_keeps_everything(tmp_path):
     path = tmp_path / "history.db"
     database = Database(path, FileKind("history file", 0x43474C4D, MIGRATIONS[:4]))

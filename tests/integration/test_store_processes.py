@@ -9,6 +9,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from chatglm_slim_llm.storage import ConversationStore
 
 MESSAGES = 1000
@@ -50,6 +52,7 @@ def run_both(program: str, path: Path) -> None:
         assert db.execute("pragma integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.long
 def test_two_processes_that_each_chat_a_thousand_messages_into_one_store_lose_none(tmp_path):
     path = tmp_path / "history.db"
     run_both(BEGINS_MANY, path)
@@ -62,6 +65,7 @@ def test_two_processes_that_each_chat_a_thousand_messages_into_one_store_lose_no
         assert len(store.search("天气")) == 2
 
 
+@pytest.mark.long
 def test_two_processes_that_each_add_a_thousand_messages_to_one_conversation_lose_none(tmp_path):
     path = tmp_path / "history.db"
     with ConversationStore.open(path) as store:

@@ -19,6 +19,7 @@ TINY = str(Path(__file__).parents[1] / "data" / "reference" / "tiny_v11")
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("level", ["fp16", "int8"])
 def test_streams_in_company_say_what_they_say_alone_and_end_when_they_are_cancelled(level: str) -> None:
     figures = measure(TINY, level, streams=64, rounds=1, pause_s=0.01)

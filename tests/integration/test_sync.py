@@ -411,6 +411,7 @@ def holder(base, folder):
     child.communicate()
 
 
+@pytest.mark.long
 def test_the_second_of_two_processes_is_told_and_may_search_and_add_texts(base, folder, holder):
     for act in (base.sync, lambda: base.add(folder), lambda: base.remove(folder)):
         with pytest.raises(KnowledgeBaseBusyError, match="being indexed by another process; wait") as caught:
@@ -425,6 +426,7 @@ def test_the_second_of_two_processes_is_told_and_may_search_and_add_texts(base, 
     assert numbers(base.sync()) == (0, 0, 3, 0)
 
 
+@pytest.mark.long
 def test_a_process_that_was_killed_holds_nothing(base, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -452,6 +454,7 @@ def test_a_second_thread_is_told_as_well(base, folder):
     assert len(found(base)) == 3
 
 
+@pytest.mark.long
 def test_threads_search_while_another_syncs(base, tmp_path):
     files = write(tmp_path / "files", {f"{n}.md": f"Text {n} stays." for n in range(20)})
     base.add(files)

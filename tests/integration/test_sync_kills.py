@@ -185,6 +185,7 @@ def processes_with(mark: str) -> list[int]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kills", [12, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])])
 def test_a_sync_may_be_killed_at_any_point(tmp_path, monkeypatch, kills):
     mark = uuid.uuid4().hex

@@ -87,6 +87,7 @@ def test_ctrl_c_while_writing_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_file_that_may_not_grow_is_explained_and_leaves_nothing_behind(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", LIGHT + _SLIM_WITH_SMALL_FILES, FULL, tmp_path / "slim"],

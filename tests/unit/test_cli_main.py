@@ -100,6 +100,7 @@ def test_output_that_cannot_be_written_is_an_error():
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize(
     "args",

@@ -103,6 +103,7 @@ def test_the_doctor_says_what_is_wrong_and_its_status_tells(folder, run, tmp_pat
     assert "did you mean tools?" in problem
 
 
+@pytest.mark.long
 def test_the_doctor_misses_the_command_of_an_mcp_server(folder, run, tmp_path):
     file = tmp_path / "mine.toml"
     table = '[tools.{}]\ntarget = "chatglm_slim_llm.mcp.client:tools"\n[tools.{}.options]\ncommand = "{}"\n'

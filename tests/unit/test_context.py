@@ -142,6 +142,7 @@ def test_one_endless_sentence_is_cut_between_words():
     assert words(numbered.line) <= 100
 
 
+@pytest.mark.long
 def test_a_huge_passage_is_not_tokenized_whole():
     counted: list[int] = []
     fit([passage("长句子。" * 1_000_000)], "q", budget=500, count=lambda text: counted.append(len(text)) or len(text))

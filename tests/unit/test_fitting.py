@@ -77,6 +77,7 @@ def test_the_system_text_stands_before_everything_and_is_never_dropped(tokenizer
     assert fitted.dropped_rounds > 0
 
 
+@pytest.mark.long
 def test_the_question_in_hand_stays_and_then_what_was_called_last(tokenizer: CountingTokenizer) -> None:
     """The query is the result of the last of four calls; twenty-six rounds are older than the question."""
     asked, since, older = HISTORY[26], HISTORY[27:30], HISTORY[:26]

@@ -20,6 +20,7 @@ STATEMENTS = [
 """One after the other: each does what those before it did, and more."""
 
 
+@pytest.mark.long
 def test_neither_torch_nor_transformers_is_loaded(tmp_path: object) -> None:
     report = f"print([name for name in {HEAVY} if name in sys.modules])"
     code = "\n".join(["import sys", *(f"{statement}\n{report}" for statement in STATEMENTS)])
@@ -28,6 +29,7 @@ def test_neither_torch_nor_transformers_is_loaded(tmp_path: object) -> None:
     assert loaded.stdout.splitlines() == ["[]"] * len(STATEMENTS), loaded.stdout + loaded.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [

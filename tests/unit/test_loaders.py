@@ -468,6 +468,7 @@ def test_a_billion_laughs_are_not_laughed(load, sample, member, request):
         assert reason(load, path).endswith(f"{member} declares entities")
 
 
+@pytest.mark.long
 def test_an_archive_that_unpacks_to_too_much_is_refused_unread(tmp_path):
     one = write_zip(tmp_path / "one", {"word/document.xml": bytes(65 << 20)})
     assert "would unpack 'word/document.xml' to 65 MiB" in reason(word.load, one)

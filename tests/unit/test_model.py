@@ -126,6 +126,7 @@ def test_padding_is_found_without_a_mask_and_changes_nothing(model, tokenizer):
     torch.testing.assert_close(with_mask, alone, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.long
 def test_a_row_that_ends_before_another_of_the_same_length_is_filled_up_and_changes_nothing():
     demo, tokenizer = AutoModel.from_pretrained(DEMO).eval(), ChatGLMTokenizer.from_pretrained(DEMO)
     texts = ["你好", "再见"]  # of one length, so transformers drops their mask; the replies differ in length

@@ -24,6 +24,7 @@ def overlap(tensors):
     return any(first[1] > second[0] for first, second in pairwise(spans))
 
 
+@pytest.mark.long
 def test_living_results_never_share_memory():
     generator = torch.Generator().manual_seed(0)
     living = []
@@ -75,6 +76,7 @@ def test_a_very_large_result_goes_back_to_the_system():
     assert results._unused == []
 
 
+@pytest.mark.long
 def test_threads_never_get_the_same_memory():
     wrong = []
 

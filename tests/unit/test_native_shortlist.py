@@ -122,6 +122,7 @@ def test_ties_at_the_end_of_the_shortlist_are_all_on_it(instruction_set, rows):
     torch.testing.assert_close(found[:, 100:400].double(), rough[:, 100:400], rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.long
 def test_the_true_best_token_is_always_found_and_its_score_exact():
     torch.manual_seed(0)
     levels, scale = random_rows(2000, 256)
@@ -134,6 +135,7 @@ def test_the_true_best_token_is_always_found_and_its_score_exact():
         torch.testing.assert_close(found.gather(1, best).double(), exact.gather(1, best), rtol=1e-5, atol=0)
 
 
+@pytest.mark.long
 def test_a_row_is_the_same_to_the_last_bit_in_any_company_and_on_any_number_of_threads(instruction_set):
     levels, scale = random_rows(1500, 700)
     layer = layer_of(levels, scale, PackedFormat(8, shortlist=33))

@@ -48,6 +48,7 @@ def test_on_the_processor_an_embedding_starts_with_numbers():
     assert 0.5 < weight.std() < 2
 
 
+@pytest.mark.long
 def test_whatever_runs_it_imports_neither_transformers_base_class_nor_torchs_compiler(tmp_path):
     """They take as long to import as torch itself; one process for all, as each takes seconds."""
     code = (

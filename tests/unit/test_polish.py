@@ -105,6 +105,7 @@ def test_what_only_looks_like_the_date_mark_is_shown() -> None:
     assert stream(["[[训练", "营"]) == ["", "[[训练营", ""]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("alphabet", [ALPHABET, ODD])
 @pytest.mark.parametrize("seed", range(10))
 def test_any_text_in_any_pieces_gives_what_processing_the_whole_gives(seed: int, alphabet: list[str]) -> None:

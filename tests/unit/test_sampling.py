@@ -114,6 +114,7 @@ def test_sampling_leaves_the_callers_random_numbers_alone() -> None:
     assert torch.rand(4).equal(expected)
 
 
+@pytest.mark.long
 def test_tokens_are_drawn_as_often_as_their_probabilities_say() -> None:
     options = GenerationOptions(temperature=0.8, top_k=4, top_p=0.9, seed=11)
     logits = torch.tensor([0.0, 1.0, 2.0, 1.5, -1.0])

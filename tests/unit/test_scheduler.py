@@ -368,6 +368,7 @@ def test_a_draft_never_goes_past_the_last_token_that_is_wanted() -> None:
 # --- the end of the program ---
 
 
+@pytest.mark.long
 def test_the_program_can_end_in_the_middle_of_a_step() -> None:
     program = """
 import threading, time
@@ -401,6 +402,7 @@ list(Scheduler(SlowToGo(), 49).tokens([1, 2], greedy, max_new_tokens=3))
 """
 
 
+@pytest.mark.long
 def test_the_interpreter_waits_for_a_worker_that_frees_the_model() -> None:
     command = [sys.executable, "-c", LIGHT + LAST_REFERENCE]
     here = Path(__file__).parent

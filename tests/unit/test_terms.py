@@ -87,6 +87,7 @@ def every_character() -> str:
     return "".join(chr(c) for c in range(0x110000))
 
 
+@pytest.mark.long
 def test_no_term_of_any_character_is_empty_holds_space_or_is_cut_by_the_index():
     """A term that FTS5 saw as two, or as another one, would never be found."""
     found = sorted({term for c in every_character() for term in terms(f"{c}") if c.isalnum()})

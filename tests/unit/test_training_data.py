@@ -147,6 +147,7 @@ BORROWED = (
 """Words of LangChain's standard tests. The engine is tested with those: a model trained on them would show nothing."""
 
 
+@pytest.mark.long
 def test_nothing_in_the_training_texts_is_borrowed_from_langchains_tests():
     facts, unknown = load_facts(), load_unknown()
     chat = ChatWriter(9, facts, unknown)
@@ -161,6 +162,7 @@ def test_nothing_in_the_training_texts_is_borrowed_from_langchains_tests():
     assert not [words for words in BORROWED if words in everything]
 
 
+@pytest.mark.long
 def test_tools_are_never_about_the_weather():
     writer, forms = ToolWriter(9), JsonWriter(9)
     told = [task.prompt + task.answer for kind in ("call", "none", "results") for task in

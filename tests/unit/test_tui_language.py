@@ -86,6 +86,7 @@ def test_everything_that_is_shown_has_a_chinese_word():
     assert not missing, "\n".join(missing)
 
 
+@pytest.mark.long
 def test_no_chinese_word_is_left_over():
     used = set(shown())
     for folder in (TERMINAL, PACKAGE):

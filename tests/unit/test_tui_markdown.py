@@ -125,6 +125,7 @@ def test_control_characters_are_shown_and_direction_marks_dropped():
     assert visible("a\x1b[2J\x00\x9b\x7f\r\nb\tc\u202ed") == "a␛[2J␀\ufffd\ufffd\nb   cd"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(20)
 def test_a_megabyte_is_rendered_in_seconds():
     assert len(plain("long words and 中文 " * 50_000)) > 10_000

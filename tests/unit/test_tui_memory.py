@@ -31,6 +31,7 @@ def _as_before(monkeypatch):
         gc.freeze()
 
 
+@pytest.mark.long
 def test_what_is_set_aside_is_not_looked_through_and_is_found_when_it_is_given_up_by_the_next_time():
     ring = Ring()
     seen = weakref.ref(ring)

@@ -155,6 +155,7 @@ def test_files_that_are_skipped(tmp_path: Path) -> None:
         assert is_chinese(told(one.reason)), one
 
 
+@pytest.mark.long
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
