@@ -45,7 +45,7 @@ class Drafts:
         self._widget, self._store, self._orphaned = widget, store, orphaned
         self._unsaved: dict[int | None, Typed] = {}
         self._attached: dict[int | None, tuple[Attachment, ...]] = {}
-        """What is in the file, as far as it is known: long texts are not written again with every key."""
+        """What is in the file, where that is known: long texts are not written again with every key."""
         self._unsaved_since = 0.0
         self._has_told = False
         self._again: Timer | None = None
@@ -58,7 +58,8 @@ class Drafts:
         """
         if (unsaved := self._unsaved.get(conversation_id)) is not None:
             return unsaved
-        attached = self._attached[conversation_id] = tuple(self._store.draft_attachments(conversation_id))
+        attached = tuple(self._store.draft_attachments(conversation_id))
+        self._attached = {conversation_id: attached}
         return Typed(self._store.draft(conversation_id), attached)
 
     def keep(self, conversation_id: int | None, typed: Typed, *, waits: bool = True) -> None:
