@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupt = threading.Event()
     args = argparse.Namespace()
     if argv is None:
+        _open_what_is_closed()
         _handle_signals(interrupt)
         gc.set_threshold(10_000)  # what torch and transformers make while they are imported is no garbage
     try:
@@ -115,6 +116,14 @@ def _end_soon() -> None:
     """The process ends now: no more interrupts, and no second spent on collecting torch's modules as garbage."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
+
+
+def _open_what_is_closed() -> None:
+    """What a shell closed (``>&-``) goes nowhere: a file that is opened later must not get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            setattr(sys, name, os.fdopen(nowhere, "w" if number else "r", encoding="utf-8"))
 
 
 def _keep_stdout() -> None:

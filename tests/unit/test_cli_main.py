@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from chatglm_slim_llm import __version__
 from chatglm_slim_llm.cli import main
+from chatglm_slim_llm.storage import ConversationStore
 
 TINY = Path(__file__).parent.parent / "data" / "reference" / "tiny_v11"
 
@@ -116,6 +118,20 @@ def test_a_full_disk_is_one_line_and_status_1(args, tmp_path):
     lines = [line for line in ended.stderr.splitlines() if "demo model" not in line]
     assert len(lines) == 1, ended.stderr
     assert "the output cannot be written (No space left on device); make room, or write it elsewhere" in lines[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell closes files so")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_what_a_shell_closed_goes_nowhere_and_breaks_nothing(closed, tmp_path):
+    command = f"exec {shlex.quote(sys.executable)} -m chatglm_slim_llm history list {closed}"
+    env = os.environ | {"CHATGLM_SLIM_HOME": str(tmp_path)}
+    with ConversationStore.open(tmp_path / "data" / "history.db") as store:
+        store.create("今天的天气")
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, encoding="utf-8", timeout=60, env=env)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ("今天的天气" in ended.stdout) == (">&-" not in closed.split())
+    with ConversationStore.open(tmp_path / "data" / "history.db") as store:
+        assert [each.title for each in store.conversations()] == ["今天的天气"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
