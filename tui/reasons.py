@@ -150,6 +150,9 @@ _CHINESE = {
     **OF_LIBRARIES,
 }
 
+_LONGEST = 2_000
+"""Longer ones hold what a plugin or a library printed, maybe one sentence in another a thousand times."""
+
 _WITH_PLACES = [(english, said) for english, said in _CHINESE.items() if "{" in english]
 _BLANK_AT_QUOTE = re.compile(r"(?<=[一-鿿]) (?=“)|(?<=”) (?=[一-鿿])")
 
@@ -160,6 +163,8 @@ def told(sentence: str) -> str:
         return sentence
     if (whole := _CHINESE.get(sentence) or SYSTEM.get(sentence.lower().rstrip("."))) is not None:
         return whole
+    if len(sentence) > _LONGEST:
+        return sentence
     known = [
         (found.end(1), -sum(map(len, _literals(english))), said, found)
         for english, said in _WITH_PLACES
@@ -229,7 +234,18 @@ def _literals(english: str) -> list[str]:
     return re.split(r"\{\w+\}", english)
 
 
+_NUMBERS = {"char", "column", "count", "free", "limit", "line", "missing", "most", "number", "size"}
+_STANDING = dict.fromkeys(_NUMBERS, r"-?\d[\d.,]*") | {"located": r"[^/\\.]*[/\\.].*?"}
+"""What may stand in a place, by its name: numbers, and a path that looks like one; anything in the others."""
+
+
 @cache
 def _pattern(english: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", english)
-    return re.compile("".join(f"(?P<{part}>.+?)" if n % 2 else re.escape(part) for n, part in enumerate(parts)), re.S)
+    """A place ends where the words after it first stand, and is never tried longer: that takes no square of time."""
+    before, *parts = re.split(r"\{(\w+)\}", english)
+    pattern, is_open = re.escape(before), False
+    for name, words in zip(parts[::2], parts[1::2], strict=True):
+        if name not in _NUMBERS:
+            pattern, is_open = f"{pattern}{')' if is_open else ''}(?>", True
+        pattern += f"(?P<{name}>{_STANDING.get(name, '.+?')}){re.escape(words)}"
+    return re.compile(rf"{pattern}\Z{')' if is_open else ''}", re.S)

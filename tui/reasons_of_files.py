@@ -170,7 +170,8 @@ OF_FILES = {
     **_REASONS,
     **_OF_A_CONVERSATION,
     **_OF_A_FILE,
-    **{f"{{path}}: {english}": f"{{path}}：{chinese}" for english, chinese in _REASONS.items()},
+    # these are short: what stands before them must look like a path, or any error that says "empty" would be one
+    **{f"{{located}}: {english}": f"{{located}}：{chinese}" for english, chinese in _REASONS.items()},
     **{f"{{path}} {english}": f"{{path}} {chinese}" for english, chinese in _OF_A_FILE.items()},
     # exports, and what is imported
     "the rest of {path} could not be read: it {reason}": "{path} 的其余部分无法读取（{reason}）",

@@ -123,7 +123,7 @@ OF_LIBRARIES = {
     "{reason} (at line {line}, column {column})": "第 {line} 行第 {column} 列：{reason}",
     "{reason} (at end of document)": "文件末尾：{reason}",
     "{reason} at line {line} col {column}": "第 {line} 行：{reason}",  # which counts columns from 0
-    "{reason}: line {line} column {column} (char {place})": "第 {line} 行第 {column} 列：{reason}",
+    "{reason}: line {line} column {column} (char {char})": "第 {line} 行第 {column} 列：{reason}",
     "Cannot declare {name} twice": "{name} 定义了两次",
     "Cannot mutate immutable namespace {name}": "{name} 不能再更改",
     "Cannot redefine namespace {name}": "{name} 不能再定义",

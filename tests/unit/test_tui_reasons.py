@@ -36,7 +36,7 @@ from chatglm_slim_llm.weights import share
 from tests.plugin_folder import PluginFolder
 from tui import settings, themes
 from tui.language import use
-from tui.reasons import told
+from tui.reasons import _WITH_PLACES, _pattern, told
 from tui.widgets.prompt_editor import EditorProblem, edit
 
 
@@ -464,3 +464,55 @@ def test_what_is_not_known_stays_and_english_is_left_alone() -> None:
     assert told("shard 2 is cut short; pull again") == "shard 2 is cut short; pull again"
     use("en")
     assert told("/a: does not exist") == "/a: does not exist"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        ("ValueError: empty", "ValueError: empty"),
+        ("RuntimeError: hidden", "RuntimeError: hidden"),
+        ("KeyError: does not exist", "KeyError: does not exist"),
+        ("/a/Makefile: empty", "/a/Makefile：空文件"),
+        ("C:\\notes: empty", "C:\\notes：空文件"),
+        ("notes.txt: does not exist", "notes.txt：不存在"),
+        ("X, signal lost", "X, signal lost"),
+        ("SIGKILL, signal 9", "SIGKILL，信号 9"),
+        ("and nothing more", "and nothing more"),
+        ("and 1,234 more", "还有 1,234 个"),
+        ("holds no more than two files", "holds no more than two files"),
+        ("would unpack to 2,048 MiB, more than the 1,024 that are read", "解压后有 2,048 MiB，超过可读取的 1,024 MiB"),
+        (
+            "x/y needs 13.4 GB more but /m has 2.0 GB free; make room, or choose another disk with --to FOLDER or"
+            " HF_HOME",
+            "x/y 还需 13.4 GB，而 /m 只剩 2.0 GB；请腾出空间，或用 HF_HOME 另选磁盘",
+        ),
+        ("bad at line 4 (at line 12, column 3)", "第 12 行第 3 列：bad at line 4"),
+        ("bad (at line of sight, column of fire)", "bad (at line of sight, column of fire)"),
+    ],
+)
+def test_a_number_has_digits_and_a_short_reason_follows_what_looks_like_a_path(sentence: str, expected: str) -> None:
+    assert told(sentence) == expected
+
+
+def test_a_long_text_in_a_failure_is_said_as_it_is() -> None:
+    many = "".join(f"unexpected token (at line {place}, column {place}); " for place in range(250))
+    sentence = f"plugin tools.lint (file lint.py) failed: {many} and more"
+    assert told(sentence) == sentence
+    assert told("[Errno 1] " * 20_000 + "x").endswith("x")  # nor as deep as it goes
+    assert told(f"plugin tools.lint (file lint.py) failed: {many[:1500]}").startswith("插件 tools.lint（文件 lint.py）")
+
+
+def _seconds_to_match(pieces: int) -> float:
+    """How long the processor looks at what almost is each of the known sentences, many times over."""
+    begun = time.process_time()
+    for english, _said in _WITH_PLACES:
+        head, tail = re.sub(r"\{\w+\}", "1", english), re.split(r"\{\w+\}", english)[-1]
+        _pattern(english).fullmatch(f"{tail}{head * pieces}")
+        _pattern(english).fullmatch(f"{head * pieces}…")
+    return time.process_time() - begun
+
+
+def test_looking_for_a_sentence_takes_as_long_as_the_text_is() -> None:
+    _seconds_to_match(1)  # makes the patterns
+    few = min(_seconds_to_match(20) for _ in range(3))
+    assert _seconds_to_match(80) < 10 * few  # the square would be 16, the cube 64

@@ -109,6 +109,11 @@ def is_chinese(text: str) -> bool:
     return bool(re.search("[一-鿿：]", plain)) and not re.search(r"[A-Za-z]{2,} [a-z]{2,}", plain)
 
 
+def _filled(text: str) -> str:
+    """With a value in each place that may be a number as well as a path."""
+    return text.replace(HOLE, "1.5")
+
+
 def _own_words(text: str) -> str:
     return text.lstrip(f"{HOLE}.:; ")
 
@@ -121,7 +126,7 @@ def test_every_sentence_that_can_come_to_the_terminal_has_its_chinese() -> None:
         for one in found
         if not one.module.startswith(tuple(OTHER_ROOMS))
         and not _own_words(one.text).startswith((*MISUSE, *IN_PIECES))
-        and not is_chinese(told(one.text))
+        and not is_chinese(told(_filled(one.text)))
     ]
     assert not english, "no Chinese in tui/reasons*.py:\n" + "\n".join(english)
 
