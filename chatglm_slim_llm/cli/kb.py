@@ -120,8 +120,8 @@ def _summary(name: str) -> dict[str, Any]:
             return {
                 "name": name,
                 "file": shown(kb.path),
-                "files": counts.get("ready", 0),
-                "skipped": counts.get("skipped", 0),
+                "files": counts["ready"],
+                "skipped": counts["skipped"],
                 "chunks": counts["chunks"],
                 "size_bytes": _size_bytes(kb.path),
                 "synced_at": kb.synced_at,
@@ -161,7 +161,7 @@ def _about(name: str, kb: KnowledgeBase) -> dict[str, Any]:
         "file": shown(kb.path),
         "size_bytes": _size_bytes(kb.path),
         "embedder": None if mark is None else {"name": mark.name, "dimension": mark.dimension},
-        "files": counts.get("ready", 0),
+        "files": counts["ready"],
         "chunks": counts["chunks"],
         "synced_at": kb.synced_at,
         "roots": [{"path": shown(root), "is_there": root.exists()} for root in kb.roots()],
@@ -232,9 +232,9 @@ def run_remove(args: argparse.Namespace) -> int:
         check_exists(args.kb, kb)
         if args.everything:
             return _delete(args, kb)
-        before = kb.counts().get("ready", 0)
+        before = kb.counts()["ready"]
         gone = kb.remove(args.paths)  # those that could not be read, too
-        files = before - kb.counts().get("ready", 0)
+        files = before - kb.counts()["ready"]
         covered = _covered(kb, args.paths)
     if args.json:
         by = {shown(path): shown(folder) for path, folder in covered.items()}
@@ -274,7 +274,7 @@ def _delete(args: argparse.Namespace, kb: KnowledgeBase) -> int:
 
     counts = kb.counts()
     size_bytes = _size_bytes(kb.path)
-    what = f"{printable(args.kb)} ({_counted(counts.get('ready', 0), 'file')}, {size_text(size_bytes)})"
+    what = f"{printable(args.kb)} ({_counted(counts['ready'], 'file')}, {size_text(size_bytes)})"
     if not args.yes:
         if not can_ask():
             raise RetrievalError(f"nobody can be asked whether to delete {what}; add --yes to delete it")
@@ -288,7 +288,7 @@ def _delete(args: argparse.Namespace, kb: KnowledgeBase) -> int:
         with suppress(PermissionError):  # Windows keeps a file that is open
             Path(lock_path(kb.path)).unlink(missing_ok=True)
     if args.json:
-        print(json.dumps({"kb": args.kb, "deleted": shown(kb.path), "removed_files": counts.get("ready", 0)}))
+        print(json.dumps({"kb": args.kb, "deleted": shown(kb.path), "removed_files": counts["ready"]}))
     else:
         print(f"{what} is deleted; the files themselves stay.")
     return 0

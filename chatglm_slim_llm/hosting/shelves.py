@@ -43,7 +43,7 @@ def _facts(given: Message, job: Job) -> Message:
         return {
             "name": given["name"],
             "passages": counts["chunks"],
-            "files": counts.get("ready", 0),
+            "files": counts["ready"],
             "embedder": made_by.name if made_by else chosen or "",
             "size_bytes": sum(each.stat().st_size for each in _files(index.path) if each.exists()),
             "folders": [os.fspath(root) for root in index.roots()],

@@ -105,7 +105,7 @@ class Bases:
             counts = base.counts()
         except ChatGLMSlimError as error:
             return {"name": name, "uri": uri_of(name), "files": 0, "passages": 0, "error": str(error)}
-        return {"name": name, "uri": uri_of(name), "files": counts.get("ready", 0), "passages": counts["chunks"]}
+        return {"name": name, "uri": uri_of(name), "files": counts["ready"], "passages": counts["chunks"]}
 
     def overview(self, name: str) -> dict[str, Any]:
         """What is in it, file by file."""

@@ -82,11 +82,15 @@ def _text(text: object, key: str, place: int) -> str:
 def unit_vector(embedding: Sequence[float]) -> Vectors:
     """A vector of length 1 with the direction of another one."""
     try:
-        vector = np.asarray(embedding, np.float64)
-    except (TypeError, ValueError):
-        vector = np.empty((0, 0))
-    if vector.ndim != 1 or not len(vector):
+        given = np.asarray(embedding, object)  # numpy would make numbers of '1' and True
+    except (TypeError, ValueError, RuntimeError):  # rows that do not fit, a tensor that numpy cannot hold
+        given = np.empty((0, 0), object)
+    if given.ndim != 1 or not len(given) or not all(map(_is_number, given)):
         raise ConfigError(f"embedding is {short(embedding)}; {_A_VECTOR}", key="embedding")
+    try:
+        vector = given.astype(np.float64)
+    except OverflowError as error:
+        raise ConfigError(f"embedding holds a number that is too large; {_A_VECTOR}", key="embedding") from error
     for odd in vector[~np.isfinite(vector)]:
         raise ConfigError(f"embedding holds {odd}, which is not finite; {_A_VECTOR}", key="embedding")
     largest = np.abs(vector).max()
@@ -95,6 +99,10 @@ def unit_vector(embedding: Sequence[float]) -> Vectors:
     scaled = vector / largest  # squares of very large numbers would be none
     unit: Vectors = (scaled / np.linalg.norm(scaled)).astype(np.float32)
     return unit
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_metadata(metadata: Mapping[str, Any], place: int) -> None:

@@ -374,6 +374,28 @@ SAID = {
     "endless": (lambda base: base.similarity_search_by_vector([math.inf] + [1.0] * 15), "embedding", ["inf"]),
     "no direction": (lambda base: base.max_marginal_relevance_search_by_vector([0.0] * 16), "embedding", ["only 0"]),
     "words": (lambda base: base.similarity_search_by_vector("one"), "embedding", ["'one'", "embed_query"]),
+    "numbers in words": (
+        lambda base: base.similarity_search_by_vector(["1"] * 16),
+        "embedding",
+        ["['1', ", "embed_query"],
+    ),
+    "truth": (
+        lambda base: base.similarity_search_by_vector([1.0, True] * 8),
+        "embedding",
+        ["True", "embed_query"],
+    ),
+    "truth in an array": (
+        lambda base: base.similarity_search_by_vector(np.ones(16, bool)),
+        "embedding",
+        ["embed_query"],
+    ),
+    "too large for any float": (
+        lambda base: base.similarity_search_by_vector([10**5000] * 16),
+        "embedding",
+        ["too large", "embed_query"],
+    ),
+    "imaginary": (lambda base: base.similarity_search_by_vector([1j] * 16), "embedding", ["1j", "embed_query"]),
+    "unequal rows": (lambda base: base.similarity_search_by_vector([[1.0], 2.0]), "embedding", ["embed_query"]),
     "two vectors": (lambda base: base.similarity_search_by_vector([[1.0] * 16] * 2), "embedding", ["embed_query"]),
     "no text": (lambda base: base.add_texts(["a", 5]), "texts", ["text 1 is 5", "a str"]),
     "one text": (lambda base: base.add_texts("a text"), "texts", ["'a text'", "a list"]),
