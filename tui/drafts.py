@@ -44,8 +44,8 @@ class Drafts:
     def __init__(self, widget: Widget, store: ConversationStore, orphaned: Callable[[int, Typed], None]) -> None:
         self._widget, self._store, self._orphaned = widget, store, orphaned
         self._unsaved: dict[int | None, Typed] = {}
-        self._attached: dict[int | None, tuple[Attachment, ...]] = {}
-        """What is in the file, where that is known: long texts are not written again with every key."""
+        self._unread: dict[int | None, Typed | None] = {}
+        """What was in the file when it could not be read, once that is known: what is typed comes after it."""
         self._unsaved_since = 0.0
         self._has_told = False
         self._again: Timer | None = None
@@ -58,9 +58,14 @@ class Drafts:
         """
         if (unsaved := self._unsaved.get(conversation_id)) is not None:
             return unsaved
-        attached = tuple(self._store.draft_attachments(conversation_id))
-        self._attached = {conversation_id: attached}
-        return Typed(self._store.draft(conversation_id), attached)
+        self._unread[conversation_id] = None
+        typed = self._read(conversation_id)
+        del self._unread[conversation_id]
+        return typed
+
+    def _read(self, conversation_id: int | None) -> Typed:
+        attachments = tuple(self._store.draft_attachments(conversation_id))
+        return Typed(self._store.draft(conversation_id), attachments)
 
     def keep(self, conversation_id: int | None, typed: Typed, *, waits: bool = True) -> None:
         """Keep what is typed in a chat: in the file, else until the program ends, and try again meanwhile.
@@ -79,16 +84,15 @@ class Drafts:
     def sent(self, conversation_id: int | None) -> None:
         """It became a question, and the file has dropped it."""
         self._unsaved.pop(conversation_id, None)
-        self._attached[conversation_id] = ()
+        self._unread.pop(conversation_id, None)
 
     def _write(self, *, waits: bool) -> None:
         reason = ""
         orphans: list[tuple[int, Typed]] = []
         for conversation_id, typed in list(self._unsaved.items()):
-            is_known = self._attached.get(conversation_id) == typed.attachments
-            attached = None if is_known else typed.attachments
             try:
-                self._store.set_draft(conversation_id, typed.text, attached, waits=waits and not reason)
+                text, attachments = self._with_unread(conversation_id, typed)
+                self._store.set_draft(conversation_id, text, attachments, waits=waits and not reason)
             except GoneError:
                 del self._unsaved[conversation_id]
                 if conversation_id is not None:
@@ -97,10 +101,17 @@ class Drafts:
                 reason = reason or str(error)
             else:
                 del self._unsaved[conversation_id]
-                self._attached[conversation_id] = typed.attachments
         self._tell(reason, is_sure=waits or time.monotonic() - self._unsaved_since > _PATIENCE_S)
         for orphan in orphans:
             self._orphaned(*orphan)
+
+    def _with_unread(self, conversation_id: int | None, typed: Typed) -> Typed:
+        if conversation_id not in self._unread:
+            return typed
+        before = self._unread[conversation_id]
+        if before is None:
+            before = self._unread[conversation_id] = self._read(conversation_id)
+        return before.followed_by(typed)
 
     def _tell(self, reason: str, *, is_sure: bool) -> None:
         if not reason:

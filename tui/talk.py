@@ -41,6 +41,7 @@ class LiveReply:
     """Whether what came last is text."""
     uses: dict[str, ToolUse] = field(default_factory=dict)
     """What it did with tools so far, by what tells one use from the others."""
+    is_stopping: bool = False
 
 
 @dataclass(frozen=True)

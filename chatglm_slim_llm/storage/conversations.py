@@ -420,14 +420,14 @@ class ConversationStore:
         Args:
             conversation_id: where it is typed; ``None`` is a conversation that has not begun.
             text: all of it.
-            attachments: what is to be sent with it, which may be long; ``None`` leaves those that are kept.
+            attachments: what is to be sent with it; ``None`` leaves what is kept.
             waits: whether to wait while someone else writes; for who would wait with the keyboard, it is an error.
 
         Raises:
             StorageError: there is no such conversation, or someone else writes.
         """
         with nullcontext() if waits else self._database.at_once():
-            if attachments is None and text == self.draft(conversation_id):
+            if stored_drafts.holds(self._database, conversation_id, text, attachments):
                 return
             with self._database.transaction() as db:
                 stored_drafts.write(db, conversation_id, text)

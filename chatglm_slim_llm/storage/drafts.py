@@ -24,12 +24,11 @@ def read(database: Database, conversation_id: int | None) -> str:
 
 def write(db: Connection, conversation_id: int | None, text: str) -> None:
     """Keep what is typed; an empty text takes the draft away."""
-    db.execute("delete from drafts where conversation_id is ?", (conversation_id,))
-    if not text:
-        return
     if conversation_id is not None:
         tree.conversation(db, conversation_id)
-    db.execute("insert into drafts (conversation_id, text) values (?, ?)", (conversation_id, storable(text)))
+    db.execute("delete from drafts where conversation_id is ?", (conversation_id,))
+    if text:
+        db.execute("insert into drafts (conversation_id, text) values (?, ?)", (conversation_id, storable(text)))
 
 
 def attachments(database: Database, conversation_id: int | None) -> list[Attachment]:
@@ -43,13 +42,23 @@ def attachments(database: Database, conversation_id: int | None) -> list[Attachm
 def attach(db: Connection, conversation_id: int | None, attached: Sequence[Attachment]) -> None:
     """Keep what is to be sent with it, in place of what there was."""
     db.execute("delete from draft_attachments where conversation_id is ?", (conversation_id,))
-    if attached and conversation_id is not None:
-        tree.conversation(db, conversation_id)
     db.executemany(
         "insert into draft_attachments (conversation_id, number, name, text, path, media_type)"
         " values (?, ?, ?, ?, ?, ?)",
         [(conversation_id, number, *attachment_columns(each)) for number, each in enumerate(attached, start=1)],
     )
+
+
+def holds(database: Database, conversation_id: int | None, text: str, attached: Sequence[Attachment] | None) -> bool:
+    """Whether all that is kept already."""
+    if conversation_id is not None and not database.query(
+        "select 1 from conversations where id = ?", (conversation_id,)
+    ):
+        return False
+    if read(database, conversation_id) != text:
+        return False
+    kept = attachments(database, conversation_id) if attached is not None else ()
+    return [*map(attachment_columns, kept)] == [*map(attachment_columns, attached or ())]
 
 
 def prompts(database: Database, limit: int) -> list[str]:

@@ -12,9 +12,11 @@ from test_tui_chat import Chat, asked, chatting
 from textual.widget import Widget
 
 from chatglm_slim_llm.config import GenerationOptions, LoadOptions
+from chatglm_slim_llm.errors import StorageError
 from chatglm_slim_llm.hosting.assistant import ContextUse, Piece
-from chatglm_slim_llm.storage import ConversationStore, Source
+from chatglm_slim_llm.storage import Attachment, ConversationStore, Source
 from tui import drafts
+from tui.drafts import Typed
 from tui.language import use
 from tui.messages import ConversationChosen, MessageAsked
 from tui.screens.chat_settings import ChatSettingsScreen
@@ -241,7 +243,7 @@ async def test_what_is_typed_in_a_chat_that_another_window_deletes_goes_on_in_a_
             await chat.type(" and the rest of it")
         whole = "for a new one\n\nhalf a thought" + ("" if leaves else " and the rest of it")
         await chat.until(lambda: texts(chat) == [] and chat.prompt == whole)
-        assert "deleted in another window" in chat.told
+        assert "what you were typing in it is in a new one" in chat.told
         assert "not saved" not in chat.told
         await chat.until(lambda: chat.store.draft(None) == whole)
         await say(chat, " b", "B")
@@ -254,7 +256,7 @@ async def test_a_chat_that_another_window_deletes_is_left_and_that_is_told(tmp_p
         with ConversationStore.open(tmp_path / "history.db") as other:
             other.delete(1)
         await chat.until(lambda: texts(chat) == [])
-        assert "This chat was deleted in another window." in chat.told
+        assert chat.told.count("The chat was deleted.") == 1
         await say(chat, "b", "B")
         assert texts(chat) == ["b", "B"]
 
@@ -284,6 +286,118 @@ async def test_another_model_is_not_called_the_demo(tmp_path: Path) -> None:
         await chat.until(lambda: not any("small demo model" in line for line in chat.lines()))
 
 
+def attached(chat: Chat) -> list[str]:
+    return [each.text for each in chat.find(PromptBox).attachments]
+
+
+async def test_what_is_attached_and_no_more_goes_on_in_a_new_chat_too(tmp_path: Path) -> None:
+    long = "很长的一段。" * 2000
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.type(long)
+        await chat.until(lambda: [each.text for each in chat.store.draft_attachments(1)] == [long])
+        with ConversationStore.open(tmp_path / "history.db") as other:
+            other.delete(1)
+        await chat.until(lambda: texts(chat) == [] and attached(chat) == [long])
+        assert "what you were typing in it is in a new one" in chat.told
+
+
+@pytest.mark.parametrize("change", ["", " and more"])
+async def test_a_question_that_is_edited_in_a_chat_that_is_deleted_goes_on_if_it_was_changed(
+    tmp_path: Path, change: str
+) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        chat.model.say("endless")
+        await chat.send("b")
+        await chat.until(lambda: texts(chat)[-1:] == ["endless"])
+        await chat.send("/edit")
+        await chat.until(lambda: chat.prompt == "b")
+        if change:
+            await chat.type(change)
+        with ConversationStore.open(tmp_path / "history.db") as other:
+            other.delete(1)
+        await chat.until(lambda: texts(chat) == [] and chat.prompt == ("b and more" if change else ""))
+        assert ("is in a new one" if change else "The chat was deleted.") in chat.told
+        await chat.until(lambda: chat.status == "ready")
+        await say(chat, "c", "C")
+        assert texts(chat)[-1] == "C"
+
+
+async def test_what_is_attached_to_a_question_that_is_edited_is_kept_and_its_own_files_are_not(tmp_path: Path) -> None:
+    notes, long = tmp_path / "notes.md", "很长的一段。" * 2000
+    notes.write_text("Tea at four.", encoding="utf-8")
+    async with chatting(tmp_path) as chat:
+        await chat.send(f"/attach {notes}")
+        await chat.until(lambda: attached(chat))
+        await say(chat, "a", "A")
+        await chat.send("/edit")
+        await chat.until(lambda: chat.prompt == "a")
+        await chat.type(long)
+        await chat.type(" and this")
+        await chat.pilot.press("ctrl+n")
+        chat.app.screen.post_message(ConversationChosen(1))
+        await chat.until(lambda: (chat.prompt, attached(chat)) == ("a and this", [long]))
+
+
+async def test_a_draft_that_cannot_be_read_for_a_moment_stays_and_what_is_typed_comes_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_args: object) -> None:
+        raise StorageError("history.db cannot be read")
+
+    files = [Attachment("b.csv", "x,y")]
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.pilot.press("ctrl+n")
+        chat.store.set_draft(1, "half a thought", files)
+        with monkeypatch.context() as patch:
+            patch.setattr(chat.store, "draft", damaged)
+            chat.app.screen.post_message(ConversationChosen(1))
+            await chat.until(lambda: "cannot be read" in chat.told and texts(chat) == ["a", "A"])
+        await chat.pilot.press("ctrl+n")
+        assert (chat.store.draft(1), chat.store.draft_attachments(1)) == ("half a thought", files)
+        with monkeypatch.context() as patch:
+            patch.setattr(chat.store, "draft", damaged)
+            chat.app.screen.post_message(ConversationChosen(1))
+            await chat.until(lambda: texts(chat) == ["a", "A"])
+        await chat.type("the rest")
+        await chat.until(lambda: chat.store.draft(1) == "half a thought\n\nthe rest")
+        await chat.type(" of it")
+        await chat.until(lambda: chat.store.draft(1) == "half a thought\n\nthe rest of it")
+        assert chat.store.draft_attachments(1) == files
+
+
+async def test_what_another_window_takes_away_from_a_draft_is_written_again_where_it_is_still_seen(
+    tmp_path: Path,
+) -> None:
+    long = "很长的一段。" * 2000
+    async with chatting(tmp_path) as chat:
+        await chat.type(long)
+        await chat.until(lambda: [each.text for each in chat.store.draft_attachments(None)] == [long])
+        with ConversationStore.open(tmp_path / "history.db") as other:
+            other.set_draft(None, "", [])
+        await chat.type("more")
+        await chat.until(lambda: chat.store.draft(None) == "more")
+        assert [each.text for each in chat.store.draft_attachments(None)] == [long]
+
+
+async def test_a_draft_of_a_deleted_chat_comes_to_the_new_one_that_is_shown(tmp_path: Path) -> None:
+    async with chatting(tmp_path) as chat:
+        await say(chat, "a", "A")
+        await chat.pilot.press("ctrl+n")
+        await chat.type("new words")
+        with closing(sqlite3.connect(tmp_path / "history.db", isolation_level=None)) as another:
+            another.execute("pragma foreign_keys = on")
+            another.execute("begin immediate")
+            chat.app._chat.pane._drafts.keep(1, Typed("half a thought"), waits=False)
+            another.execute("delete from conversations where id = 1")
+            another.execute("commit")
+        await chat.until(lambda: chat.prompt == "new words\n\nhalf a thought")
+        await chat.type("!")
+        await chat.until(lambda: chat.store.draft(None) == "new words\n\nhalf a thought!")
+
+
 async def test_an_example_that_is_chosen_leaves_what_is_typed(tmp_path: Path) -> None:
     async with chatting(tmp_path) as chat:
         await chat.type("half a thought")
@@ -300,9 +414,6 @@ async def test_what_is_attached_waits_with_what_is_typed_and_outlives_the_progra
     notes = tmp_path / "notes.md"
     notes.write_text("Tea at four.", encoding="utf-8")
     long = "很长的一段。" * 2000
-
-    def attached(chat: Chat) -> list[str]:
-        return [each.text for each in chat.find(PromptBox).attachments]
 
     async with chatting(tmp_path) as chat:
         await say(chat, "a", "A")

@@ -22,9 +22,9 @@ WORDS: dict[str, str] = {
     "{one} {other}": "{one}{other}",  # two sentences
     "Trash": "回收站",
     "Not saved": "未能保存",
-    "This chat was deleted in another window.": "此对话已在另一个窗口中删除。",
-    "This chat was deleted in another window; what you were typing is in a new one.": (
-        "此对话已在另一个窗口中删除；您输入的内容已移到新对话中。"
+    "The chat was deleted.": "对话已删除。",
+    "The chat was deleted; what you were typing in it is in a new one.": (
+        "对话已删除；您在其中输入的内容已移到新对话中。"
     ),
     "What you type is not saved; it stays until you quit": "输入的内容未能保存，只保留到退出为止",
     "That did not work": "未能完成",

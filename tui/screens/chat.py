@@ -180,7 +180,7 @@ class ChatScreen(SparingScreen):
     def _leave(self) -> None:
         """The chat that is shown is no longer to be seen."""
         if self._talk.is_replying_here:
-            self.pane.give_up()
+            self.pane.stop()
         self._open(None)
 
     def _open(self, conversation_id: int | None, *, at: int | None = None, words: str = "") -> None:
@@ -198,7 +198,7 @@ class ChatScreen(SparingScreen):
         if self.status.is_problem:
             self._say(tr("no model"), is_problem=True)
         elif (reply := self._talk.reply) is not None:
-            self._say(tr("writing…") if reply.is_writing else tr("thinking…"))
+            self._say(tr("stopping…" if reply.is_stopping else "writing…" if reply.is_writing else "thinking…"))
         elif self._worker.facts is not None:  # what loads is said again as it goes on
             self._say(tr("ready"))
 
@@ -213,8 +213,6 @@ class ChatScreen(SparingScreen):
             self._revision = revision
             self.show_history()
             if tried(self, self._talk.is_gone, is_quiet=True):
-                if not self.pane.prompt.text:
-                    tell(self, tr("This chat was deleted in another window."))
                 self._leave()
             else:
                 self.pane.show_changes()

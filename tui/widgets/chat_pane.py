@@ -68,7 +68,11 @@ class ChatPane(Vertical):
         self._drafts = Drafts(self, store, self._take_along)
         self._draft_before = Typed()
         """What was being typed when a question came back into the prompt."""
+        self._edited_files: tuple[Attachment, ...] = ()
+        """What was sent with that question."""
         self._is_open = False
+        self._gone_id: int | None = None
+        """The chat of which it was told last that it is deleted."""
         self._notice = ""
 
     def compose(self) -> ComposeResult:
@@ -134,12 +138,17 @@ class ChatPane(Vertical):
         Where someone else writes, it is kept a little later, unless this may wait. Where the history cannot be written
         it stays until the program ends, and that is told once.
         """
-        if not self.prompt.is_attached:
-            return
+        if self.prompt.is_attached:
+            self._drafts.keep(self.talk.conversation_id, self.typed, waits=waits)
+
+    @property
+    def typed(self) -> Typed:
+        """What is to be kept of what is typed."""
         typed = Typed(self.prompt.text, self.prompt.attachments)
-        if (edited := self.talk.edited) is not None:
-            typed = self._draft_before.followed_by(Typed("" if typed.text == edited.content else typed.text))
-        self._drafts.keep(self.talk.conversation_id, typed, waits=waits)
+        if (edited := self.talk.edited) is None:
+            return typed
+        files = tuple(each for each in typed.attachments if each not in self._edited_files)
+        return self._draft_before.followed_by(Typed("" if typed.text == edited.content else typed.text, files))
 
     def _take_along(self, conversation_id: int, typed: Typed) -> None:
         """A chat is gone, and what was being typed in it goes on in a new one."""
@@ -147,9 +156,15 @@ class ChatPane(Vertical):
             self.talk.edited = None
             self.prompt.clear()
         if typed != Typed():
-            before = tried(self, lambda: self._drafts.of(None)) or Typed()
+            is_new = self.talk.conversation_id is None
+            before = self.typed if is_new else tried(self, lambda: self._drafts.of(None)) or Typed()
             self._drafts.keep(None, before.followed_by(typed))
-            tell(self, tr("This chat was deleted in another window; what you were typing is in a new one."))
+            if is_new:
+                self._take_up_draft()
+            tell(self, tr("The chat was deleted; what you were typing in it is in a new one."))
+        elif conversation_id != self._gone_id:
+            tell(self, tr("The chat was deleted."))
+        self._gone_id = conversation_id
         self.post_message(ConversationsChanged((conversation_id,)))
 
     def set(self, settings: ChatSettings) -> None:
@@ -195,6 +210,7 @@ class ChatPane(Vertical):
         if self.talk.reply is None:
             return False
         self._worker.stop()
+        self.talk.reply.is_stopping = True
         self.tools.asking.end()
         self._tell_state(tr("stopping…"))
         return True
@@ -232,10 +248,13 @@ class ChatPane(Vertical):
 
     def send(self, text: str) -> None:
         """Ask what a command wants asked; it goes into the prompt where that cannot be now."""
-        if self._send(text):
-            self.keep_draft()  # the one in the file went with the question, and is not what was asked
-        else:
+        is_edited = self.talk.edited is not None
+        if not self._send(text):
             self.prompt.insert(text)
+        elif is_edited:
+            self._put_draft_back()
+        else:
+            self.keep_draft()  # the one in the file went with the question, and is not what was asked
 
     @on(PromptSubmitted)
     def _submit(self, event: PromptSubmitted) -> None:
@@ -468,7 +487,8 @@ class ChatPane(Vertical):
         self._draft_before = tried(self, lambda: self._drafts.of(self.talk.conversation_id)) or Typed()
         self.talk.edited = question
         self.prompt.text = question.content
-        self.prompt.attach(*(tried(self, lambda: self._store.attachments(question.id)) or []))
+        self._edited_files = tuple(tried(self, lambda: self._store.attachments(question.id)) or ())
+        self.prompt.attach(*self._edited_files)
         self.prompt.focus()
         self.show_hint()
 

@@ -39,8 +39,9 @@ _LONGEST_WORK_S = 2.0
 _TAKEN_S = 2
 _MAX_ROWS = 10
 _SHORT = 12
+"""Below so many rows there is no frame, and no line below but for what must be said."""
 _TINY = 6
-"""Below so many rows there is no frame and no line below."""
+"""Below so many rows there is no line below at all."""
 
 
 @dataclass
