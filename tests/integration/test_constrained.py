@@ -126,13 +126,13 @@ def test_random_schemas_give_valid_replies_in_another_vocabulary(tiny: Engine) -
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("spare", range(8))
-def test_a_budget_of_the_shortest_reply_and_a_little_more_is_enough(spare: int, engine: Engine) -> None:
+@pytest.mark.parametrize("seed", range(4))
+def test_a_budget_of_the_shortest_reply_and_a_little_more_is_enough(seed: int, engine: Engine) -> None:
     needed = shortest(engine, JsonFormat(PERSON))
-    for seed in range(4):
+    free = engine.generate(ask(JsonFormat(PERSON), max_tokens=400, seed=seed, **WILD))
+    for spare in range(8):
         reply = engine.generate(ask(JsonFormat(PERSON), max_tokens=needed + spare, seed=seed, **WILD))
         validate(reply.text, PERSON)
-        free = engine.generate(ask(JsonFormat(PERSON), max_tokens=400, seed=seed, **WILD))
         assert reply.finish_reason == ("stop" if reply.text == free.text else "length")
         assert reply.statistics is not None
         assert reply.statistics.generated_tokens <= needed + spare
