@@ -217,7 +217,7 @@ class ModelWorker:
             last = reply.last_piece
             is_saved = answer.finish(reason, figures=last.figures, sources=last.sources)
         ended = ReplyFinished(reply.message_id, reason, last.figures, last.sources, last.dropped_rounds, is_saved)
-        self._post_end(reply, ended, is_saved=is_saved)
+        self._post_end(reply, ended)
         if not self._is_closing.is_set() and reply.model.facts.done() and not reply.model.facts.exception():
             self._reload(reply.model)
 
@@ -226,11 +226,11 @@ class ModelWorker:
         facts = reply.model.facts
         if facts.done() and not facts.exception() and not reply.model.assistant.is_loaded():
             self._post_of(reply.model, ModelFailed(reason))
-        self._post_end(reply, ReplyFailed(reply.message_id, reason, is_saved), is_saved=is_saved)
+        self._post_end(reply, ReplyFailed(reply.message_id, reason, is_saved))
 
-    def _post_end(self, reply: _Reply, ended: Message, *, is_saved: bool) -> None:
+    def _post_end(self, reply: _Reply, ended: ReplyFinished | ReplyFailed) -> None:
         self._post(ended)
-        if not is_saved:
+        if not ended.is_saved:
             saver = threading.Thread(target=self._save_later, args=(reply.answer,), name="save_later", daemon=True)
             self._savers = [*(each for each in self._savers if each.is_alive()), saver]
             saver.start()
